@@ -1,0 +1,170 @@
+"""Commands about examples: data add, show, check, rejects, export, render."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
+from burnish.cli.terminal import plain, print_json, print_table, print_text
+from burnish.errors import UsageError
+
+if TYPE_CHECKING:
+    from burnish.loop.project import Project
+    from burnish.records import Example
+
+group = typer.Typer(help="Add, look at, check and export examples.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the commands of this file."""
+    app.add_typer(group, name="data")
+
+
+@group.command("add")
+def add(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="JSONL, CSV, Parquet, a datasets folder, or -.")
+    ],
+    project: ProjectOption = HERE,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Keep the good rows, record the bad ones.")] = False,
+    changes: SetOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Add examples from files; the format is detected per file."""
+    from burnish.data.dataset import add_files
+    from burnish.loop.project import locked
+
+    place = opened(project, changes)
+    with working(quiet=quiet) as (talk, _), locked(place, talk):
+        report = add_files(place.store, place.settings, files, talk, skip_bad=skip_bad)
+    if as_json:
+        print_json({"schema_version": 1, **report.as_json()})
+    else:
+        print_text(report.as_text())
+
+
+@group.command("show")
+def show(
+    project: ProjectOption = HERE,
+    role: Annotated[str | None, typer.Option(help="Only this role; never a vault before it is retired.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Rows at most.")] = 10,
+    as_json: JsonOption = False,
+) -> None:
+    """Show examples with their role and source."""
+    rows = [
+        {
+            "id": example.id,
+            "role": of,
+            "prompt": example.prompt[-1].content,
+            "answer": example.answer,
+            "slices": dict(example.slices),
+            "source": example.source,
+        }
+        for example, of in _visible(opened(project), role)[:limit]
+    ]
+    if as_json:
+        print_json({"schema_version": 1, "examples": rows})
+    else:
+        columns = ["id", "role", "prompt", "answer", "source"]
+        print_table("", columns, [[str(row[column])[:160] for column in columns] for row in rows])
+
+
+@group.command("check")
+def check_data(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="A file; without one, the project's data.")
+    ] = None,
+    project: ProjectOption = HERE,
+    changes: SetOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Check the data as training will see it: the same checker, every problem, nothing changed."""
+    from burnish.loop.inspection import check_file, check_project
+
+    with working(quiet=quiet) as (talk, _):
+        found = (
+            check_file(file, project, changes or (), talk) if file else check_project(opened(project, changes), talk)
+        )
+    if as_json:
+        print_json({"schema_version": 1, **found.as_json()})
+    else:
+        print_text(plain_lines(found.as_text()))
+    if found.has_errors:
+        raise typer.Exit(65)
+
+
+@group.command("rejects")
+def show_rejects(
+    project: ProjectOption = HERE,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="Rows at most.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List the rows that were not taken, and why."""
+    from itertools import islice
+
+    from burnish.data.dataset import rejects
+    from burnish.records import as_json as data_of
+
+    rows = list(islice(rejects(opened(project).store), limit))
+    if as_json:
+        print_json({"schema_version": 1, "rejects": [data_of(row) for row in rows]})
+    else:
+        print_table("", ["file", "row", "reason", "text"], [[r.source, r.row, r.reason, r.snippet] for r in rows])
+
+
+@group.command("export")
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl, .csv or .parquet.")],
+    project: ProjectOption = HERE,
+    role: Annotated[str, typer.Option(help="Role to export; a vault only after it is retired.")] = "train",
+) -> None:
+    """Write the examples of a role to a file."""
+    from burnish.data.export import export_examples
+
+    rows = [example for example, _ in _visible(opened(project), role)]
+    export_examples(file, rows)
+    print_text(f"{len(rows):,} examples of {role} written to {file}")
+
+
+@group.command("render")
+def render(
+    project: ProjectOption = HERE,
+    example: Annotated[str | None, typer.Argument(help="Id of an example; the first of train without one.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a conversation exactly as the model sees it; what is learned stands between marks."""
+    from burnish.loop.inspection import rendered
+
+    place = opened(project)
+    rows = [row for row, role in _visible(place, None) if example in (None, row.id) and (example or role == "train")]
+    if not rows:
+        raise UsageError(f"there is no example {example!r} to show", hint="ids are in `burnish data show`")
+    shown = rendered(place, rows[0])
+    if as_json:
+        print_json({"schema_version": 1, **shown})
+    else:
+        print_text(plain_lines(str(shown["text"])))
+        print_text(
+            f"\n{shown['tokens']} tokens, {shown['learned']} learned (between ⟦ and ⟧), "
+            f"template {str(shown['template_hash'])[:12]}, untuned loss {shown['loss']:.3f} nats per learned token"
+        )
+
+
+def plain_lines(text: str) -> str:
+    """Text of several lines without control characters."""
+    return "\n".join(plain(line) for line in text.split("\n"))
+
+
+def _visible(project: "Project", role: str | None) -> "Sequence[tuple[Example, str]]":
+    from burnish.data.dataset import load_examples
+    from burnish.store.roles import current_roles
+
+    if role and role.startswith("vault"):
+        raise UsageError(f"{role} is sealed", hint="a vault can be seen as dev_a after it was retired")
+    roles: dict[str, Any] = dict(current_roles(project.store))
+    pairs = ((example, roles.get(example.id, "not yet")) for example in load_examples(project.store))
+    return [(example, of) for example, of in pairs if not of.startswith("vault") and role in (None, of)]

@@ -1,0 +1,199 @@
+"""The settings of a project: what people write in burnish.yaml, as frozen models that refuse what they do not know.
+
+Each field is explained directly beneath it; the same sentence is the comment in burnish.yaml and the JSON Schema.
+Reading, overriding and writing the file is in `settings`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from burnish.records import TaskKind
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A part of burnish.yaml: frozen, and strict about names and types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class TaskSettings(Section):
+    """What the model has to do."""
+
+    kind: TaskKind = "label"
+    """label: one of a closed set. fields: a JSON object with named fields. text: free text."""
+
+    labels: tuple[str, ...] = ()
+    """The closed set of a label task; empty: all labels found in the data."""
+
+    fields: dict[str, Literal["exact", "number", "token_f1"]] = {}
+    """Field name to its scorer, for a fields task; empty: all fields found in the data, scored exactly."""
+
+    instruction: str = ""
+    """A system message put before every conversation that has none; empty: none is added, ever."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=4096)] = 128
+    """Longest answer in tokens, for fields and text tasks."""
+
+    shots: Annotated[int, Field(ge=0, le=32)] = 3
+    """Solved training examples shown to the untuned base in its few-shot baseline; 0 leaves that baseline out."""
+
+
+class DataSettings(Section):
+    """How rows become examples."""
+
+    text: str = ""
+    """Column of a plain table that holds the text; empty: text, message, utterance, question, ... are tried."""
+
+    answer: str = ""
+    """Column of a plain table that holds the answer; empty: label, intent, category, class, target, ... are tried."""
+
+    slices: tuple[str, ...] = ()
+    """Metadata columns to report by; empty: every column with 2 to 20 different values."""
+
+    max_tokens: Annotated[int, Field(ge=16, le=131072)] = 512
+    """Longest example in tokens; a longer one is rejected with its length, never cut."""
+
+    near_duplicate: Share = 0.8
+    """Jaccard similarity of runs of 1 to 5 words from which two prompts count as the same and share a role."""
+
+
+class RoleSettings(Section):
+    """Shares of the examples by role, split by group and never by row."""
+
+    train: Share = 0.50
+    """To learn from."""
+
+    dev_a: Share = 0.13
+    """To look at: diagnosis and errors."""
+
+    dev_b: Share = 0.13
+    """To choose by: early stopping and the learning rate; only numbers leave it."""
+
+    vault: Share = 0.18
+    """For the gate alone, over all vaults together."""
+
+    audit: Share = 0.06
+    """For one last look at the end of a project."""
+
+    vaults: Annotated[int, Field(ge=1, le=20)] = 2
+    """Number of vaults; one is retired at each promotion. More vaults are smaller and prove only larger gains."""
+
+    @model_validator(mode="after")
+    def _shares_make_one(self) -> "RoleSettings":
+        total = self.train + self.dev_a + self.dev_b + self.vault + self.audit
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"the shares train, dev_a, dev_b, vault and audit must add up to 1, they make {total:.3f}")
+        return self
+
+
+class LoraSettings(Section):
+    """The shape of an adapter."""
+
+    rank: Annotated[int, Field(ge=1, le=512)] = 16
+    """Width of the update. Cost grows with it; 8 to 64 is the useful range."""
+
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """The update is scaled by alpha / rank, so that rank can change without another learning rate."""
+
+    targets: tuple[str, ...] = ("all-linear",)
+    """Names of the linear layers that get an adapter; all-linear: every one but the output head."""
+
+
+class TrainSettings(Section):
+    """How adapters are trained."""
+
+    method: Literal["lora", "full"] = "lora"
+    """lora: adapters on the frozen base. full: every weight, for comparison."""
+
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 6
+    """Passes over the training examples at most; early stopping ends sooner."""
+
+    batch_size: Positive = 8
+    """Conversations per optimiser step; small batches learn more from the same rows, large ones run a little faster."""
+
+    lr: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
+    """Peak learning rate; auto: from the base's hidden size (LoRA Without Regret, 2025), widened by `search`."""
+
+    search: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0)
+    """Multiples of lr, each trained as one adapter of the same bank; the best on dev_b is the challenger."""
+
+    finalists: Positive = 1
+    """Candidates that train to the end; the others stop after 40% of the epochs, by their loss on dev_b."""
+
+    warmup_share: Share = 0.05
+    """Share of the steps in which the learning rate rises; it falls linearly to zero afterwards."""
+
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Each adapter's gradient is clipped to this norm."""
+
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """Decoupled weight decay of AdamW."""
+
+    patience: Positive = 3
+    """Epochs without a lower dev_b loss before an adapter stops."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen base; auto: the faster one, measured at start. Adapters are always float32."""
+
+    checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds between checkpoints."""
+
+
+class GateSettings(Section):
+    """What a challenger has to prove before it becomes champion."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Bound on the chance that one vault ever promotes a challenger that is not better."""
+
+    attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    """Challengers that one vault may judge; alpha is spent over them, most on the first."""
+
+    margin: Share = 0.05
+    """Largest loss on a protected slice, or on rows solved before, that still counts as no loss."""
+
+    protected: tuple[str, ...] = ()
+    """Slices as column=value that must be proven not to lose more than the margin."""
+
+    min_gain: Share = 0.05
+    """Smallest gain worth an attempt: the dev pre-check asks for a good chance of half of it."""
+
+
+class BudgetSettings(Section):
+    """What a project may spend. A stage that would pass a limit stops before it begins."""
+
+    usd: Annotated[float, Field(ge=0)] | None = None
+    """Money over the life of the project; null: no limit."""
+
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    """Machine time over the life of the project; null: no limit."""
+
+    usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
+    """Price of this machine, from which money is counted."""
+
+
+class Settings(Section):
+    """A whole project."""
+
+    project: str = "project"
+    """Name shown in reports."""
+
+    base: str = "builtin:english-10m"
+    """Base model: builtin:NAME, a local folder, or a hub id."""
+
+    revision: str | None = None
+    """Commit of a hub model, 40 hex digits; a hub id needs it, so that the base cannot change unseen."""
+
+    seed: Annotated[int, Field(ge=0, le=4294967295)] = 0
+    """Decides roles, initial weights and the order of rows."""
+
+    task: TaskSettings = TaskSettings()
+    data: DataSettings = DataSettings()
+    roles: RoleSettings = RoleSettings()
+    lora: LoraSettings = LoraSettings()
+    train: TrainSettings = TrainSettings()
+    gate: GateSettings = GateSettings()
+    budget: BudgetSettings = BudgetSettings()

@@ -1,0 +1,39 @@
+"""What an answer looks like: a flat JSON object, a short label, or free text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from burnish.data.strict_json import JsonFault, StrictJson
+from burnish.fingerprint import canonical_json
+
+MAX_FIELDS = 64
+
+
+def parse_fields(answer: str) -> dict[str, str | int | float | bool | None] | None:
+    """The flat JSON object that an answer is, or None when it is none."""
+    if not answer.startswith("{") or not answer.endswith("}"):
+        return None
+    try:
+        value: Any = StrictJson().parse(answer)
+    except JsonFault:
+        return None
+    flat = all(inner is None or isinstance(inner, str | int | float | bool) for inner in value.values())
+    return value if value and flat and len(value) <= MAX_FIELDS else None
+
+
+def compact_fields(answer: str, order: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """The answer as compact JSON with its keys in `order` (others behind, as they come), and its keys in that order.
+
+    An answer that is no flat JSON object comes back as it is, without keys; the checker tells.
+    """
+    found = parse_fields(answer)
+    if found is None:
+        return answer, ()
+    keys = (*(key for key in order if key in found), *(key for key in found if key not in order))
+    parts = [f"{canonical_json(key).decode()}:{canonical_json(found[key]).decode()}" for key in keys]
+    return "{" + ",".join(parts) + "}", keys
+
+
+def is_label_like(answer: str) -> bool:
+    """Whether an answer is short and of one line, as a label is."""
+    return len(answer) <= 60 and "\n" not in answer and len(answer.split()) <= 6

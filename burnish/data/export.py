@@ -1,0 +1,91 @@
+"""Examples as files that other tools read: JSON lines in the `messages` shape, CSV and Parquet as tables."""
+
+import csv
+import io
+import json
+from collections.abc import Container, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import DataError, UsageError
+from burnish.records import Example, Role
+from burnish.store.files import storage_errors, write_atomic
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so is run as a formula by spreadsheet programs (OWASP, CSV injection)."""
+
+
+def export_examples(path: Path, examples: Sequence[Example]) -> None:
+    """Writes the examples to a file, whole or not at all; the ending decides the form: .jsonl, .csv or .parquet.
+
+    JSON lines and Parquet hold the texts as they are. In CSV a cell that a spreadsheet would run as a formula has a '
+    before it; a conversation of several turns is one cell of JSON. Raises UsageError for another ending.
+    """
+    form = path.suffix.lower()
+    if form == ".jsonl":
+        write_atomic(path, "".join(json.dumps(as_row(row), ensure_ascii=False) + "\n" for row in examples).encode())
+    elif form == ".csv":
+        write_atomic(path, as_csv(examples).encode())
+    elif form == ".parquet":
+        _write_parquet(path, examples)
+    else:
+        raise UsageError(f"{path.name} has no known ending", hint="name it .jsonl, .csv or .parquet")
+
+
+def of_roles(
+    examples: Sequence[Example], roles: Mapping[str, Role], wanted: Sequence[Role], *, allow: Container[str] = ()
+) -> list[Example]:
+    """The examples of these roles. Raises UsageError for a vault that is not in `allow`: the gate alone reads it."""
+    for role in wanted:
+        if role.startswith("vault") and role not in allow:
+            raise UsageError(f"{role} is sealed", hint="its rows can be exported as dev_a after it was retired")
+    return [example for example in examples if roles.get(example.id) in set(wanted)]
+
+
+def as_row(example: Example) -> dict[str, Any]:
+    """An example as `burnish data add` reads it again: messages, id, group, and the slices as columns."""
+    row: dict[str, Any] = {"id": example.id}
+    if example.group != example.id:
+        row["group"] = example.group
+    row["messages"] = [{"role": turn.role, "content": turn.content} for turn in example.messages]
+    if example.weight != 1.0:
+        row["weight"] = example.weight
+    return row | {name: value for name, value in example.slices.items() if name not in row}
+
+
+def as_csv(examples: Sequence[Example]) -> str:
+    """A table with the columns id, group, prompt, answer and one per slice; dangerous cells begin with '."""
+    names = sorted({name for example in examples for name in example.slices} - {"id", "group", "prompt", "answer"})
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow([safe_cell(name) for name in ("id", "group", "prompt", "answer", *names)])
+    for example in examples:
+        cells = [example.id, example.group, _prompt_cell(example), example.answer]
+        writer.writerow([safe_cell(cell) for cell in (*cells, *(example.slices.get(name, "") for name in names))])
+    return out.getvalue()
+
+
+def safe_cell(text: str) -> str:
+    """The text with a ' before it when a spreadsheet program would take it for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) or text.lstrip(" \n\xa0\ufeff").startswith(FORMULA) else text
+
+
+def _prompt_cell(example: Example) -> str:
+    if len(example.prompt) == 1:
+        return example.prompt[0].content
+    return json.dumps([{"role": turn.role, "content": turn.content} for turn in example.prompt], ensure_ascii=False)
+
+
+def _write_parquet(path: Path, examples: Sequence[Example]) -> None:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DataError("writing Parquet needs pyarrow", hint="pip install 'burnish[train]'") from error
+    rows = [as_row(example) for example in examples]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    table = pyarrow.table({name: [row.get(name) for row in rows] for name in names})
+    sink = pyarrow.BufferOutputStream()
+    pyarrow.parquet.write_table(table, sink)
+    with storage_errors(f"writing {path.name}", path.parent):
+        write_atomic(path, sink.getvalue().to_pybytes())

@@ -1,0 +1,170 @@
+"""Rows of a source as examples or rejections, one at a time: the one way in for data add, check, try and eval."""
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from burnish.config import Settings
+from burnish.data.answers import compact_fields
+from burnish.data.formats import RawRow, raw_rows
+from burnish.data.quality import snippet
+from burnish.data.shapes import SUPPORTED, Conversation, RowFault, as_text, read_conversation
+from burnish.errors import DataError
+from burnish.fingerprint import SHORT, fingerprint
+from burnish.records import Example, Message, Rejection
+
+LONGEST_SLICE = 80
+"""Characters; a longer value is a text, not a slice, and is dropped."""
+
+KEPT_WHOLE = {"facts": 2000}
+"""Metadata columns that a scorer reads, with the length up to which they are kept."""
+
+LONGEST_ID = 128
+MAX_COLUMNS = 64
+"""Metadata columns of a row that are kept."""
+
+HOPELESS = 20
+"""Rows with unknown columns after which a source is given up, when none before them was good."""
+
+
+def read_rows(source: str | Path, settings: Settings) -> Iterator[Example | Rejection]:
+    """Every row of a file, a `datasets` folder or "-" (standard input): an example, or why it is none.
+
+    Formats and shapes are found per file and may be mixed within one. Answers are stripped; of the metadata, `id`,
+    `group` and `weight` have a meaning and every other column of short plain values becomes a slice. Memory is flat.
+    Raises DataError when the source as a whole cannot be read, or its columns do not say what is text and answer.
+    """
+    reader = _RowReader(settings)
+    held: list[Rejection] = []
+    has_good = False
+    for raw in raw_rows(source):
+        row = reader.read(raw)
+        if has_good:
+            yield row
+        elif isinstance(row, Example):
+            has_good = True
+            yield from held
+            yield row
+        else:
+            held.append(row)
+            _refuse_hopeless(held, raw, at_end=False)
+            if len(held) > HOPELESS:
+                has_good = True
+                yield from held
+    if not has_good:
+        _refuse_hopeless(held, None, at_end=True)
+        yield from held
+
+
+def _refuse_hopeless(held: list[Rejection], raw: RawRow | None, *, at_end: bool) -> None:
+    """Raises DataError when every row so far failed for its columns: then the file is meant otherwise."""
+    if not held or not all(row.reason.startswith("columns:") for row in held) or (len(held) < HOPELESS and not at_end):
+        return
+    fault = held[0].reason.removeprefix("columns: ")
+    setting = "data.text" if "which column is the text" in fault else "data.answer"
+    raise DataError(
+        f"{held[0].source}: {fault}",
+        hint=f"say which in burnish.yaml, or by --set: `{setting}: COLUMN`. Shapes that need no setting: {SUPPORTED}",
+    )
+
+
+class _RowReader:
+    """What is remembered from row to row: the order of fields, so that every answer of a file has the same one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.fields: tuple[str, ...] = tuple(settings.task.fields)
+
+    def read(self, raw: RawRow) -> Example | Rejection:
+        """The example, or the rejection."""
+        if raw.fault:
+            return _rejection(raw, raw.fault, raw.text)
+        try:
+            found = read_conversation(raw.value, self.settings.data)
+            return self._example(raw, self._in_field_order(found))
+        except RowFault as fault:
+            return _rejection(raw, str(fault), _shown(raw.value))
+
+    def _in_field_order(self, found: Conversation) -> Conversation:
+        if self.settings.task.kind != "fields":
+            return found
+        answer, fields = compact_fields(found.messages[-1].content, self.fields)
+        self.fields = self.fields or fields
+        last = Message(role="assistant", content=answer)
+        return found._replace(messages=(*found.messages[:-1], last))
+
+    def _example(self, raw: RawRow, found: Conversation) -> Example:
+        row = raw.value
+        example = Example(
+            id="",
+            messages=found.messages,
+            group="",
+            slices=_slices(row, found.used),
+            source=f"{raw.source}:{raw.number}",
+            weight=_weight(row.get("weight")),
+        )
+        name = clean_key(row.get("id")) or example.content_hash[:SHORT]
+        group = clean_key(row.get("group")) or name
+        return Example(
+            id=name,
+            messages=example.messages,
+            group=group,
+            slices=example.slices,
+            source=example.source,
+            weight=example.weight,
+        )
+
+
+def clean_key(value: Any) -> str:
+    """An id or a group as it is kept: plain text of at most 128 characters; "" for nothing and for what is no scalar.
+
+    It is data and never a path. Control and invisible characters are replaced, too long ones cut; a hash keeps what
+    was changed apart from its neighbours.
+    """
+    if value is None or isinstance(value, dict | list | bytes):
+        return ""
+    raw = as_text(value, "id").strip() if isinstance(value, str | bool | int | float) else str(value)
+    clean = "".join(char if char.isprintable() else "�" for char in raw)
+    if clean == raw and len(raw) <= LONGEST_ID:
+        return raw
+    return f"{clean[: LONGEST_ID - 9]}-{fingerprint(raw.encode('utf-8', 'replace').hex())[:8]}"
+
+
+def _slices(row: Mapping[str, Any], used: frozenset[str]) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    for name, value in row.items():
+        if name in used or name in ("id", "group", "weight") or not isinstance(value, str | bool | int | float):
+            continue
+        text = as_text(value, name).strip()
+        if text and len(text) <= KEPT_WHOLE.get(name, LONGEST_SLICE) and len(kept) < MAX_COLUMNS and len(name) <= 80:
+            kept[_printable(name)] = _printable(text)
+    return kept
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
+
+
+def _weight(value: Any) -> float:
+    """How much a row counts in training; absent and empty mean 1. Raises RowFault."""
+    if value is None or value == "":
+        return 1.0
+    try:
+        weight = float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RowFault(f"weight: {str(value)[:40]!r} is no number") from error
+    if not (math.isfinite(weight) and 0 < weight <= 1000):
+        raise RowFault(f"weight: {weight:g} is not above 0 and at most 1000")
+    return weight
+
+
+def _rejection(raw: RawRow, reason: str, text: str) -> Rejection:
+    return Rejection(
+        source=raw.source, row=raw.number, offset_bytes=raw.offset, reason=snippet(reason, 300), snippet=snippet(text)
+    )
+
+
+def _shown(row: Mapping[str, Any]) -> str:
+    """The row as text for a snippet, cut early: a value can be megabytes long."""
+    return ", ".join(f"{name}: {str(value)[:400]}" for name, value in list(row.items())[:12])

@@ -1,0 +1,295 @@
+"""What can be wrong with a set of examples, found one kind at a time; `check` asks for all of them.
+
+A problem has a stable name, how grave it is, how many rows it concerns, and up to three samples, masked.
+error: must not be trained on. warning: somebody should look. note: good to know.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from burnish.config import Settings
+from burnish.data.answers import parse_fields
+from burnish.data.dedup import Groups, prompt_text
+from burnish.data.quality import counted, inspect_text, snippet
+from burnish.data.slices import slices_of
+from burnish.records import Example, Rejection, Role, Task
+
+TINY_SLICE = 30
+"""Rows outside train below which a slice's score says next to nothing: 27 of 30 is 74% to 97%."""
+NUM_SAMPLES = 3
+JOINT = re.compile(r"(?<=\w)[\s_-]+(?=\w)|_")
+
+CountTokens = Callable[[Example], tuple[int, int, int]]
+"""Tokens of an example, tokens that are learned, control tokens that were made harmless."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Something about the data that matters."""
+
+    name: str
+    severity: Literal["error", "warning", "note"]
+    count: int
+    message: str
+    samples: tuple[str, ...] = ()
+    """Up to three, "file:row text", masked and on one line."""
+
+
+class CheckedRows(NamedTuple):
+    """What every part of the check looks at."""
+
+    examples: Sequence[Example]
+    roles: Mapping[str, Role]
+    settings: Settings
+    task: Task
+    near: Groups
+
+    def role(self, example: Example) -> Role:
+        """The example's role, "" when it has none yet."""
+        return self.roles.get(example.id, "")
+
+    def place(self, example: Example) -> str:
+        """Where the example came from."""
+        return snippet(example.source or example.id, 60)
+
+    def text(self, example: Example, length: int = 90) -> str:
+        """The beginning of its prompt, masked; of a vault's row nothing, for the gate alone reads it."""
+        role = self.role(example)
+        return f"(sealed in {role})" if role.startswith("vault") else snippet(prompt_text(example), length)
+
+    def samples(self, examples: Sequence[Example]) -> tuple[str, ...]:
+        """The first three, "file:row  text"."""
+        return tuple(f"{self.place(example)}  {self.text(example)}" for example in examples[:NUM_SAMPLES])
+
+
+def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
+    """Rows that could not be read."""
+    if rejected:
+        reasons = Counter(row.reason.split(":")[0] for row in rejected)
+        samples = [f"{row.source}:{row.row}  {row.reason}  {row.snippet}" for row in rejected[:NUM_SAMPLES]]
+        yield Problem(
+            name="rejected",
+            severity="error",
+            count=len(rejected),
+            message=f"{len(rejected):,} rows cannot be read: {counted(dict(reasons.most_common()))}",
+            samples=tuple(samples),
+        )
+
+
+def token_problems(rows: CheckedRows, count_tokens: CountTokens | None) -> tuple[int | None, list[Problem]]:
+    """The longest example in tokens, and what is too long or teaches nothing."""
+    if count_tokens is None:
+        return None, []
+    counts = [count_tokens(example) for example in rows.examples]
+    limit = rows.settings.data.max_tokens
+    long = [example for example, found in zip(rows.examples, counts, strict=True) if found[0] > limit]
+    unlearned = [example for example, found in zip(rows.examples, counts, strict=True) if found[1] == 0]
+    problems = []
+    if long:
+        longest = max(found[0] for found in counts)
+        problems.append(
+            Problem(
+                name="too-long",
+                severity="error",
+                count=len(long),
+                message=f"{len(long):,} examples are longer than data.max_tokens = {limit:,} (the longest has "
+                f"{longest:,}); they are never cut: raise the limit or take them out",
+                samples=rows.samples(long),
+            )
+        )
+    if unlearned:
+        problems.append(
+            Problem(
+                name="unsupervised",
+                severity="error",
+                count=len(unlearned),
+                message=f"{len(unlearned):,} examples have no token to learn from",
+                samples=rows.samples(unlearned),
+            )
+        )
+    return max(found[0] for found in counts), problems
+
+
+def leak_problems(rows: CheckedRows) -> Iterable[Problem]:
+    """Near duplicates and groups on both sides of a test; aside is on no side."""
+    crossing: dict[bool, list[str]] = {True: [], False: []}
+    for first, second, similarity in rows.near.pairs:
+        pair = rows.examples[first], rows.examples[second]
+        if _are_apart({rows.role(example) for example in pair}):
+            crossing[similarity == 1.0].append(_pair_text(rows, *pair, similarity))
+    for is_exact, found in crossing.items():
+        if found:
+            kind = "the same prompt" if is_exact else "nearly the same prompt"
+            yield Problem(
+                name="leak-exact" if is_exact else "leak-near",
+                severity="error",
+                count=len(found),
+                message=f"{len(found):,} pairs of examples have {kind} and different roles: scores would flatter",
+                samples=tuple(found[:NUM_SAMPLES]),
+            )
+    roles_of: dict[str, set[Role]] = defaultdict(set)
+    for example in rows.examples:
+        roles_of[example.group].add(rows.role(example))
+    split = [group for group, roles in roles_of.items() if _are_apart(roles)]
+    if split:
+        yield Problem(
+            name="leak-group",
+            severity="error",
+            count=len(split),
+            message=f"{len(split):,} groups are split between roles",
+            samples=tuple(snippet(group) for group in split[:NUM_SAMPLES]),
+        )
+
+
+def _are_apart(roles: set[Role]) -> bool:
+    return len(roles - {"", "aside"}) > 1
+
+
+def _pair_text(rows: CheckedRows, first: Example, second: Example, similarity: float) -> str:
+    sides = [f"{rows.role(example)} {rows.place(example)}: {rows.text(example, 60)}" for example in (first, second)]
+    return f"{similarity:.2f}  {'  ~  '.join(sides)}"
+
+
+def answer_problems(rows: CheckedRows) -> Iterable[Problem]:
+    """Labels and fields that do not fit the task, or cannot be learned."""
+    if rows.task.kind == "label":
+        yield from _label_problems(rows)
+    if rows.task.kind == "fields":
+        yield from _field_problems(rows)
+
+
+def _label_problems(rows: CheckedRows) -> Iterable[Problem]:
+    labels = Counter(example.answer for example in rows.examples)
+    if len(labels) == 1:
+        message = f"every example has the same answer, {snippet(next(iter(labels)), 40)!r}: there is nothing to learn"
+        yield Problem(name="one-label", severity="error", count=len(rows.examples), message=message)
+    unknown = [example for example in rows.examples if example.answer not in set(rows.task.labels)]
+    if unknown:
+        message = f"{len(unknown):,} examples have an answer that is none of the task's labels"
+        yield Problem(
+            name="unknown-label", severity="error", count=len(unknown), message=message, samples=rows.samples(unknown)
+        )
+    learned = {example.answer for example in rows.examples if rows.role(example) == "train"}
+    unlearned = [label for label in labels if label not in learned]
+    if rows.roles and unlearned:
+        shown = ", ".join(repr(snippet(label, 40)) for label in sorted(unlearned)[:5])
+        message = f"{len(unlearned):,} labels have no example in train, so they cannot be learned: {shown}"
+        yield Problem(name="label-not-in-train", severity="warning", count=len(unlearned), message=message)
+    twins = defaultdict(set)
+    for label in labels:
+        twins[JOINT.sub(" ", label.casefold()).strip()].add(label)
+    alike = [sorted(found) for found in twins.values() if len(found) > 1]
+    if alike:
+        message = f"{len(alike):,} labels are written in more than one way: {_either(alike[0])}"
+        yield Problem(name="label-spelling", severity="warning", count=len(alike), message=message)
+
+
+def _either(labels: Sequence[str]) -> str:
+    return " or ".join(repr(snippet(label, 40)) for label in labels)
+
+
+def _field_problems(rows: CheckedRows) -> Iterable[Problem]:
+    wanted = set(rows.task.fields)
+    broken, odd = [], []
+    for example in rows.examples:
+        found = parse_fields(example.answer)
+        if found is None:
+            broken.append(example)
+        elif set(found) != wanted:
+            odd.append(example)
+    if broken:
+        message = f"{len(broken):,} answers are no flat JSON object"
+        yield Problem(
+            name="broken-fields", severity="error", count=len(broken), message=message, samples=rows.samples(broken)
+        )
+    if odd:
+        message = f"{len(odd):,} answers do not have exactly the fields {', '.join(sorted(wanted))[:200]}"
+        yield Problem(name="odd-fields", severity="warning", count=len(odd), message=message, samples=rows.samples(odd))
+
+
+def double_problems(rows: CheckedRows) -> Iterable[Problem]:
+    """Duplicates, near duplicates, and those of them that are answered differently."""
+    num_exact = len(rows.examples) - len({example.content_hash for example in rows.examples})
+    if num_exact:
+        message = f"{num_exact:,} examples are there twice, word for word"
+        yield Problem(name="duplicate", severity="warning", count=num_exact, message=message)
+    members: dict[int, list[Example]] = defaultdict(list)
+    for group, example in zip(rows.near.group_of, rows.examples, strict=True):
+        members[group].append(example)
+    largest = max(members.values(), key=len)
+    if len(largest) > max(10, len(rows.examples) // 4):
+        message = f"{len(largest):,} examples ask nearly the same and therefore share one role"
+        yield Problem(
+            name="one-text", severity="warning", count=len(largest), message=message, samples=rows.samples(largest)
+        )
+    if rows.near.num_joined:
+        message = f"{rows.near.num_joined:,} examples ask nearly the same as another one; they share its role"
+        yield Problem(name="near-duplicate", severity="note", count=rows.near.num_joined, message=message)
+    if rows.task.kind == "label":
+        disputed = [group for group in members.values() if len({example.answer for example in group}) > 1]
+        if disputed:
+            message = f"{len(disputed):,} prompts are answered differently in near duplicates: is one of them wrong?"
+            samples = tuple(_dispute(rows, group) for group in disputed[:NUM_SAMPLES])
+            yield Problem(name="conflict", severity="warning", count=len(disputed), message=message, samples=samples)
+
+
+def _dispute(rows: CheckedRows, group: Sequence[Example]) -> str:
+    first = group[0]
+    other = next(example for example in group if example.answer != first.answer)
+    if any(rows.role(example).startswith("vault") for example in group):
+        return f"{rows.place(first)} and {rows.place(other)}  (sealed)"
+    sides = [f"{rows.place(example)} {snippet(example.answer, 40)!r}" for example in (first, other)]
+    return f"{' or '.join(sides)}: {rows.text(first, 80)}"
+
+
+class TextCounts(NamedTuple):
+    """Rows with secrets or personal data by kind, and rows with control tokens."""
+
+    secrets: dict[str, int]
+    control_tokens: int
+
+
+def text_problems(rows: CheckedRows) -> tuple[TextCounts, list[Problem]]:
+    """What stands in the texts that should not. Samples of secrets are not shown at all, only where they are."""
+    secrets: Counter[str] = Counter()
+    holders: dict[str, list[Example]] = defaultdict(list)
+    for example in rows.examples:
+        found = inspect_text("\n".join(turn.content for turn in example.messages))
+        kinds = {*found.secrets, *found.personal}
+        secrets.update(kinds)
+        for name, is_found in (
+            ("secret", bool(found.secrets)),
+            ("personal", bool(found.personal)),
+            ("control-token", found.control_tokens > 0),
+            *((noise, True) for noise in found.noise),
+        ):
+            if is_found:
+                holders[name].append(example)
+    told = {
+        "secret": "hold what looks like a password or a key: a model can learn it by heart",
+        "personal": "hold what looks like personal data: a model can learn it by heart",
+        "control-token": "hold control tokens of a chat format; they are read as plain text",
+    }
+    problems = []
+    for name, found_in in holders.items():
+        kinds_text = f" ({counted(dict(secrets.most_common()))})" if name in ("secret", "personal") else ""
+        message = f"{len(found_in):,} examples {told.get(name, f'show {name}: a sign of a broken text')}{kinds_text}"
+        problems.append(
+            Problem(name=name, severity="warning", count=len(found_in), message=message, samples=rows.samples(found_in))
+        )
+    return TextCounts(dict(sorted(secrets.items())), len(holders["control-token"])), problems
+
+
+def small_slice_problems(rows: CheckedRows, columns: Sequence[str]) -> Iterable[Problem]:
+    """Slices on which a score will say next to nothing."""
+    held_out = [example for example in rows.examples if rows.role(example) not in ("train", "aside")]
+    counts = Counter(name for example in held_out for name in slices_of(example, columns, rows.task))
+    small = sorted((count, name) for name, count in counts.items() if count < TINY_SLICE)
+    if small and rows.roles:
+        shown = ", ".join(f"{snippet(name, 50)} {count}" for count, name in small[:5])
+        more = f" and {len(small) - 5} more" if len(small) > 5 else ""
+        message = f"{len(small):,} slices have fewer than {TINY_SLICE} examples to test on: {shown}{more}"
+        yield Problem(name="tiny-slice", severity="note", count=len(small), message=message)

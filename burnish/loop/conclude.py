@@ -1,0 +1,135 @@
+"""After the verdict: write what was decided, then act on it. Every act may be done twice and counts once."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from burnish.data.check import DataCheck
+from burnish.loop.choose import Choice
+from burnish.loop.explain import REPORT_RECORD, render, report_of
+from burnish.loop.past import DONE_FILE, RESULT_FILE, is_done, results, round_folder
+from burnish.loop.project import Project
+from burnish.loop.result import RoundResult, save_result
+from burnish.loop.seeds import retire
+from burnish.loop.stages import Shop, total_cost
+from burnish.loop.tribunal import Ruling
+from burnish.loop.untuned import Untuned
+from burnish.records import Comparison, ModelVersion, as_json, from_json
+from burnish.registry import champion as current_champion
+from burnish.registry import models, promote, register
+from burnish.settings import resolved
+from burnish.store.failpoints import failpoint
+from burnish.store.files import write_atomic
+from burnish.talk import Talk
+
+VERSIONS_FILE = "versions.json"
+SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """All that a round found out."""
+
+    key: str
+    found: DataCheck
+    untuned: Untuned
+    champion: ModelVersion
+    choice: Choice
+    comparison: Comparison
+    ruling: Ruling
+
+
+def conclude(shop: Shop, outcome: Outcome) -> RoundResult:
+    """Writes the decision and everything that explains it, then acts on it."""
+    project, folder = shop.project, round_folder(shop.project, shop.number)
+    folder.mkdir(parents=True, exist_ok=True)
+    result = _result(shop, outcome)
+    challenger = replace(
+        outcome.choice.challenger,
+        scores={result.metric: result.after},
+        decision=result.decision,
+    )
+    settings = resolved(project.settings, _reasons(shop, outcome))
+    _write(folder / SETTINGS_FILE, settings)
+    _write(folder / VERSIONS_FILE, [as_json(version) for version in (outcome.untuned.version, challenger)])
+    _write(folder / REPORT_RECORD, as_json(report_of(shop, outcome, result, settings)))
+    failpoint("round.decided")
+    save_result(folder / RESULT_FILE, result)
+    failpoint("round.saved")
+    _act(project, result)
+    return result
+
+
+def finish_interrupted(project: Project, talk: Talk) -> None:
+    """Acts on a decision that was written by a process that died before it could act."""
+    for result in results(project):
+        if not is_done(project, result.round):
+            talk.say(f"round {result.round} was decided but not finished: finishing it now")
+            _act(project, result)
+
+
+def _act(project: Project, result: RoundResult) -> None:
+    folder = round_folder(project, result.round)
+    known = {version.name for version in models(project.store)}
+    for data in json.loads((folder / VERSIONS_FILE).read_text(encoding="utf-8")):
+        version = from_json(ModelVersion, data)
+        if version.name not in known:
+            register(project.store, version)
+    if current_champion(project.store) is None:
+        promote(project.store, result.previous_champion, reason="the untuned base, before any round", by="burnish")
+    failpoint("round.registered")
+    if result.decision == "PROMOTE":
+        now = current_champion(project.store)
+        if now is None or now.name != result.challenger:
+            promote(project.store, result.challenger, reason=result.reason, by=f"gate, round {result.round}")
+        failpoint("round.promoted")
+    if result.retired:
+        retire(project, result.vault, reason=f"retired after round {result.round}")
+        failpoint("round.retired")
+    render(project, result)
+    failpoint("round.rendered")
+    write_atomic(folder / DONE_FILE, b"")
+
+
+def _result(shop: Shop, outcome: Outcome) -> RoundResult:
+    seen, verdict, challenger = outcome.comparison.overall, outcome.ruling.verdict, outcome.choice.challenger
+    promoted = verdict.decision == "PROMOTE"
+    untuned = outcome.untuned
+    baselines = {"zero_shot": untuned.zero_shot.overall}
+    if untuned.few_shot:
+        baselines["few_shot"] = untuned.few_shot.overall
+    return RoundResult(
+        round=shop.number,
+        key=outcome.key,
+        decision=verdict.decision,
+        reason=verdict.reason,
+        champion=challenger.name if promoted else outcome.champion.name,
+        previous_champion=outcome.champion.name,
+        challenger=challenger.name,
+        challenger_hash=challenger.adapter_hash,
+        metric=outcome.comparison.metric,
+        before=seen.before,
+        after=seen.after,
+        gain=seen.gain,
+        cost=total_cost(shop),
+        report=shop.project.shown(round_folder(shop.project, shop.number) / "report.html"),
+        vault=verdict.vault,
+        retired=outcome.ruling.retired,
+        baselines=baselines,
+    )
+
+
+def _reasons(shop: Shop, outcome: Outcome) -> dict[str, str]:
+    trial = outcome.choice.trial.candidate
+    return {
+        "train.precision": shop.bench.base.reason,
+        "train.lr": f"{trial.lr:.2g} had the best {outcome.comparison.metric} on dev_b of {_lrs(outcome.choice)}",
+    }
+
+
+def _lrs(choice: Choice) -> str:
+    return ", ".join(f"{trial.candidate.lr:.2g}" for trial in choice.trials)
+
+
+def _write(path: Path, data: object) -> None:
+    write_atomic(path, json.dumps(data, indent=2, ensure_ascii=False).encode())

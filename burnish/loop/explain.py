@@ -1,0 +1,154 @@
+"""From what a round found out to the record that the report shows, and the files that people open."""
+
+import importlib.metadata
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from burnish.data.check import DataCheck
+from burnish.data.conversation import conversation
+from burnish.data.dataset import rejects
+from burnish.loop.past import results, round_folder
+from burnish.loop.project import Project
+from burnish.loop.result import RoundResult
+from burnish.loop.seeds import Seeds
+from burnish.loop.stages import Shop, stage_costs
+from burnish.loop.untuned import Untuned
+from burnish.records import from_json
+from burnish.registry import get
+from burnish.report.record import (
+    Baseline,
+    DataSummary,
+    NextCommand,
+    PastRound,
+    Piece,
+    RoundReport,
+    SettingReason,
+    StageCost,
+)
+from burnish.report.render import render_card, render_html, render_json, render_markdown
+from burnish.store.batches import batches
+from burnish.store.db import now
+from burnish.store.files import write_atomic
+
+if TYPE_CHECKING:
+    from burnish.loop.conclude import Outcome
+
+LIBRARIES = ("burnish", "torch", "transformers", "numpy", "scipy")
+REPORT_RECORD = "record.json"
+
+
+def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Mapping[str, Any]) -> RoundReport:
+    """Everything that the report of a round shows."""
+    return RoundReport(
+        project=shop.project.settings.project,
+        round=result.round,
+        decision=result.decision,
+        reason=result.reason,
+        metric=result.metric,
+        base=shop.project.settings.base,
+        champion=result.previous_champion,
+        challenger=result.challenger,
+        before=result.before,
+        after=result.after,
+        gain=result.gain,
+        measured_on="rows of dev_a, which no choice was made by",
+        comparison=outcome.comparison,
+        baselines=_baselines(outcome.untuned),
+        trials=outcome.choice.trials,
+        chosen=outcome.choice.trial.candidate.name,
+        guessing_loss=shop.bench.guessing_loss,
+        verdict=outcome.ruling.verdict,
+        attempts=shop.project.settings.gate.attempts,
+        costs=tuple(StageCost(stage=stage, cost=cost) for stage, cost in stage_costs(shop).items()),
+        data=_summary(shop.project, shop.seeds, outcome.found),
+        warnings=_warnings(shop, outcome),
+        settings=_settings(settings),
+        history=_history(shop.project, result),
+        next_commands=_next_commands(shop.project, result),
+        versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+        first_prompt=_first_prompt(shop),
+        created_at=now(),
+    )
+
+
+def render(project: Project, result: RoundResult) -> None:
+    """Writes report.html, report.md and report.json of a round, and the model card beside them."""
+    folder = round_folder(project, result.round)
+    report = load_report(project, result.round)
+    write_atomic(folder / "report.html", render_html(report).encode())
+    write_atomic(folder / "report.md", render_markdown(report).encode())
+    write_atomic(folder / "report.json", render_json(report).encode())
+    write_atomic(folder / "card.md", render_card(get(project.store, result.challenger), report).encode())
+
+
+def load_report(project: Project, number: int) -> RoundReport:
+    """The record that a round's report is rendered from."""
+    path = round_folder(project, number) / REPORT_RECORD
+    return from_json(RoundReport, json.loads(path.read_text(encoding="utf-8")))
+
+
+def _baselines(untuned: Untuned) -> tuple[Baseline, ...]:
+    shown = [Baseline(name="untuned, no examples shown", score=untuned.zero_shot.overall)]
+    if untuned.few_shot:
+        shots = untuned.few_shot.shots
+        shown.append(Baseline(name=f"untuned, {shots} examples shown", score=untuned.few_shot.overall, shots=shots))
+    return tuple(shown)
+
+
+def _summary(project: Project, seeds: Seeds, found: DataCheck) -> DataSummary:
+    rows = [example for examples in seeds.by_role.values() for example in examples]
+    slices = Counter(
+        f"{column}={example.slices[column]}" for example in rows for column in seeds.columns if column in example.slices
+    )
+    answers = [example.answer for example in rows] if seeds.task.kind == "label" else []
+    return DataSummary(
+        roles={role: len(examples) for role, examples in sorted(seeds.by_role.items())},
+        labels=dict(Counter(answers).most_common()) or dict.fromkeys(seeds.task.fields, len(rows)),
+        slices=dict(sorted(slices.items())),
+        sources={batch.name: batch.num_rows for batch in batches(project.store)},
+        rejected=dict(Counter(row.reason.split(":")[0] for row in rejects(project.store)).most_common()),
+        num_groups=len({example.group for example in rows}),
+        num_near_duplicates=found.num_near_duplicates,
+        secrets=found.secrets,
+    )
+
+
+def _warnings(shop: Shop, outcome: "Outcome") -> tuple[str, ...]:
+    evaluations = (outcome.untuned.best, outcome.choice.on_dev_b)
+    told = [problem.message for problem in outcome.found.problems if problem.severity == "warning"]
+    told += [f"{evaluation.model}: {warning}" for evaluation in evaluations for warning in evaluation.warnings]
+    return tuple(dict.fromkeys(told))
+
+
+def _settings(resolved: Mapping[str, Any]) -> tuple[SettingReason, ...]:
+    return tuple(
+        SettingReason(name=name, value=str(entry["value"]), reason=entry.get("reason", ""))
+        for name, entry in sorted(resolved.items())
+    )
+
+
+def _history(project: Project, result: RoundResult) -> tuple[PastRound, ...]:
+    past = [one for one in results(project) if one.round != result.round]
+    return tuple(
+        PastRound(round=one.round, decision=one.decision, before=one.before, after=one.after) for one in [*past, result]
+    )
+
+
+def _next_commands(project: Project, result: RoundResult) -> tuple[NextCommand, ...]:
+    where = f"--project {project.folder}"
+    commands = [NextCommand(command=f"burnish eval {where} --data FILE", why="score the champion on rows of your own")]
+    if result.decision != "PROMOTE":
+        commands.append(NextCommand(command=f"burnish power {where}", why="how many labels would prove which gain"))
+    commands.append(
+        NextCommand(command=f"burnish data add FILE {where}", why="more examples, where the slices are weak")
+    )
+    commands.append(NextCommand(command=f"burnish round {where}", why="the next turn of the wheel"))
+    return tuple(commands)
+
+
+def _first_prompt(shop: Shop) -> tuple[Piece, ...]:
+    first = shop.seeds.of("train")[0]
+    rendered = shop.bench.base.chat.render(conversation(shop.seeds.task, first))
+    return tuple(Piece(text=text, learned=learned) for text, learned in rendered.pieces)

@@ -1,0 +1,57 @@
+"""Rounds that were: where each one keeps its result, and whether the one asked for was already done."""
+
+from pathlib import Path
+
+from burnish.errors import UsageError
+from burnish.fingerprint import fingerprint
+from burnish.loop.project import Project
+from burnish.loop.result import RoundResult, load_result
+from burnish.loop.seeds import Seeds
+
+RESULT_FILE = "round.json"
+DONE_FILE = "done"
+UNIMPORTANT = {"project": True, "budget": True, "train": {"checkpoint_every_s"}}
+"""Settings that cannot change what a round comes to."""
+
+
+def round_folder(project: Project, number: int) -> Path:
+    """.burnish/rounds/007 for round 7."""
+    return project.rounds_folder / f"{number:03d}"
+
+
+def results(project: Project) -> list[RoundResult]:
+    """Every decided round, oldest first."""
+    return [load_result(path) for path in sorted(project.rounds_folder.glob(f"[0-9]*/{RESULT_FILE}"))]
+
+
+def is_done(project: Project, number: int) -> bool:
+    """Whether everything that followed from the decision has happened."""
+    return (round_folder(project, number) / DONE_FILE).exists()
+
+
+def next_number(project: Project) -> int:
+    """The number of the round that begins now."""
+    return len(results(project)) + 1
+
+
+def finished_round(project: Project, key: str) -> RoundResult | None:
+    """The latest round, if it was made from the same settings and data; None otherwise."""
+    past = results(project)
+    return past[-1] if past and past[-1].key == key else None
+
+
+def find_round(project: Project, number: int | None) -> RoundResult:
+    """Round `number`, or the latest one. Raises UsageError when there is none."""
+    past = results(project)
+    if not past:
+        raise UsageError("no round has been run yet", hint=f"burnish round --project {project.folder}")
+    chosen = [result for result in past if number in (None, result.round)]
+    if not chosen:
+        raise UsageError(f"there is no round {number}", hint=f"there are rounds 1 to {past[-1].round}")
+    return chosen[-1]
+
+
+def round_key(project: Project, seeds: Seeds) -> str:
+    """Identity of what a round is made from: the settings that matter and the data batches."""
+    settings = project.settings.model_dump(mode="json", exclude=UNIMPORTANT)  # type: ignore[arg-type]
+    return fingerprint({"settings": settings, "data": sorted(seeds.data.values())})

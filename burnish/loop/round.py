@@ -1,0 +1,68 @@
+"""One turn of the wheel: measure, train, measure again, ask the gate, decide, explain.
+
+Everything before `conclude` can be repeated without harm: finished stages are found again by their keys. `conclude`
+first writes what was decided and then acts on it, so that a killed round is finished, not decided twice.
+"""
+
+from collections.abc import Callable
+
+from burnish.budget import open_budget
+from burnish.evaluate.compare import compare
+from burnish.loop.choose import choose_challenger
+from burnish.loop.conclude import Outcome, conclude, finish_interrupted
+from burnish.loop.past import finished_round, next_number, round_key
+from burnish.loop.project import Project
+from burnish.loop.result import RoundResult
+from burnish.loop.seeds import checked, gather
+from burnish.loop.stages import Shop, score_stage, train_stage
+from burnish.loop.tribunal import ask_gate
+from burnish.loop.untuned import untuned_baseline
+from burnish.loop.workbench import Workbench
+from burnish.registry import champion as current_champion
+from burnish.talk import Talk
+
+
+def run_round(
+    project: Project, talk: Talk, *, again: bool = False, should_stop: Callable[[], bool] = lambda: False
+) -> tuple[RoundResult, bool]:
+    """What the round came to, and whether it was new: with the same data and settings an earlier round is the answer.
+
+    Raises DataError on data that cannot be believed, BudgetError before a spend that would pass a limit, Interrupted
+    when stopped; the same call afterwards goes on where this one ended.
+    """
+    finish_interrupted(project, talk)
+    seeds = gather(project)
+    key = round_key(project, seeds)
+    earlier = finished_round(project, key)
+    if earlier and not again:
+        talk.say(f"nothing changed since round {earlier.round}: same data, same settings")
+        return earlier, False
+
+    number = next_number(project)
+    talk.say(f"round {number}: {sum(map(len, seeds.by_role.values())):,} examples, task {seeds.task.kind}")
+    bench = Workbench(project.settings, project.store.root, talk)
+    budget = open_budget(project.store, project.settings.budget, talk)
+    found = checked(seeds, project, bench.token_counter(seeds.task), talk)
+    shop = Shop(
+        project=project, seeds=seeds, bench=bench, budget=budget, talk=talk, number=number, should_stop=should_stop
+    )
+
+    untuned = untuned_baseline(shop)
+    champion = current_champion(project.store) or untuned.version
+    shots = untuned.shots if champion.name == untuned.version.name else ()
+    before = score_stage(shop, champion, "dev_a", shots=shots)
+    sealed, trials = train_stage(shop, champion)
+    choice = choose_challenger(shop, sealed, trials, champion)
+    after = score_stage(shop, choice.challenger, "dev_a")
+    on_dev_a = compare(before, after)
+    ruling = ask_gate(shop, champion, choice, after, shots=shots)
+    outcome = Outcome(
+        key=key,
+        found=found,
+        untuned=untuned,
+        champion=champion,
+        choice=choice,
+        comparison=on_dev_a,
+        ruling=ruling,
+    )
+    return conclude(shop, outcome), True

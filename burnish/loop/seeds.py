@@ -1,0 +1,114 @@
+"""The examples of a project, each with its role: what a round learns from, looks at, chooses by and is judged on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from burnish.data.check import DataCheck, check
+from burnish.data.dataset import load_examples
+from burnish.data.problems import CountTokens
+from burnish.data.slices import slice_columns
+from burnish.data.split import assign_roles
+from burnish.data.task import task_of
+from burnish.errors import DataError
+from burnish.fingerprint import fingerprint
+from burnish.loop.project import Project
+from burnish.records import Example, Task
+from burnish.store.batches import batches
+from burnish.store.looks import looks
+from burnish.store.roles import append_roles, current_roles, role_history
+from burnish.talk import Talk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seeds:
+    """All examples of a project by role, and the task they state."""
+
+    task: Task
+    by_role: Mapping[str, Sequence[Example]]
+    columns: tuple[str, ...]
+    """Metadata columns to report by."""
+    data: Mapping[str, str]
+    """Data batch to content hash."""
+
+    def of(self, role: str) -> Sequence[Example]:
+        """The examples of one role, in a fixed order."""
+        return self.by_role.get(role, ())
+
+    @property
+    def vaults(self) -> tuple[str, ...]:
+        """Names of the vaults that have rows and were not retired, oldest first."""
+        names = [role for role in self.by_role if is_vault(role)]
+        return tuple(sorted(names, key=vault_number))
+
+
+def is_vault(role: str) -> bool:
+    """Whether a role is one of the vaults."""
+    return role.startswith("vault_")
+
+
+def vault_number(role: str) -> int:
+    """3 for vault_3."""
+    return int(role.removeprefix("vault_"))
+
+
+def set_hash(examples: Sequence[Example]) -> str:
+    """Identity of a set of examples, whatever their order, names and files."""
+    return fingerprint(sorted(example.content_hash for example in examples))
+
+
+def gather(project: Project) -> Seeds:
+    """Every example with its role; new ones get theirs now, and known ones keep it. Raises DataError without data."""
+    examples = sorted(load_examples(project.store), key=lambda example: example.id)
+    if not examples:
+        raise DataError("the project has no data yet", hint=f"burnish data add FILE --project {project.folder}")
+    task = task_of(examples, project.settings)
+    known = current_roles(project.store)
+    roles = assign_roles(examples, project.settings, known, open_vaults=_open_vaults(project, examples, known))
+    append_roles(project.store, roles, reason="first seen")
+    by_role: dict[str, list[Example]] = {}
+    for example in examples:
+        by_role.setdefault(roles[example.id], []).append(example)
+    return Seeds(
+        task=task,
+        by_role=by_role,
+        columns=tuple(slice_columns(examples, project.settings)),
+        data={batch.name: batch.content_hash for batch in batches(project.store)},
+    )
+
+
+def checked(seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Talk) -> DataCheck:
+    """What the one checker says; warnings are told. Raises DataError on what must not be trained on."""
+    roles = {example.id: role for role, examples in seeds.by_role.items() for example in examples}
+    examples = [example for examples in seeds.by_role.values() for example in examples]
+    found = check(examples, roles, project.settings, seeds.task, count_tokens)
+    for problem in found.problems:
+        if problem.severity == "error":
+            raise DataError(problem.message, hint="see every case: burnish data check")
+        if problem.severity == "warning":
+            talk.warn(problem.message)
+    return found
+
+
+def _open_vaults(project: Project, examples: Sequence[Example], known: Mapping[str, str]) -> tuple[str, ...]:
+    """Vaults that new rows may join: those that no challenger was ever judged on, else a new one.
+
+    A vault that was looked at is closed: a row added later would hand out fresh attempts on old rows.
+    """
+    if not known:
+        return tuple(f"vault_{number + 1}" for number in range(project.settings.roles.vaults))
+    rows: dict[str, list[Example]] = {}
+    for example in examples:
+        if is_vault(role := known.get(example.id, "")):
+            rows.setdefault(role, []).append(example)
+    fresh = [name for name, held in rows.items() if not looks(project.store, set_hash(held))]
+    used = [vault_number(change.role) for change in role_history(project.store) if is_vault(change.role)]
+    return tuple(sorted(fresh, key=vault_number)) or (f"vault_{max(used, default=0) + 1}",)
+
+
+def retire(project: Project, vault: str, reason: str) -> None:
+    """Ages the rows in one step: the vault's go to dev_a, and what was dev_a to train. Done twice, it is done once."""
+    known = current_roles(project.store)
+    if vault not in known.values():
+        return
+    aged = {vault: "dev_a", "dev_a": "train"}
+    append_roles(project.store, {row: aged[role] for row, role in known.items() if role in aged}, reason=reason)

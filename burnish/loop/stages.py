@@ -1,0 +1,191 @@
+"""The stages of a round: each a function from frozen inputs to one sealed artifact, paid for before it is made.
+
+A finished stage is never redone: its key holds everything that it depends on. Raise a stage's version when its code
+starts to give other results.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.budget import Budget
+from burnish.evaluate.files import load_evaluation, save_evaluation
+from burnish.fingerprint import fingerprint
+from burnish.loop.project import Project, settings_with
+from burnish.loop.seeds import Seeds, set_hash
+from burnish.loop.workbench import Workbench
+from burnish.records import Cost, Evaluation, Example, ModelVersion, Trial, as_json, from_json
+from burnish.store.artifacts import Sealed
+from burnish.store.stage import run_stage
+from burnish.talk import Talk
+from burnish.train.job import TrainJob, rows_of
+from burnish.train.run import train
+from burnish.tune.search import candidates
+
+EVALUATE_VERSION = 1
+TRAIN_VERSION = 1
+WIDE_EVERY = 3
+GUESSED_TOKENS_PER_S = 2_000.0
+"""Used for the first forecast of a project; later ones come from its own ledger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """What every stage of one round needs: the project, its examples, the bench, and who pays."""
+
+    project: Project
+    seeds: Seeds
+    bench: Workbench
+    budget: Budget
+    talk: Talk
+    number: int
+    should_stop: Callable[[], bool] = lambda: False
+
+    def run(
+        self,
+        stage: str,
+        version: int,
+        settings: Any,
+        inputs: Mapping[str, str],
+        tokens: int,
+        work: Callable[[Path], Any],
+    ) -> Sealed:
+        """The sealed artifact of a stage: found, or made by `work` inside the budget."""
+
+        def paid(folder: Path) -> dict[str, Any]:
+            with self.budget.measured(f"{self.number:03d}/{stage}", self._forecast(stage, tokens)) as meter:
+                record: dict[str, Any] = work(folder)
+                meter.add(tokens=int(record.get("num_tokens", 0)))
+            return record
+
+        return run_stage(
+            self.project.store,
+            stage=stage,
+            version=version,
+            settings=settings,
+            inputs=inputs,
+            seed=self.project.settings.seed,
+            work=paid,
+            talk=self.talk,
+        )
+
+    def _forecast(self, stage: str, tokens: int) -> Cost:
+        known = [cost for name, cost in self.budget.by_stage().items() if name.endswith(f"/{stage}")]
+        done, seconds = sum(cost.tokens for cost in known), sum(cost.seconds for cost in known)
+        rate = done / seconds if done and seconds else GUESSED_TOKENS_PER_S
+        return Cost(seconds=tokens / rate, tokens=tokens)
+
+
+def stage_costs(shop: Shop) -> dict[str, Cost]:
+    """What each stage of this round used, over all its attempts."""
+    prefix = f"{shop.number:03d}/"
+    return {name.removeprefix(prefix): cost for name, cost in shop.budget.by_stage().items() if name.startswith(prefix)}
+
+
+def total_cost(shop: Shop) -> Cost:
+    """Everything that this round used."""
+    costs = stage_costs(shop).values()
+    joules = [cost.joules for cost in costs if cost.joules is not None]
+    return Cost(
+        usd=sum(cost.usd for cost in costs),
+        seconds=sum(cost.seconds for cost in costs),
+        tokens=sum(cost.tokens for cost in costs),
+        joules=sum(joules) if joules else None,
+    )
+
+
+def score_stage(
+    shop: Shop,
+    model: ModelVersion,
+    role: str,
+    *,
+    shots: Sequence[Example] = (),
+    examples: Sequence[Example] | None = None,
+) -> Evaluation:
+    """The evaluation of a model on the examples of a role."""
+    rows = shop.seeds.of(role) if examples is None else examples
+    columns = shop.seeds.columns
+    task = shop.seeds.task
+
+    def work(folder: Path) -> dict[str, Any]:
+        evaluation = shop.bench.score(model, task, rows, columns=columns, shots=shots)
+        save_evaluation(folder, evaluation)
+        return {"num_tokens": evaluation.num_tokens, "model": model.name}
+
+    inputs = {
+        "model": model.adapter_hash,
+        "base": shop.bench.base.base_hash,
+        "template": shop.bench.base.chat.template_hash,
+        "examples": set_hash(rows),
+        "shots": set_hash(shots),
+    }
+    settings = {"task": as_json(task), "columns": list(columns), "name": model.name}
+    sealed = shop.run("evaluate", EVALUATE_VERSION, settings, inputs, 60 * len(rows), work)
+    return load_evaluation(sealed.path)
+
+
+def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial, ...]]:
+    """All candidates of the search, trained as one bank on train and stopped early on dev_b.
+
+    A round after a promotion starts from the champion's learning rate; every third one searches widely again.
+    """
+    settings = shop.project.settings
+    base = shop.bench.base
+    rows = rows_of(base, shop.seeds.task, shop.seeds.of("train"))
+    dev = rows_of(base, shop.seeds.task, shop.seeds.of("dev_b"))
+    is_known = champion.lr is not None and settings.train.lr == "auto" and shop.number % WIDE_EVERY
+    tried = candidates(
+        settings_with(settings, {"train.lr": champion.lr, "train.search": [1.0]}) if is_known else settings, base
+    )
+    num_tokens = sum(len(row.tokens) for row in rows) * settings.train.epochs * len(tried)
+
+    def work(folder: Path) -> dict[str, Any]:
+        job = TrainJob(
+            base=base,
+            rows=rows,
+            dev=dev,
+            candidates=tried,
+            train=settings.train,
+            lora=settings.lora,
+            seed=settings.seed,
+            folder=folder,
+        )
+        trials = train(job, talk=shop.talk, should_stop=shop.should_stop)
+        return {"trials": [as_json(trial) for trial in trials], "num_tokens": num_tokens}
+
+    inputs = {
+        "base": base.base_hash,
+        "template": base.chat.template_hash,
+        "train": set_hash(shop.seeds.of("train")),
+        "dev_b": set_hash(shop.seeds.of("dev_b")),
+    }
+    asked = settings.train.model_dump(mode="json", exclude={"checkpoint_every_s"})
+    key = {
+        "train": asked,
+        "lora": settings.lora.model_dump(mode="json"),
+        "candidates": [as_json(candidate) for candidate in tried],
+        "task": as_json(shop.seeds.task),
+        "precision": base.precision,
+    }
+    sealed = shop.run("train", TRAIN_VERSION, key, inputs, num_tokens, work)
+    return sealed, tuple(from_json(Trial, trial) for trial in sealed.record["trials"])
+
+
+def version_of(shop: Shop, sealed: Sealed, trial: Trial, champion: ModelVersion) -> ModelVersion:
+    """A trial as an entry for the registry: named by its round and the hash of its weights."""
+    base = shop.bench.base
+    folder = sealed.path / trial.folder
+    return ModelVersion(
+        name=f"r{shop.number}-{trial.candidate.name}-{trial.adapter_hash[:6]}",
+        round=shop.number,
+        adapter_hash=trial.adapter_hash,
+        artifact=str(folder.relative_to(shop.project.store.root)),
+        base=shop.project.settings.base,
+        base_hash=base.base_hash,
+        template_hash=base.chat.template_hash,
+        parents=(champion.name,),
+        data=shop.seeds.data,
+        lr=trial.candidate.lr,
+        settings_hash=fingerprint(shop.project.settings.model_dump(mode="json")),
+    )

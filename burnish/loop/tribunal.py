@@ -1,0 +1,144 @@
+"""Asking the gate: a pre-check on dev_b, then one look at a sealed vault, written down before it is taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from burnish.evaluate.compare import compare
+from burnish.evaluate.summary import ANSWER_COLUMN
+from burnish.gate import alpha_of_attempt, decide, is_retired, precheck, public_view
+from burnish.loop.choose import Choice
+from burnish.loop.seeds import set_hash
+from burnish.loop.stages import Shop, score_stage
+from burnish.records import Comparison, Decision, Evaluation, Example, ModelVersion, Verdict, as_json, from_json
+from burnish.registry import get
+from burnish.store.looks import append_look, attempt_of, finish_look, looks
+
+GATE_VERSION = 1
+SOLVED = 0.5
+"""Score from which a row counts as solved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What leaves the gate: the verdict as the public may see it, and whether its vault is now open."""
+
+    verdict: Verdict
+    retired: bool = False
+
+
+def ask_gate(
+    shop: Shop, champion: ModelVersion, choice: Choice, after: Evaluation, *, shots: Sequence[Example]
+) -> Ruling:
+    """The gate's ruling on a challenger. A vault is spent only on one that dev_b gives a fair chance.
+
+    `after` is the challenger on dev_a, `shots` what the champion is shown when it is the untuned base.
+    """
+    settings = shop.project.settings.gate
+    if not choice.trial.learned:
+        return _no_look("HOLD", "training learned nothing: its loss never fell below the untuned base's")
+    before = score_stage(shop, champion, "dev_b", shots=shots)
+    check = precheck(compare(before, choice.on_dev_b), settings, unguarded=_unguarded(champion))
+    if not check.go:
+        return _no_look(check.decision, f"{check.reason} No vault was opened.")
+    vault = _usable_vault(shop, choice)
+    if not vault:
+        return _no_look("INCONCLUSIVE", "No vault is left: every one was used. Add labelled examples.")
+    return _look(shop, champion, choice, vault, shots, _solved_before(shop, champion, after))
+
+
+def _usable_vault(shop: Shop, choice: Choice) -> str:
+    """The oldest vault that may still judge this challenger; empty when there is none."""
+    attempts, store = shop.project.settings.gate.attempts, shop.project.store
+    for vault in shop.seeds.vaults:
+        if attempt_of(store, set_hash(shop.seeds.of(vault)), choice.challenger.adapter_hash) <= attempts:
+            return vault
+    return ""
+
+
+def _look(
+    shop: Shop,
+    champion: ModelVersion,
+    choice: Choice,
+    vault: str,
+    shots: Sequence[Example],
+    solved: Comparison | None,
+) -> Ruling:
+    rows, store, settings = shop.seeds.of(vault), shop.project.store, shop.project.settings.gate
+    vault_hash, challenger = set_hash(rows), choice.challenger
+    attempt = attempt_of(store, vault_hash, challenger.adapter_hash)
+    spent = sum(look.alpha for look in looks(store, vault_hash) if look.attempt < attempt)
+    alpha = alpha_of_attempt(settings, attempt, spent)
+    look = append_look(store, vault_hash, attempt, challenger.adapter_hash, alpha)
+
+    def work(folder: Path) -> dict[str, Any]:
+        asked = ((champion, shots), (challenger, ()))
+        seen = [
+            shop.bench.score(model, shop.seeds.task, rows, columns=shop.seeds.columns, shots=shown)
+            for model, shown in asked
+        ]
+        verdict = decide(
+            compare(*seen),
+            settings,
+            attempt=attempt,
+            vault=vault,
+            vault_hash=vault_hash,
+            spent=spent,
+            solved_before=solved,
+            unguarded=_unguarded(champion),
+        )
+        return {"verdict": as_json(verdict), "num_tokens": sum(evaluation.num_tokens for evaluation in seen)}
+
+    inputs = {
+        "champion": champion.adapter_hash,
+        "challenger": challenger.adapter_hash,
+        "vault": vault_hash,
+        "shots": set_hash(shots),
+        "base": shop.bench.base.base_hash,
+        "dev_a": set_hash(shop.seeds.of("dev_a")),
+    }
+    asked = {"gate": settings.model_dump(mode="json"), "attempt": attempt, "spent": spent}
+    sealed = shop.run("gate", GATE_VERSION, asked, inputs, 120 * len(rows), work)
+    verdict = from_json(Verdict, sealed.record["verdict"])
+    finish_look(store, look, verdict.decision)
+    retired = is_retired(verdict, settings)
+    return Ruling(verdict=public_view(verdict, retired=retired), retired=retired)
+
+
+def _unguarded(champion: ModelVersion) -> frozenset[str]:
+    """Columns whose slices may lose: an untuned base that says one label to everything has that label always right."""
+    return frozenset() if champion.artifact else frozenset({ANSWER_COLUMN})
+
+
+def _solved_before(shop: Shop, champion: ModelVersion, after: Evaluation) -> Comparison | None:
+    """Champion and challenger on the dev_a rows that the model before the champion solved; None in the first round.
+
+    Rows picked by what the champion itself solved could only get worse, so its predecessor picks them.
+    """
+    if not champion.parents:
+        return None
+    parent = score_stage(shop, get(shop.project.store, champion.parents[0]), "dev_a")
+    solved = {name for name, score in parent.score_of().items() if score is not None and score >= SOLVED}
+    if not solved:
+        return None
+    before = score_stage(shop, champion, "dev_a")
+    return compare(_only(before, solved), _only(after, solved))
+
+
+def _only(evaluation: Evaluation, examples: set[str]) -> Evaluation:
+    return replace(evaluation, rows=tuple(row for row in evaluation.rows if row.example in examples))
+
+
+def _no_look(decision: Decision, reason: str) -> Ruling:
+    verdict = Verdict(
+        decision=decision,
+        reason=reason,
+        vault="",
+        vault_hash="",
+        attempt=0,
+        alpha=0.0,
+        num_rows=0,
+        detectable_gain=0.0,
+    )
+    return Ruling(verdict=verdict)

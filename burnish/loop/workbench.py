@@ -1,0 +1,110 @@
+"""The base model on the bench: loaded once, with one adapter attached at a time, and the same scoring path for all."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from burnish.config import Settings
+from burnish.data.conversation import conversation
+from burnish.evaluate.run import evaluate
+from burnish.model.adapter import load_adapter
+from burnish.model.base import Base, load_base
+from burnish.model.chat import Rendered
+from burnish.model.generate import loss_of
+from burnish.model.lora import attach
+from burnish.records import Evaluation, Example, ModelVersion, Task
+from burnish.store.files import write_atomic
+from burnish.talk import Talk
+
+PRECISION_FILE = "precision"
+"""Holds what auto came to: a busy machine could measure otherwise later, and a killed round goes on as it was."""
+BASE_NAME = "base"
+"""Registry name of the untuned base, the first champion of every project."""
+
+
+class Workbench:
+    """A base model, loaded when first needed."""
+
+    def __init__(self, settings: Settings, root: Path, talk: Talk) -> None:
+        self.settings = settings
+        self.root = root
+        self.talk = talk
+        self._base: Base | None = None
+
+    @property
+    def base(self) -> Base:
+        """The project's base model."""
+        if self._base is None:
+            self._base = load_base(self.settings.base, revision=self.settings.revision, precision=self._precision())
+            self._remember(self._base)
+            self.talk.say(f"base: {self.settings.base} ({self._base.reason})")
+        return self._base
+
+    def _precision(self) -> str:
+        """The asked-for precision; for auto the one that this project measured first, since it decides the weights."""
+        asked, file = self.settings.train.precision, self.root / PRECISION_FILE
+        return file.read_text(encoding="utf-8").strip() if asked == "auto" and file.exists() else asked
+
+    def _remember(self, base: Base) -> None:
+        file = self.root / PRECISION_FILE
+        if self.settings.train.precision == "auto" and self.root.is_dir() and not file.exists():
+            write_atomic(file, base.precision.encode())
+
+    @property
+    def guessing_loss(self) -> float:
+        """Loss of guessing uniformly over the vocabulary, in nats per token."""
+        return math.log(self.base.vocab_size)
+
+    def score(
+        self,
+        model: ModelVersion,
+        task: Task,
+        examples: Sequence[Example],
+        *,
+        columns: Sequence[str] = (),
+        shots: Sequence[Example] = (),
+    ) -> Evaluation:
+        """The model's answers to the examples and what they score; the one path for every number that is shown."""
+        with self.wearing(model) as base:
+            return evaluate(
+                base,
+                task,
+                examples,
+                model_name=model.name,
+                model_hash=model.adapter_hash,
+                shots=shots,
+                slice_columns=columns,
+                talk=self.talk,
+            )
+
+    def loss_of(self, rendered: Rendered) -> float:
+        """The base's mean loss on the learned tokens of one rendered conversation, in nats."""
+        return loss_of(self.base, [rendered])[0]
+
+    def token_counter(self, task: Task) -> Callable[[Example], tuple[int, int, int]]:
+        """A function that gives an example's tokens, learned tokens, and control tokens made harmless."""
+
+        def count(example: Example) -> tuple[int, int, int]:
+            rendered = self.base.chat.render(conversation(task, example))
+            return len(rendered.tokens), sum(rendered.learned), rendered.forged
+
+        return count
+
+    @contextmanager
+    def wearing(self, model: ModelVersion) -> Iterator[Base]:
+        """The base with the model's adapter in use; a fully tuned model replaces the base for the time being."""
+        folder = self.root / model.artifact
+        if not model.artifact:
+            yield self.base
+        elif (folder / "adapter_config.json").exists():
+            spec, state = load_adapter(folder, self.base)
+            bank = attach(self.base.model, [spec], self.settings.lora.targets)
+            try:
+                bank.load(0, state)
+                with bank.use(0):
+                    yield self.base
+            finally:
+                bank.detach()
+        else:
+            yield load_base(str(folder), precision=self.settings.train.precision)

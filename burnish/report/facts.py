@@ -1,0 +1,177 @@
+"""What all formats of a report share: its values by name, the texts of its rows masked, and the templates' filters."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from burnish.data.quality import mask
+from burnish.records import Comparison, Flip, Interval, SliceComparison
+from burnish.report import words
+from burnish.report.record import RoundReport
+
+MOST_FLIPS = 8
+"""Rows shown per direction; the others are counted."""
+
+
+class FlipSet(NamedTuple):
+    """Rows that changed in one direction."""
+
+    title: str
+    flips: tuple[Flip, ...]
+    more: int
+    is_open: bool
+
+
+def facts(report: RoundReport) -> dict[str, Any]:
+    """What the templates call their values by; texts of rows are masked."""
+    report = masked(report)
+    promoted = report.decision == "PROMOTE"
+    table = (report.comparison.overall, *report.comparison.slices) if report.comparison else ()
+    return {
+        "r": report,
+        "headline": words.headline(report),
+        "plain": words.plain_verdict(report),
+        "decision": words.DECISIONS[report.decision],
+        "metric": words.metric_name(report.metric),
+        "sure": "95% interval" if report.gain.low is not None else "no interval",
+        "cost": words.total_cost(report),
+        "in_use": report.challenger if promoted else report.champion,
+        "table": table,
+        "ladder_rows": ladder(report),
+        "slice_words": _slice_words(report),
+        "flip_sets": _flip_sets(report.comparison) if report.comparison else (),
+        "trial_words": _trial_words(report),
+        "data_words": _data_words(report),
+    }
+
+
+def ladder(report: RoundReport) -> list[tuple[str, Interval]]:
+    """Every model of the round with its score, from the untuned base to the challenger."""
+    rows = [(baseline.name, baseline.score) for baseline in report.baselines]
+    return [*rows, (f"before: {report.champion}", report.before), (f"after: {report.challenger}", report.after)]
+
+
+def masked(report: RoundReport) -> RoundReport:
+    """The report with secrets and personal data masked in every text that came from a row."""
+    comparison = report.comparison
+    if comparison is not None:
+        comparison = replace(comparison, flips=tuple(_masked_flip(flip) for flip in comparison.flips))
+    pieces = tuple(replace(piece, text=mask(piece.text)) for piece in report.first_prompt)
+    return replace(report, comparison=comparison, first_prompt=pieces)
+
+
+def _masked_flip(flip: Flip) -> Flip:
+    return replace(
+        flip,
+        prompt=mask(flip.prompt),
+        expected=mask(flip.expected),
+        before=mask(flip.before),
+        after=mask(flip.after),
+    )
+
+
+def _flip_sets(comparison: Comparison) -> tuple[FlipSet, ...]:
+    """Losses first: they are what a reader must not miss."""
+    sets = []
+    for gained, title in ((False, "right before, wrong now"), (True, "wrong before, right now")):
+        flips = tuple(flip for flip in comparison.flips if flip.gained == gained)
+        if flips:
+            shown = f"{len(flips)} {title}"
+            sets.append(FlipSet(shown, flips[:MOST_FLIPS], len(flips) - len(flips[:MOST_FLIPS]), is_open=not gained))
+    return tuple(sets)
+
+
+def _slice_words(report: RoundReport) -> str:
+    slices = report.comparison.slices if report.comparison else ()
+    if not slices:
+        return "The data has no columns to split it by."
+    better, worse = (sum(part.verdict == word for part in slices) for word in ("better", "worse"))
+    rest = len(slices) - better - worse
+    return f"Of {len(slices)} parts {better} got better, {worse} got worse, and {rest} show no difference."
+
+
+def _trial_words(report: RoundReport) -> str:
+    count = len(report.trials)
+    many = f"{count} adapters were trained" if count != 1 else "One adapter was trained"
+    idle = sum(not trial.learned for trial in report.trials)
+    wasted = f" {idle} learned nothing." if idle else ""
+    return f"{many}; {report.chosen or 'none'} was chosen on rows held out for that.{wasted}"
+
+
+def _data_words(report: RoundReport) -> str:
+    data = report.data
+    rows, rejected, secrets = sum(data.roles.values()), sum(data.rejected.values()), sum(data.secrets.values())
+    parts = [f"{words.count(rows)} rows in {words.count(data.num_groups)} groups; no group is in two roles."]
+    if data.num_duplicates or data.num_near_duplicates:
+        parts.append(f"{data.num_duplicates} exact and {data.num_near_duplicates} near duplicates were found.")
+    parts.append(f"{words.count(rejected)} rows were rejected." if rejected else "No row was rejected.")
+    if secrets:
+        parts.append(f"{words.count(secrets)} rows hold secrets or personal data.")
+    return " ".join(parts)
+
+
+def pages(*, html: bool) -> Environment:
+    """The templates of this folder; HTML is escaped by Jinja, Markdown by a filter on every value."""
+    found = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=html,
+        undefined=StrictUndefined,
+        finalize=_plain if html else _markdown,
+        keep_trailing_newline=True,
+    )
+    found.filters |= {
+        "percent": words.percent,
+        "points": words.points,
+        "span": words.span,
+        "duration": words.duration,
+        "money": words.money,
+        "count": words.count,
+        "decision": words.DECISIONS.__getitem__,
+        "excerpt": words.excerpt,
+        "day": lambda moment: moment[:10],
+        "p_value": _p_value,
+        "largest": _largest,
+        "code": _code,
+        "yaml": lambda value: Markup(json.dumps(words.visible(value))),
+    }
+    return found
+
+
+def _p_value(part: SliceComparison) -> str:
+    p = part.p_value if part.p_holm is None else part.p_holm
+    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _largest(numbers: Mapping[str, int], most: int = 20) -> dict[str, int]:
+    """The most frequent ones in falling order, the rest under one name."""
+    ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+    rest = sum(number for _, number in ordered[most:])
+    return dict(ordered[:most]) | ({f"{len(ordered) - most} others": rest} if rest else {})
+
+
+def _plain(value: Any) -> Any:
+    """Data as text that shows what it holds; autoescape does the rest."""
+    return words.visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _markdown(value: Any) -> Any:
+    """Data as Markdown text: on one line, with every character that could start markup or a table cell escaped."""
+    if isinstance(value, Markup):
+        return value
+    line = " ".join(words.visible(str(value)).split())
+    escaped = re.sub(r"([\\`*_{}\[\]|~#$!])", r"\\\1", line)
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _code(value: str) -> Markup:
+    """Data as inline code, fenced by more backticks than it holds."""
+    line = " ".join(words.visible(value).split())
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", line)), default=0))
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return Markup(f"{fence}{space}{line}{space}{fence}".replace("|", "\\|")) if line else Markup("")

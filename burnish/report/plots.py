@@ -1,0 +1,218 @@
+"""Plots as inline SVG, drawn by hand: dots with whiskers, learning curves, rounds; colours come from the page's CSS.
+
+Each plot is drawn for a width in CSS pixels, so that its text keeps its size; the page holds a wide and a narrow one.
+Figures in `aria-label` say in words what the plot shows.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from burnish.records import Interval, Trial
+from burnish.report.record import PastRound
+from burnish.report.words import visible
+
+Scale = Callable[[float], float]
+NARROW_BELOW = 480
+CHAR_WIDTH = 6.9
+"""Average width of a character at 13 px, for cutting labels; a generous sans-serif."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhiskerRow:
+    """One line of a dot-and-whisker plot; a row without marks is a heading."""
+
+    label: str
+    marks: tuple[tuple[str, Interval], ...] = ()
+    """(class, interval): the class names the colour, before or after."""
+    note: str = ""
+    """Small text beside the label, such as the number of rows."""
+    text: str = ""
+    """Text at the right edge, such as the gain."""
+    tone: str = ""
+    """Class of that text: better, worse or empty."""
+
+
+class Point(NamedTuple):
+    """A place in data units."""
+
+    x: float
+    y: float
+
+
+def whisker_plot(rows: Sequence[WhiskerRow], width: int, label: str) -> Markup:
+    """Intervals on a common axis of 0 to 100%, one line a row; narrow plots put the labels above the lines."""
+    narrow = width < NARROW_BELOW
+    longest = max((len(row.label) + len(row.note) for row in rows), default=0)
+    left, right = (4.0, width - 8.0) if narrow else (min(260.0, 44 + CHAR_WIDTH * longest), width - 100.0)
+    across = _scale(0.0, 1.0, left, right)
+    parts, y = [], 18.0
+    for row in rows:
+        if row.marks:
+            parts.append(_whisker_row(row, width, y, across, room=width - 120 if narrow else left - 24, narrow=narrow))
+            y += 50 if narrow else 32
+        else:
+            parts.append(_text(4 if narrow else 0, y + (16 if narrow else 24), row.label, "head"))
+            y += 34
+    bottom = y + 2
+    grid = [_axis_line(across(tick), 10, bottom, f"{round(100 * tick)}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    return _svg(width, bottom + 24, label, grid + parts)
+
+
+def _whisker_row(row: WhiskerRow, width: int, y: float, across: Scale, *, room: float, narrow: bool) -> str:
+    base, middle = (y + 8, y + 29) if narrow else (y + 19, y + 15)
+    name = _cut(row.label, room - CHAR_WIDTH * len(row.note))
+    parts = [_text(4 if narrow else 0, base, name, "label", note=row.note)]
+    if row.text:
+        parts.append(_text(width - 4, base, row.text, f"value {row.tone}".strip(), anchor="end"))
+    spread = 5.0 if len(row.marks) > 1 else 0.0
+    for place, (kind, interval) in enumerate(row.marks):
+        if interval.value is None:
+            continue
+        height = middle + spread * (2 * place - 1)
+        if interval.low is not None and interval.high is not None:
+            parts.append(_line(across(interval.low), height, across(interval.high), height, f"whisker {kind}"))
+        parts.append(f'<circle class="mark {kind}" cx="{across(interval.value):.1f}" cy="{height:.1f}" r="4.5"/>')
+    return "".join(parts)
+
+
+def curve_plot(trials: Sequence[Trial], chosen: str, guessing_loss: float | None, width: int, label: str) -> Markup:
+    """Dev loss (solid) and train loss (dotted) of every adapter tried, in nats per token over epochs."""
+    narrow = width < NARROW_BELOW
+    height, left, right = (230.0 if narrow else 280.0), 42.0, width - (74.0 if narrow else 110.0)
+    lines = [(trial, *_curves(trial)) for trial in trials]
+    points = [point for _, dev, train in lines for point in (*dev, *train)]
+    if not points:
+        return Markup("")
+    top = max(p.y for p in points)
+    if guessing_loss is not None and guessing_loss <= 2 * top:
+        top = max(top, guessing_loss)
+    ticks = _ticks(min(0.0, *(p.y for p in points)), top)
+    across = _scale(0.0, max(max(p.x for p in points), 1e-9), left, right)
+    up = _scale(ticks[0], ticks[-1], height - 34, 12)
+    parts = [_level(up(tick), left, right, f"{tick:g}") for tick in ticks]
+    parts += [_text(across(tick), height - 16, f"{tick:g}", "tick", anchor="middle") for tick in _epochs(points)]
+    parts.append(_text((left + right) / 2, height - 1, "epochs", "tick", anchor="middle"))
+    if guessing_loss is not None and ticks[0] <= guessing_loss <= ticks[-1]:
+        parts.append(_line(left, up(guessing_loss), right, up(guessing_loss), "guess"))
+        parts.append(_text(right, up(guessing_loss) - 5, "guessing", "tick", anchor="end"))
+    for trial, dev, train in sorted(lines, key=lambda line: line[0].candidate.name == chosen):
+        kind = "after" if trial.candidate.name == chosen else "other"
+        parts += [_curve(train, across, up, f"curve train {kind}"), _curve(dev, across, up, f"curve dev {kind}")]
+    parts += _end_labels(lines, chosen, across, up, right)
+    return _svg(width, height + 6, label, parts)
+
+
+def _curves(trial: Trial) -> tuple[list[Point], list[Point]]:
+    dev = [Point(p.epoch, p.dev_loss) for p in trial.curve if p.dev_loss is not None and math.isfinite(p.dev_loss)]
+    train = [
+        Point(p.epoch, p.train_loss) for p in trial.curve if p.train_loss is not None and math.isfinite(p.train_loss)
+    ]
+    return dev, train
+
+
+def _curve(points: Sequence[Point], across: Scale, up: Scale, kind: str) -> str:
+    if not points:
+        return ""
+    places = [f"{across(p.x):.1f},{up(p.y):.1f}" for p in points]
+    if len(places) == 1:
+        return f'<circle class="{kind}" cx="{across(points[0].x):.1f}" cy="{up(points[0].y):.1f}" r="3"/>'
+    return f'<path class="{kind}" d="M{" L".join(places)}"/>'
+
+
+def _end_labels(
+    lines: Sequence[tuple[Trial, list[Point], list[Point]]], chosen: str, across: Scale, up: Scale, right: float
+) -> list[str]:
+    """The learning rate at the end of each curve, pushed apart so that none covers another."""
+    ends = [(up((dev or train)[-1].y), trial) for trial, dev, train in lines if dev or train]
+    parts, last = [], -math.inf
+    for y, trial in sorted(ends, key=lambda end: end[0]):
+        last = max(y, last + 15)
+        kind = "tick strong" if trial.candidate.name == chosen else "tick"
+        parts.append(_text(right + 8, last + 4, f"lr {trial.candidate.lr:.3g}", kind))
+    return parts
+
+
+def history_plot(rounds: Sequence[PastRound], width: int, label: str) -> Markup:
+    """Each round's champion before and challenger after, with intervals; filled where the challenger was promoted."""
+    height, left, right = 230.0, 42.0, width - 12.0
+    up = _scale(0.0, 1.0, height - 34, 14)
+    step = (right - left) / max(len(rounds), 1)
+    parts = [_level(up(tick), left, right, f"{round(100 * tick)}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    for place, past in enumerate(rounds):
+        middle = left + step * (place + 0.5)
+        gap = min(14.0, step / 5)
+        promoted = "promoted" if past.decision == "PROMOTE" else "hollow"
+        parts.append(_tower(middle - gap, past.before, up, "before"))
+        parts.append(_tower(middle + gap, past.after, up, f"after {promoted}"))
+        parts.append(_text(middle, height - 14, f"{past.round}", "tick", anchor="middle"))
+    parts.append(_text((left + right) / 2, height + 2, "round", "tick", anchor="middle"))
+    return _svg(width, height + 8, label, parts)
+
+
+def _tower(x: float, interval: Interval, up: Scale, kind: str) -> str:
+    if interval.value is None:
+        return ""
+    whisker = ""
+    if interval.low is not None and interval.high is not None:
+        whisker = _line(x, up(interval.low), x, up(interval.high), f"whisker {kind}")
+    return f'{whisker}<circle class="mark {kind}" cx="{x:.1f}" cy="{up(interval.value):.1f}" r="5"/>'
+
+
+def _svg(width: int, height: float, label: str, parts: Sequence[str]) -> Markup:
+    inside = "".join(parts)
+    box = f"0 0 {width} {height:.0f}"
+    return Markup(
+        f'<svg class="plot {_kind(width)}" role="img" viewBox="{box}" width="{width}" height="{height:.0f}" '
+        f'aria-label="{escape(visible(label))}">{inside}</svg>'
+    )
+
+
+def _kind(width: int) -> str:
+    """The class by which the page shows one of a plot's two drawings."""
+    return "narrow" if width < NARROW_BELOW else "wide"
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Scale:
+    assert high > low, f"an axis from {low} to {high}"
+    return lambda value: start + (min(max(value, low), high) - low) / (high - low) * (end - start)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Four to seven round numbers that enclose low to high."""
+    reach = max(high - low, 1e-6)
+    power = 10.0 ** math.floor(math.log10(reach / 4))
+    step = next(power * m for m in (1, 2, 2.5, 5, 10, 20) if reach / (power * m) <= 5)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [round(step * k, 10) for k in range(first, max(last, first + 1) + 1)]
+
+
+def _epochs(points: Sequence[Point]) -> list[float]:
+    most = max(p.x for p in points)
+    return [tick for tick in _ticks(0.0, most) if tick <= most + 1e-9]
+
+
+def _axis_line(x: float, top: float, bottom: float, text: str) -> str:
+    return _line(x, top, x, bottom, "grid") + _text(x, bottom + 17, text, "tick", anchor="middle")
+
+
+def _level(y: float, left: float, right: float, text: str) -> str:
+    return _line(left, y, right, y, "grid") + _text(left - 8, y + 4, text, "tick", anchor="end")
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
+
+
+def _text(x: float, y: float, text: str, kind: str, *, anchor: str = "start", note: str = "") -> str:
+    small = f'<tspan class="note" dx="6">{escape(visible(note))}</tspan>' if note else ""
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f'<text class="{kind}" {place}>{escape(visible(text))}{small}</text>'
+
+
+def _cut(text: str, room: float) -> str:
+    most = max(4, int(room / CHAR_WIDTH))
+    return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -1,0 +1,124 @@
+"""Everything that a report shows, as one record: the loop fills it, the renderers read nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from burnish.records import Comparison, Cost, Decision, Interval, Trial, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What the untuned base scores, the yardstick of everything else."""
+
+    name: str
+    """"untuned, no examples shown"."""
+    score: Interval
+    shots: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCost:
+    """What one stage of the round used."""
+
+    stage: str
+    cost: Cost
+    was_cached: bool = False
+    """True when the stage was sealed by an earlier run, so that this one paid nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSummary:
+    """What the round learned and was tested on, in numbers of rows."""
+
+    roles: Mapping[str, int] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    """Rows per label, or per field for a fields task."""
+    slices: Mapping[str, int] = field(default_factory=dict)
+    """Rows per "column=value"."""
+    sources: Mapping[str, int] = field(default_factory=dict)
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Rejected rows by the stable word of their reason."""
+    num_groups: int = 0
+    num_duplicates: int = 0
+    num_near_duplicates: int = 0
+    secrets: Mapping[str, int] = field(default_factory=dict)
+    """Rows holding secrets or personal data, by kind; the texts themselves are masked here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingReason:
+    """A resolved setting and why it has this value."""
+
+    name: str
+    value: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRound:
+    """One round of the project's history, this one included."""
+
+    round: int
+    decision: Decision
+    before: Interval
+    after: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextCommand:
+    """Something worth typing now."""
+
+    command: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """A stretch of the first rendered training example, control tokens shown."""
+
+    text: str
+    learned: bool
+    """True where the loss is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundReport:
+    """A round as the report tells it."""
+
+    project: str
+    round: int
+    decision: Decision
+    reason: str
+    metric: str
+    """accuracy, field_accuracy or token_f1."""
+    base: str
+    champion: str
+    """In use before the round; the name of the base when nothing was promoted yet."""
+    challenger: str
+    before: Interval
+    after: Interval
+    gain: Interval
+    measured_on: str = "development rows"
+    """Whose rows the headline numbers come from, in words."""
+    comparison: Comparison | None = None
+    """Champion against challenger on dev_a; None when no challenger came out."""
+    baselines: tuple[Baseline, ...] = ()
+    trials: tuple[Trial, ...] = ()
+    chosen: str = ""
+    """Name of the candidate that became the challenger."""
+    guessing_loss: float | None = None
+    """Loss of guessing uniformly over the vocabulary, in nats per token."""
+    verdict: Verdict | None = None
+    """The gate's public view: whole once the vault is retired, one bit before."""
+    attempts: int = 3
+    """Attempts that one vault has."""
+    costs: tuple[StageCost, ...] = ()
+    data: DataSummary = DataSummary()
+    warnings: tuple[str, ...] = ()
+    settings: tuple[SettingReason, ...] = ()
+    history: tuple[PastRound, ...] = ()
+    next_commands: tuple[NextCommand, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    first_prompt: tuple[Piece, ...] = ()
+    created_at: str = ""
+    """ISO 8601, UTC."""

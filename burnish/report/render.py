@@ -1,0 +1,37 @@
+"""A round as a page for people, as Markdown for a repository, as JSON for scripts, and as the card of its adapter."""
+
+import json
+import re
+
+from burnish.records import ModelVersion, as_json
+from burnish.report import words
+from burnish.report.drawings import drawings
+from burnish.report.facts import facts, masked, pages
+from burnish.report.record import RoundReport
+
+SCHEMA_VERSION = 1
+
+
+def render_html(report: RoundReport) -> str:
+    """One self-contained page: no script, no network, light and dark, wide and narrow. Same report, same bytes."""
+    return pages(html=True).get_template("page.html.j2").render(facts(report) | drawings(report))
+
+
+def render_markdown(report: RoundReport) -> str:
+    """The report in Markdown; data cannot make markup of its own."""
+    return _tidy(pages(html=False).get_template("report.md.j2").render(facts(report)))
+
+
+def render_json(report: RoundReport) -> str:
+    """The whole report as one line of JSON with `schema_version`. Raises ValueError for a value that is not finite."""
+    record = {"schema_version": SCHEMA_VERSION, "headline": words.headline(report), **as_json(masked(report))}
+    return json.dumps(record, ensure_ascii=True, allow_nan=False, default=dict)
+
+
+def render_card(version: ModelVersion, report: RoundReport) -> str:
+    """The README of a registry version: what it scores, where it comes from, where it ends; with hub front matter."""
+    return _tidy(pages(html=False).get_template("card.md.j2").render(facts(report) | {"version": version}))
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -1,0 +1,132 @@
+"""The sentences and numbers of a report, the same in every format; and texts of rows made safe to show."""
+
+import unicodedata
+
+from burnish.records import Cost, Interval
+from burnish.report.record import RoundReport
+
+METRICS = {"accuracy": "Right answers", "field_accuracy": "Right fields", "token_f1": "Word overlap (F1)"}
+DECISIONS = {"PROMOTE": "Promoted", "HOLD": "Held back", "INCONCLUSIVE": "Inconclusive"}
+LONGEST_TEXT = 900
+"""Characters of a row's text on the page; the rows themselves stay whole in the evaluation."""
+
+
+def metric_name(metric: str) -> str:
+    """A metric as people say it: "Right answers"; an unknown one under its own name."""
+    return METRICS.get(metric, metric)
+
+
+def percent(share: float | None) -> str:
+    """A share as "81.0%"; "n/a" where there is none."""
+    return "n/a" if share is None else f"{100 * share:.1f}%"
+
+
+def points(gain: float | None) -> str:
+    """A gain in points with its sign, "+68.6"; a proper minus; "n/a" where there is none."""
+    return "n/a" if gain is None else f"{100 * gain:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def span(interval: Interval, *, signed: bool = False) -> str:
+    """The bounds in points, "[61.2, 75.1]"; says so where n supports none."""
+    if interval.low is None or interval.high is None:
+        return "[too few rows]"
+    low, high = 100 * interval.low, 100 * interval.high
+    text = f"[{low:+.1f}, {high:+.1f}]" if signed else f"[{low:.1f}, {high:.1f}]"
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: "0.4 s", "43 s", "2 min 14 s", "3 h 5 min"."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def count(number: int) -> str:
+    """A whole number with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\N{THIN SPACE}")
+
+
+def total_cost(report: RoundReport) -> Cost:
+    """The sum over the stages; joules are None unless a stage measured them."""
+    parts = [stage.cost for stage in report.costs]
+    joules = [part.joules for part in parts if part.joules is not None]
+    return Cost(
+        usd=sum(part.usd for part in parts),
+        seconds=sum(part.seconds for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        joules=sum(joules) if joules else None,
+        reviewer_minutes=sum(part.reviewer_minutes for part in parts),
+    )
+
+
+def money(usd: float) -> str:
+    """US dollars, "$0.00"; amounts under a cent that are not zero keep two digits."""
+    return f"${usd:.2f}" if usd == 0 or usd >= 0.01 else f"${usd:.2g}"
+
+
+def headline(report: RoundReport) -> str:
+    """The round in one line: "Right answers: 12.4% -> 81.0%, gain +68.6 points [61.2, 75.1], promoted"."""
+    arrow = f"{percent(report.before.value)} \N{RIGHTWARDS ARROW} {percent(report.after.value)}"
+    gain = f"gain {points(report.gain.value)} points {span(report.gain)}"
+    return f"{metric_name(report.metric)}: {arrow}, {gain}, {DECISIONS[report.decision].lower()}"
+
+
+def plain_verdict(report: RoundReport) -> str:
+    """What happened and what it means, in two or three sentences for somebody who does no statistics."""
+    if report.decision == "PROMOTE":
+        rows = f" on {report.verdict.num_rows} sealed rows" if report.verdict else ""
+        return (
+            f"{_out_of_hundred(report)} The gate tested it{rows} that nobody had looked at and found it better, and "
+            f"worse nowhere it checked. {report.challenger} is now in use."
+        )
+    if report.decision == "HOLD":
+        against = "The new model was not put into use, because the evidence speaks against it."
+        return f"{against}{_seen(report)} {report.champion} stays."
+    needed = report.verdict.rows_needed if report.verdict else None
+    more = f" About {needed} test rows would settle it." if needed else ""
+    unproven = "It is not proven that the new model is better: the evidence does not reach that far."
+    return f"{unproven}{_seen(report)} {report.champion} stays in use.{more}"
+
+
+def _seen(report: RoundReport) -> str:
+    nothing = difference(report.gain) == "no difference seen"
+    return f" No difference was seen on the {report.gain.n} {report.measured_on}." if nothing else ""
+
+
+def _out_of_hundred(report: RoundReport) -> str:
+    before, after = report.before.value, report.after.value
+    if report.metric != "accuracy" or before is None or after is None:
+        return "The new model does better than the one before."
+    return f"Of 100 questions the new model gets {100 * after:.0f} right; before, it was {100 * before:.0f}."
+
+
+def difference(gain: Interval) -> str:
+    """What a paired gain shows: "better", "worse", "no difference seen" or "too few rows"."""
+    if gain.low is None or gain.high is None:
+        return "too few rows"
+    return "better" if gain.low > 0 else "worse" if gain.high < 0 else "no difference seen"
+
+
+def visible(text: str) -> str:
+    """Text that shows what it holds: control, bidirectional and lone surrogate characters become a replacement mark."""
+    kept = []
+    for char in text.replace("\r\n", "\n"):
+        hidden = unicodedata.category(char) in ("Cc", "Cs", "Cn") and char not in "\n\t"
+        turns = char in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+        kept.append("\N{REPLACEMENT CHARACTER}" if hidden or turns else char)
+    return "".join(kept)
+
+
+def excerpt(text: str, longest: int = LONGEST_TEXT) -> str:
+    """A row's text for showing: visible, and cut in its middle when longer than `longest` characters."""
+    shown = visible(text)
+    if len(shown) <= longest:
+        return shown
+    half = longest // 2
+    return f"{shown[:half]}\n\N{HORIZONTAL ELLIPSIS} {count(len(shown) - longest)} characters left out\n{shown[-half:]}"

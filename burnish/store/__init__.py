@@ -1,0 +1,1 @@
+"""The project's memory: sealed artifacts, a small database, one lock. What is acknowledged here survives kill -9."""

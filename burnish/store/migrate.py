@@ -1,0 +1,71 @@
+"""Brings a database to this burnish's format, in one transaction and under a lock: two processes may try at once."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from burnish.errors import StorageError
+from burnish.store.db import Db
+from burnish.store.failpoints import failpoint
+from burnish.store.lock import exclusive, lock_of
+from burnish.talk import Talk
+
+REVISIONS = ("0001",)
+"""Every format this burnish knows, oldest first; a test compares it with the files in migrations/versions."""
+
+TIMEOUT_S = 60.0
+
+
+def format_of(db: Db) -> str | None:
+    """The format of the database, None when it is new. Raises StorageError when a newer burnish wrote it."""
+    if not db.path.exists():
+        return None
+    with db.read() as connection:
+        return _format(connection, db.path)
+
+
+def bring_up_to_date(db: Db, talk: Talk) -> None:
+    """Migrates a new or older database to the newest format; does nothing when another process has just done it.
+
+    Raises BusyError when an older database is in use: its holder would meet tables it does not know.
+    """
+    root = db.path.parent
+    with exclusive(root / "migrate.lock", timeout_s=TIMEOUT_S):
+        found = format_of(db)
+        if found is None:
+            _upgrade(db)
+        elif found != REVISIONS[-1]:
+            with lock_of(root).held(talk):
+                talk.say(f"bringing the database from format {found} to {REVISIONS[-1]}")
+                _upgrade(db)
+
+
+def _format(connection: Connection, path: Path) -> str | None:
+    known = connection.exec_driver_sql(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    ).scalar_one()
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if known else None
+    if found is not None and found not in REVISIONS:
+        raise StorageError(
+            f"{path} has format {found}, this burnish knows formats up to {REVISIONS[-1]}",
+            hint="a newer burnish has written it: upgrade with `pip install --upgrade burnish`",
+        )
+    return None if found is None else str(found)
+
+
+def _upgrade(db: Db) -> None:
+    """Runs the missing steps, all in one transaction: after a kill the old format is there, whole."""
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    script = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    with db.write() as connection:
+        context = MigrationContext.configure(connection)
+        found = context.get_current_revision()
+        with Operations.context(context):
+            for step in reversed(list(script.iterate_revisions("head", found or "base"))):
+                if step.revision != found:
+                    failpoint("migrate.step")
+                    step.module.upgrade()
+                    context.stamp(script, step.revision)

@@ -1,0 +1,1 @@
+"""Steps of the database's format. A step that was released is never edited."""

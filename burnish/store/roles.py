@@ -1,0 +1,51 @@
+"""Which role each example has. History is append-only: the last change of an example counts."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from sqlalchemy import insert, select
+
+from burnish.records import Role
+from burnish.store.db import now
+from burnish.store.store import Store
+from burnish.store.tables import role_change
+
+IN_ORDER = select(role_change.c.example, role_change.c.role).order_by(role_change.c.seq)
+
+
+class RoleChange(NamedTuple):
+    """One line of the history."""
+
+    seq: int
+    example: str
+    role: Role
+    reason: str
+    at: str
+
+
+def append_roles(store: Store, mapping: Mapping[str, Role], reason: str) -> int:
+    """Gives examples (by id) their roles, in one transaction; returns how many changed. The same again is free."""
+    with store.db.write() as connection:
+        known = {row.example: row.role for row in connection.execute(IN_ORDER)}
+        at = now()
+        rows = [
+            {"example": example, "role": role, "reason": reason, "at": at}
+            for example, role in mapping.items()
+            if known.get(example) != role
+        ]
+        if rows:
+            connection.execute(insert(role_change), rows)
+    return len(rows)
+
+
+def current_roles(store: Store) -> dict[str, Role]:
+    """Role by example id, in the order in which examples first got one."""
+    with store.db.read() as connection:
+        return {row.example: row.role for row in connection.execute(IN_ORDER)}
+
+
+def role_history(store: Store) -> list[RoleChange]:
+    """Every change, oldest first."""
+    with store.db.read() as connection:
+        rows = connection.execute(select(role_change).order_by(role_change.c.seq))
+        return [RoleChange(row.seq, row.example, row.role, row.reason, row.at) for row in rows]

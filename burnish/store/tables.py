@@ -1,0 +1,113 @@
+"""The database's tables. History is append-only: triggers made by the migrations refuse UPDATE and DELETE on it.
+
+A change here needs a migration in migrations/versions; a test compares the two.
+"""
+
+from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, Table, Text, UniqueConstraint
+
+metadata = MetaData()
+
+stage_run = Table(
+    "stage_run",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("stage", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("started", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+spend = Table(
+    "spend",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("settles", Integer, ForeignKey("spend.seq"), unique=True),
+    Column("usd", Float, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("tokens", Integer, nullable=False),
+    Column("joules", Float),
+    Column("reviewer_minutes", Float, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+gate_look = Table(
+    "gate_look",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("vault_hash", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("challenger_hash", Text, nullable=False),
+    Column("alpha", Float, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("vault_hash", "attempt"),
+    UniqueConstraint("vault_hash", "challenger_hash"),
+)
+
+gate_answer = Table(
+    "gate_answer",
+    metadata,
+    Column("look", Integer, ForeignKey("gate_look.seq"), primary_key=True, autoincrement=False),
+    Column("decision", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+model_version = Table(
+    "model_version",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("record", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+pointer = Table(
+    "pointer",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("model", Text, ForeignKey("model_version.name"), nullable=False),
+)
+
+pointer_move = Table(
+    "pointer_move",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("pointer", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+role_change = Table(
+    "role_change",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("example", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+data_batch = Table(
+    "data_batch",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("artifact", Text, nullable=False),
+    Column("content_hash", Text, nullable=False),
+    Column("num_rows", Integer, nullable=False),
+    Column("num_rejects", Integer, nullable=False),
+    Column("sources", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+APPEND_ONLY = ("spend", "gate_look", "gate_answer", "model_version", "pointer_move", "role_change", "data_batch")

@@ -1,0 +1,39 @@
+"""How work tells people what it does, without knowing whether a terminal, a log or nobody listens.
+
+Parts get a `Talk` as an argument; the doors decide which one. Nothing here prints.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+Advance = Callable[[int, str], None]
+"""advance(number of units done since the last call, short note such as "loss 1.23")."""
+
+
+class Talk(Protocol):
+    """Somebody who listens to progress."""
+
+    def say(self, text: str) -> None:
+        """A line of ordinary progress."""
+
+    def warn(self, text: str) -> None:
+        """A line that a user should not miss."""
+
+    def track(self, name: str, total: int, unit: str = "") -> AbstractContextManager[Advance]:
+        """A bar of `total` units, named `name`; the context gives the function that moves it."""
+
+
+class Silence:
+    """A Talk that tells nobody."""
+
+    def say(self, text: str) -> None:
+        """Drops the line."""
+
+    def warn(self, text: str) -> None:
+        """Drops the line."""
+
+    @contextmanager
+    def track(self, name: str, total: int, unit: str = "") -> Iterator[Advance]:
+        """Gives a function that does nothing."""
+        yield lambda done, note: None

@@ -1,0 +1,58 @@
+"""What training is asked to do: a frozen record of everything that decides the result, and its identity."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from burnish.config import LoraSettings, TrainSettings
+from burnish.data.conversation import conversation
+from burnish.model.base import Base
+from burnish.records import Candidate, Example, Task, as_json
+from burnish.train.batch import Row, hash_rows
+
+NO_EFFECT = {"checkpoint_every_s", "lr", "search", "precision"}
+"""Settings that decide nothing once candidates and base are given: a rerun may change them and go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainJob:
+    """One training run of a bank of candidates. Two jobs with the same identity give the same weights, bit for bit."""
+
+    base: Base
+    rows: Sequence[Row]
+    dev: Sequence[Row]
+    """For early stopping; may be empty, then every epoch is trained and the last weights are kept."""
+    candidates: Sequence[Candidate]
+    train: TrainSettings
+    lora: LoraSettings
+    seed: int
+    """Decides the order of rows; each candidate's own seed decides its first weights."""
+    folder: Path
+    """Gets one folder a candidate, and scratch/ with the checkpoints."""
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the result, as plain JSON."""
+        return {
+            "base": self.base.base_hash,
+            "precision": self.base.precision,
+            "template": self.base.chat.template_hash,
+            "rows": hash_rows(self.rows),
+            "dev": hash_rows(self.dev),
+            "candidates": {candidate.name: as_json(candidate) for candidate in self.candidates},
+            "train": self.train.model_dump(mode="json", exclude=NO_EFFECT),
+            "lora": self.lora.model_dump(mode="json"),
+            "seed": self.seed,
+            "torch": torch.__version__,
+        }
+
+
+def rows_of(base: Base, task: Task, examples: Sequence[Example]) -> tuple[Row, ...]:
+    """Examples rendered by the base's own chat template, the task's instruction before those that have none."""
+    rows = []
+    for example in examples:
+        rendered = base.chat.render(conversation(task, example))
+        rows.append(Row(id=example.id, tokens=rendered.tokens, learned=rendered.learned, weight=example.weight))
+    return tuple(rows)

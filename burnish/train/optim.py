@@ -1,0 +1,88 @@
+"""AdamW over flat buffers: every adapter of the bank is one line of [K, P], with its own learning rate and clipping.
+
+K slots, P trainable numbers of a slot, float32. One vectorised operation serves all slots; no slot reads another.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+ALIGN = 16
+"""Floats to which each parameter's start is rounded: 64 bytes, the width of a cache line and of a vector register."""
+
+
+class Flat(NamedTuple):
+    """All trainable numbers and their gradients in two buffers; the model's parameters are views into the first."""
+
+    theta_KP: Tensor
+    grad_KP: Tensor
+    parameters: tuple[nn.Parameter, ...]
+    grad_views: tuple[Tensor, ...]
+    """The gradient of each parameter, in its shape, as a view into grad_KP."""
+
+    def add_gradients_(self, loss: Tensor) -> None:
+        """Adds the gradients of a scalar loss to grad_KP."""
+        for view, grad in zip(self.grad_views, torch.autograd.grad(loss, self.parameters), strict=True):
+            view.add_(grad)
+
+
+def flatten_(parameters: Sequence[nn.Parameter], *, num_slots: int, stacked: bool) -> Flat:
+    """Moves parameters into a flat buffer; afterwards each parameter is a view of its columns.
+
+    stacked: the first axis of every parameter is the slot. Otherwise there is one slot and parameters keep their shape.
+    """
+    assert stacked or num_slots == 1, num_slots
+    sizes = [parameter.numel() // num_slots for parameter in parameters]
+    starts = [0]
+    for size in sizes:
+        starts.append(starts[-1] + -(-size // ALIGN) * ALIGN)
+    theta_KP = torch.zeros(num_slots, starts[-1], device=parameters[0].device)
+    grad_KP = torch.zeros_like(theta_KP)
+    grad_views = []
+    for parameter, start, size in zip(parameters, starts, sizes, strict=False):
+        view = theta_KP[:, start : start + size].view(parameter.shape)
+        view.copy_(parameter.detach())
+        parameter.data = view
+        grad_views.append(grad_KP[:, start : start + size].view(parameter.shape))
+    return Flat(theta_KP, grad_KP, tuple(parameters), tuple(grad_views))
+
+
+def scheduled_lr(peak: float, *, step: int, total_steps: int, warmup_steps: int) -> float:
+    """The learning rate of step 0, 1, ...: a linear rise over the warm-up, then a linear fall that ends at zero."""
+    if step < warmup_steps:
+        return peak * (step + 1) / (warmup_steps + 1)
+    return peak * (total_steps - step) / max(1, total_steps - warmup_steps)
+
+
+def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
+    """Scales each slot's gradient to at most max_norm; returns the norms before, [K]. A norm of nan stays visible."""
+    norm_K: Tensor = torch.linalg.vector_norm(grad_KP, dim=1)
+    grad_KP.mul_((max_norm / (norm_K + 1e-6)).clamp(max=1.0)[:, None])
+    return norm_K
+
+
+class AdamW:
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with a learning rate a slot; state is m, v and the count."""
+
+    def __init__(self, like_KP: Tensor, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
+        self.m_KP = torch.zeros_like(like_KP)
+        self.v_KP = torch.zeros_like(like_KP)
+        self.count = 0
+        self._betas = betas
+        self._eps = eps
+
+    @torch.no_grad()
+    def step_(self, flat: Flat, lr_K: Tensor, *, weight_decay: float) -> None:
+        """One update of every slot; a slot with learning rate 0 does not move."""
+        self.count += 1
+        beta1, beta2 = self._betas
+        grad = flat.grad_KP
+        self.m_KP.lerp_(grad, 1 - beta1)
+        self.v_KP.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        if weight_decay:
+            flat.theta_KP.mul_(1 - lr_K[:, None] * weight_decay)
+        step_size_K1 = lr_K[:, None] / (1 - beta1**self.count)
+        spread = self.v_KP.sqrt().div_((1 - beta2**self.count) ** 0.5).add_(self._eps)
+        flat.theta_KP.sub_(torch.div(self.m_KP, spread, out=spread).mul_(step_size_K1))

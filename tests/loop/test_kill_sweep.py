@@ -1,0 +1,77 @@
+"""Kill -9 at every failpoint of a round, then the same command again: the result is that of the undisturbed round."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from burnish.loop.past import results
+from burnish.loop.project import create_project, open_project
+from burnish.loop.round import run_round
+from burnish.registry import champion, models
+from burnish.store.looks import looks
+from burnish.store.roles import current_roles
+from burnish.talk import Silence
+from tests.child import KILLED, in_child
+from tests.loop.conftest import small_settings, write_rows
+
+SOURCE = Path(__file__).parent.parent.parent / "burnish"
+NAMES = sorted({n for file in SOURCE.rglob("*.py") for n in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())})
+NOT_IN_A_ROUND = {"store.folder", "backup", "restore"}
+"""Beginnings of names that other sweeps cover: opening, backing up and restoring a database."""
+
+
+def live(folder: Path, base: Path) -> None:
+    """Make a project, add data, run a round; every call may be given again."""
+    from burnish.data.dataset import add_files
+    from burnish.store.batches import batches
+
+    if not (folder / "burnish.yaml").exists():
+        create_project(folder, small_settings(base))
+    project = open_project(folder)
+    rows = write_rows(folder / "rows.jsonl", 60)
+    if not batches(project.store):
+        add_files(project.store, project.settings, [rows], Silence(), skip_bad=False)
+    run_round(project, Silence())
+
+
+def state(folder: Path) -> dict[str, object]:
+    """What a user has in the end."""
+    project = open_project(folder)
+    best = champion(project.store)
+    return {
+        "challenger": [(one.challenger, one.challenger_hash, one.decision, one.gain) for one in results(project)],
+        "champion": best.name if best else None,
+        "models": [version.name for version in models(project.store)],
+        "roles": current_roles(project.store),
+        "looks": [(look.attempt, look.vault_hash) for look in looks(project.store)],
+        "reports": sorted(path.name for path in (folder / ".burnish" / "rounds" / "001").iterdir()),
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, small_base):
+    folder = tmp_path_factory.mktemp("undisturbed") / "desk"
+    live(folder, small_base)
+    return state(folder)
+
+
+def test_there_are_failpoints_in_every_part_that_writes():
+    parts = {name.split(".")[0] for name in NAMES}
+    assert {"artifact", "stage", "train", "round", "look", "promote", "register", "data"} <= parts, parts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_round_ends_as_the_undisturbed_one(name, undisturbed, small_base, tmp_path):
+    folder = tmp_path / "desk"
+    code = in_child(lambda: live(folder, small_base), f"{name}=kill")
+    assert code in (KILLED, 0), f"{name}: exit {code}"
+    if code == 0 and not name.startswith(tuple(NOT_IN_A_ROUND)):
+        assert name in ONLY_ON_TROUBLE, f"{name} was never reached by a round"
+    assert in_child(lambda: live(folder, small_base)) == 0
+    assert state(folder) == undisturbed
+
+
+ONLY_ON_TROUBLE: set[str] = set()
+"""Failpoints that a healthy first round does not pass."""

@@ -1,0 +1,100 @@
+"""A round does what it says, once; and what it decided can be traced."""
+
+import json
+
+from burnish.budget import Budget
+from burnish.data.dataset import add_files, load_examples
+from burnish.loop.past import results, round_folder
+from burnish.loop.project import open_project
+from burnish.loop.round import run_round
+from burnish.loop.rounds import run_rounds
+from burnish.registry import champion, models
+from burnish.store.artifacts import verify
+from burnish.store.roles import current_roles
+from burnish.store.stage import stage_runs
+from burnish.talk import Silence
+from tests.loop.conftest import write_rows
+
+
+def test_a_second_call_does_no_work_twice(small_project):
+    first, is_new = run_round(small_project, Silence())
+    spent = Budget(store=small_project.store, settings=small_project.settings.budget).spent()
+    stages = [(run.key, run.attempts) for run in stage_runs(small_project.store)]
+    second, is_new_again = run_round(small_project, Silence())
+    assert (is_new, is_new_again) == (True, False)
+    assert second == first
+    assert Budget(store=small_project.store, settings=small_project.settings.budget).spent() == spent
+    assert [(run.key, run.attempts) for run in stage_runs(small_project.store)] == stages
+
+
+def test_the_same_project_elsewhere_ends_with_the_same_weights(small_project, tmp_path):
+    first, _ = run_round(small_project, Silence())
+    moved = small_project.folder.rename(tmp_path / "moved")
+    again = open_project(moved)
+    assert champion(again.store) is not None
+    second, _ = run_round(again, Silence(), again=True)
+    assert second.round == 2
+    assert second.challenger_hash == first.challenger_hash
+
+
+def test_new_data_makes_a_new_round_and_known_rows_keep_their_role(small_project, tmp_path):
+    run_round(small_project, Silence())
+    before = current_roles(small_project.store)
+    more = write_rows(tmp_path / "more.jsonl", 45, start=200)
+    add_files(small_project.store, small_project.settings, [more], Silence(), skip_bad=False)
+    result, is_new = run_round(small_project, Silence())
+    after = current_roles(small_project.store)
+    assert is_new
+    assert result.round == 2
+    assert {name: after[name] for name in before} == before
+    assert len(after) == len(list(load_examples(small_project.store))) == 135
+
+
+def test_the_registry_holds_the_base_and_every_challenger_with_verified_weights(small_project):
+    result, _ = run_round(small_project, Silence())
+    versions = {version.name: version for version in models(small_project.store)}
+    assert set(versions) == {"base", result.challenger}
+    challenger = versions[result.challenger]
+    assert challenger.adapter_hash == result.challenger_hash
+    assert challenger.parents == ("base",)
+    folder = small_project.store.path_of(challenger.artifact)
+    assert verify(folder.parent).record["trials"]
+    assert (folder / "adapter_model.safetensors").exists()
+
+
+def test_every_round_leaves_its_settings_result_and_report(small_project):
+    result, _ = run_round(small_project, Silence())
+    folder = round_folder(small_project, result.round)
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["train.lr"]["value"] == "auto"
+    assert "best" in settings["train.lr"]["reason"]
+    page = (folder / "report.html").read_text()
+    assert "<svg" in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert results(small_project) == [result]
+
+
+def test_a_full_fine_tune_goes_through_the_same_round(small_project):
+    tuned = open_project(small_project.folder, ["train.method=full", "train.search=[1.0]"])
+    result, _ = run_round(tuned, Silence())
+    version = next(version for version in models(tuned.store) if version.name == result.challenger)
+    assert (tuned.store.path_of(version.artifact) / "model.safetensors").exists()
+
+
+def test_rounds_stop_when_nothing_is_new(small_project):
+    done, why = run_rounds(small_project, Silence(), rounds=5)
+    assert len(done) < 5
+    assert "nothing is new" in why
+
+
+def test_a_budget_that_would_be_passed_stops_before_the_spend(small_project):
+    import pytest
+
+    from burnish.errors import BudgetError
+
+    poor = open_project(small_project.folder, ["budget.seconds=0.001"])
+    with pytest.raises(BudgetError) as error:
+        run_round(poor, Silence())
+    assert error.value.exit_code == 4
+    assert error.value.hint
+    assert Budget(store=poor.store, settings=poor.settings.budget).spent().seconds == 0

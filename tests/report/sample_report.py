@@ -1,0 +1,272 @@
+"""A round's report as the loop would fill it, for the tests of the renderers."""
+
+import math
+from dataclasses import replace
+
+from burnish.records import (
+    Candidate,
+    Comparison,
+    Cost,
+    CurvePoint,
+    Flip,
+    Guard,
+    Interval,
+    ModelVersion,
+    SliceComparison,
+    Trial,
+    Verdict,
+)
+from burnish.report.record import (
+    Baseline,
+    DataSummary,
+    NextCommand,
+    PastRound,
+    Piece,
+    RoundReport,
+    SettingReason,
+    StageCost,
+)
+from burnish.stats import holm, paired_interval, paired_p, wilson
+
+
+def rate(right: int, n: int) -> Interval:
+    return Interval(**wilson(right, n)._asdict())
+
+
+def part(name: str, wins: int, losses: int, both: int, neither: int) -> SliceComparison:
+    n = wins + losses + both + neither
+    d = [1.0] * wins + [-1.0] * losses + [0.0] * (both + neither)
+    return SliceComparison(
+        slice=name,
+        before=rate(losses + both, n),
+        after=rate(wins + both, n),
+        gain=Interval(**paired_interval(d)._asdict()),
+        wins=wins,
+        losses=losses,
+        ties=both + neither,
+        p_value=paired_p(d, two_sided=True),
+    )
+
+
+PARTS = (
+    part("channel=phone", 14, 1, 6, 9),
+    part("channel=post", 3, 1, 2, 3),
+    part("channel=web", 48, 2, 7, 14),
+    part("intent=appeal", 2, 4, 1, 2),
+    part("intent=change of address", 9, 0, 3, 1),
+    part("intent=documents missing", 8, 0, 2, 3),
+    part("intent=eligibility, complex", 2, 0, 0, 6),
+    part("intent=interstate claim", 1, 1, 0, 4),
+    part("intent=payment status", 22, 0, 6, 2),
+    part("intent=sign in", 10, 0, 2, 3),
+    part("intent=weekly certification", 11, 0, 1, 5),
+)
+
+
+def judged() -> tuple[SliceComparison, ...]:
+    adjusted = holm([p.p_value for p in PARTS])
+    verdicts = ["no difference seen" if p > 0.05 else "better" for p in adjusted]
+    return tuple(replace(p, p_holm=h, verdict=v) for p, h, v in zip(PARTS, adjusted, verdicts, strict=True))
+
+
+def curve(lr: float, floor: float, speed: float, steps: int = 24) -> tuple[CurvePoint, ...]:
+    points = []
+    for k in range(1, steps + 1):
+        epoch = k / 4
+        fall = math.exp(-speed * epoch)
+        dev = floor + 3.1 * fall + 0.03 * max(0.0, epoch - 3.5) ** 2 * (speed > 1)
+        points.append(CurvePoint(step=k * 8, epoch=epoch, train_loss=floor * 0.7 + 3.3 * fall, dev_loss=dev, lr=lr))
+    return tuple(points)
+
+
+def trial(name: str, lr: float, floor: float, speed: float, right: int) -> Trial:
+    return Trial(
+        candidate=Candidate(name=name, rank=16, alpha=32.0, lr=lr, seed=0),
+        curve=curve(lr, floor, speed),
+        best_step=136,
+        dev_loss=floor,
+        dev_score=rate(right, 112),
+        adapter_hash="c" * 64,
+        stopped="early",
+    )
+
+
+FLIPS = (
+    Flip(
+        example="c-0184",
+        prompt="I got a letter that says my claim was denied because I quit. That is not what happened, my hours were "
+        "cut to nothing. Who do I write to?",
+        expected="appeal",
+        before="appeal",
+        after="payment status",
+        gained=False,
+        slices={"intent": "appeal", "channel": "post"},
+    ),
+    Flip(
+        example="c-0377",
+        prompt="how do i fight this decision",
+        expected="appeal",
+        before="appeal",
+        after="documents missing",
+        gained=False,
+    ),
+    *(
+        Flip(
+            example=f"c-{k}",
+            prompt=text,
+            expected=label,
+            before="payment status" if label != "payment status" else "appeal",
+            after=label,
+            gained=True,
+        )
+        for k, (text, label) in enumerate(
+            [
+                ("It has been nine days and nothing in my account. Did something go wrong?", "payment status"),
+                ("We moved to Mill Lane last month, should the letters go there from now on?", "change of address"),
+                ("The site keeps telling me that my PIN has expired.", "sign in"),
+                ("Forgot to certify on Sunday, can I still do it today?", "weekly certification"),
+            ]
+        )
+    ),
+)
+
+
+def sample_report(**changes: object) -> RoundReport:
+    overall = replace(part("all rows", 65, 4, 15, 26), verdict="better")
+    fields: dict[str, object] = {
+        "project": "Claims desk",
+        "round": 2,
+        "decision": "PROMOTE",
+        "reason": "Promoted: better: gain +52.4 points, one-sided p 2e-15 at level 0.03; no guard objects.",
+        "metric": "accuracy",
+        "base": "builtin:english-10m",
+        "champion": "claims-r1",
+        "challenger": "claims-r2",
+        "before": overall.before,
+        "after": overall.after,
+        "gain": overall.gain,
+        "comparison": Comparison(
+            metric="accuracy",
+            before_model="claims-r1",
+            after_model="claims-r2",
+            overall=overall,
+            slices=judged(),
+            differences=(),
+            examples=(),
+            groups=(),
+            flips=FLIPS,
+            smallest_gain_shown=0.132,
+        ),
+        "baselines": (
+            Baseline(name="untuned", score=rate(13, 110)),
+            Baseline(name="untuned, 3 examples", score=rate(18, 110), shots=3),
+        ),
+        "trials": (
+            trial("lr x0.5", 1.1e-3, 0.92, 0.7, 78),
+            trial("lr x1", 2.2e-3, 0.61, 1.1, 84),
+            trial("lr x2", 4.4e-3, 0.66, 1.6, 82),
+        ),
+        "chosen": "lr x1",
+        "guessing_loss": 4.16,
+        "verdict": Verdict(
+            decision="PROMOTE",
+            reason="Promoted: better: gain +50.6 points, one-sided p 3e-11 at level 0.03; no guard objects.",
+            vault="vault_1",
+            vault_hash="a" * 64,
+            attempt=1,
+            alpha=0.03,
+            num_rows=83,
+            detectable_gain=0.146,
+            guards=(
+                Guard(
+                    name="overall",
+                    kind="superiority",
+                    margin=0.0,
+                    p_value=3e-11,
+                    passed=True,
+                    note="better: gain +50.6 points, one-sided p 3e-11 at level 0.03",
+                ),
+                Guard(
+                    name="channel=phone",
+                    kind="checked",
+                    margin=0.05,
+                    p_value=0.91,
+                    passed=True,
+                    note="channel=phone changed by +38.0 points on 21 rows, no loss seen",
+                ),
+                Guard(
+                    name="intent=appeal",
+                    kind="checked",
+                    margin=0.05,
+                    p_value=0.64,
+                    passed=True,
+                    note="intent=appeal changed by +14.3 points on 7 rows, no loss seen",
+                ),
+            ),
+        ),
+        "costs": (
+            StageCost(stage="data", cost=Cost(seconds=1.2), was_cached=True),
+            StageCost(stage="baseline", cost=Cost(seconds=14.6, tokens=48210)),
+            StageCost(stage="train", cost=Cost(seconds=71.9, tokens=212400, joules=1900.0)),
+            StageCost(stage="evaluate", cost=Cost(seconds=9.8, tokens=31100)),
+            StageCost(stage="gate", cost=Cost(seconds=6.1, tokens=20400)),
+        ),
+        "data": DataSummary(
+            roles={"train": 452, "dev_a": 110, "dev_b": 112, "vault_1": 83, "vault_2": 80, "audit": 56},
+            labels={
+                "payment status": 263,
+                "weekly certification": 141,
+                "sign in": 118,
+                "change of address": 104,
+                "documents missing": 97,
+                "appeal": 71,
+                "eligibility, complex": 58,
+                "interstate claim": 41,
+            },
+            slices={"channel=web": 571, "channel=phone": 248, "channel=post": 74},
+            sources={"claims.jsonl": 902},
+            rejected={"no-answer": 6, "too-long": 3},
+            num_groups=861,
+            num_duplicates=2,
+            num_near_duplicates=7,
+            secrets={"email": 3, "phone": 5},
+        ),
+        "warnings": ("Five of the 11 parts have fewer than 10 rows; their intervals are wide.",),
+        "settings": (
+            SettingReason(name="train.lr", value="0.0022", reason="auto: hidden size 256, times the best of 0.5, 1, 2"),
+            SettingReason(name="train.precision", value="float32", reason="auto: 1.4 times faster than bfloat16 here"),
+        ),
+        "history": (
+            PastRound(round=1, decision="PROMOTE", before=rate(13, 110), after=rate(19, 110)),
+            PastRound(round=2, decision="PROMOTE", before=overall.before, after=overall.after),
+            PastRound(round=3, decision="INCONCLUSIVE", before=rate(80, 110), after=rate(82, 110)),
+        ),
+        "next_commands": (
+            NextCommand(command="burnish round --project claims", why="Another round on the rows it still gets wrong."),
+            NextCommand(command="burnish power --project claims", why="How many labels would prove which gain."),
+        ),
+        "versions": {"burnish": "0.1.0", "torch": "2.13.0", "python": "3.11.9"},
+        "first_prompt": (
+            Piece(text="<|im_start|>user\nWhere is my money?<|im_end|>\n<|im_start|>assistant\n", learned=False),
+            Piece(text="payment status<|im_end|>", learned=True),
+        ),
+        "created_at": "2026-11-23T22:30:00Z",
+    }
+    return RoundReport(**(fields | changes))
+
+
+def sample_version() -> ModelVersion:
+    return ModelVersion(
+        name="claims-r2",
+        round=2,
+        adapter_hash="c" * 64,
+        artifact="artifacts/train/0123456789ab",
+        base="builtin:english-10m",
+        base_hash="b" * 64,
+        template_hash="d" * 64,
+        parents=("claims-r1",),
+        data={"claims.jsonl": "e" * 64},
+        settings_hash="f" * 64,
+        decision="PROMOTE",
+        created_at="2026-11-23T22:30:00Z",
+    )

@@ -1,0 +1,119 @@
+"""Plots have ink: every slice its marks, every whisker a length, every curve many points, all inside the frame."""
+
+import math
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+
+from burnish.records import CurvePoint, Interval
+from burnish.report.plots import WhiskerRow, curve_plot, history_plot, whisker_plot
+from tests.report.sample_report import PARTS, rate, sample_report
+
+WIDTHS = pytest.mark.parametrize("width", [760, 346])
+
+
+def drawn(markup: str) -> ElementTree.Element:
+    return ElementTree.fromstring(str(markup))
+
+
+def by_class(svg: ElementTree.Element, tag: str, kind: str) -> list[ElementTree.Element]:
+    return [node for node in svg.iter(tag) if kind in node.get("class", "").split()]
+
+
+def places(svg: ElementTree.Element) -> list[tuple[float, float]]:
+    """Every point that is drawn: line ends, circle centres, path corners."""
+    points = [(float(n.get(x)), float(n.get(y))) for n in svg.iter("line") for x, y in (("x1", "y1"), ("x2", "y2"))]
+    points += [(float(n.get("cx")), float(n.get("cy"))) for n in svg.iter("circle")]
+    for node in svg.iter("path"):
+        numbers = [float(number) for number in re.findall(r"-?\d+\.?\d*", node.get("d"))]
+        points += list(zip(numbers[::2], numbers[1::2], strict=True))
+    return points
+
+
+def assert_inside(svg: ElementTree.Element) -> None:
+    left, top, width, height = map(float, svg.get("viewBox").split())
+    for x, y in places(svg):
+        assert left <= x <= left + width, (x, y)
+        assert top <= y <= top + height, (x, y)
+
+
+def slice_rows() -> list[WhiskerRow]:
+    return [WhiskerRow(label=p.slice, marks=(("before", p.before), ("after", p.after)), note="9") for p in PARTS]
+
+
+@WIDTHS
+def test_every_slice_has_two_marks_and_two_whiskers_of_some_length(width):
+    svg = drawn(whisker_plot(slice_rows(), width, "slices"))
+    assert len(by_class(svg, "circle", "before")) == len(by_class(svg, "circle", "after")) == len(PARTS)
+    whiskers = by_class(svg, "line", "whisker")
+    assert len(whiskers) == 2 * len(PARTS)
+    assert all(float(line.get("x2")) - float(line.get("x1")) > 5 for line in whiskers)
+    assert_inside(svg)
+
+
+@WIDTHS
+def test_a_mark_stands_where_its_value_is(width):
+    rows = [WhiskerRow(label="x", marks=(("after", rate(k, 4)),)) for k in range(5)]
+    svg = drawn(whisker_plot(rows, width, "quarters"))
+    marks = [float(node.get("cx")) for node in by_class(svg, "circle", "after")]
+    grid = [float(node.get("x1")) for node in by_class(svg, "line", "grid")]
+    assert marks == pytest.approx(grid, abs=0.1), "0, 25, 50, 75 and 100% stand on their grid lines"
+
+
+def test_a_slice_without_interval_has_a_mark_and_one_without_value_has_none():
+    rows = [
+        WhiskerRow(label="a", marks=(("after", Interval(value=0.5, low=None, high=None, n=1)),)),
+        WhiskerRow(label="b", marks=(("after", Interval(value=None, low=None, high=None, n=0)),)),
+    ]
+    svg = drawn(whisker_plot(rows, 760, "thin"))
+    assert len(by_class(svg, "circle", "mark")) == 1
+    assert not by_class(svg, "line", "whisker")
+
+
+@WIDTHS
+def test_every_adapter_has_a_dev_and_a_train_curve_with_many_different_points(width):
+    trials = sample_report().trials
+    svg = drawn(curve_plot(trials, "lr x1", 4.16, width, "curves"))
+    curves = by_class(svg, "path", "curve")
+    assert len(curves) == 2 * len(trials)
+    assert len(by_class(svg, "path", "after")) == 2, "the chosen adapter's"
+    for curve in curves:
+        numbers = re.findall(r"-?\d+\.\d", curve.get("d"))
+        assert len(set(zip(numbers[::2], numbers[1::2], strict=True))) == 24
+    assert len(by_class(svg, "line", "guess")) == 1
+    assert_inside(svg)
+
+
+def test_a_loss_that_is_not_finite_is_left_out_of_the_curve():
+    trial = sample_report().trials[0]
+    wild = CurvePoint(step=200, epoch=6.5, train_loss=math.inf, dev_loss=math.nan, lr=0.1)
+    svg = drawn(curve_plot((replace(trial, curve=(*trial.curve, wild)),), "", None, 760, "wild"))
+    assert "nan" not in ElementTree.tostring(svg).decode()
+    assert_inside(svg)
+
+
+def test_a_single_point_is_a_dot_and_no_point_is_no_plot():
+    trial = sample_report().trials[0]
+    one = drawn(curve_plot((replace(trial, curve=trial.curve[:1]),), "", None, 760, "one"))
+    assert len(by_class(one, "circle", "curve")) == 2
+    assert curve_plot((replace(trial, curve=()),), "", None, 760, "none") == ""
+
+
+@WIDTHS
+def test_every_round_has_its_pair_and_only_promotions_are_filled(width):
+    rounds = sample_report().history
+    svg = drawn(history_plot(rounds, width, "rounds"))
+    assert len(by_class(svg, "circle", "mark")) == 2 * len(rounds)
+    assert len(by_class(svg, "circle", "promoted")) == 2
+    assert len(by_class(svg, "circle", "hollow")) == 1
+    whiskers = by_class(svg, "line", "whisker")
+    assert all(abs(float(line.get("y2")) - float(line.get("y1"))) > 3 for line in whiskers)
+    assert_inside(svg)
+
+
+def test_labels_of_any_text_stay_text():
+    svg = whisker_plot([WhiskerRow(label="</text><script>", text="<b>")], 760, '"><script>')
+    assert "<script" not in svg
+    assert drawn(svg).get("aria-label") == '"><script>'

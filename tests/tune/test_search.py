@@ -1,0 +1,76 @@
+"""The learning-rate prior, the candidates of a search, and the pick among trained ones."""
+
+import pytest
+
+from burnish.config import LoraSettings, Settings, TrainSettings
+from burnish.errors import TrainingError
+from burnish.fakes import tiny_base
+from burnish.records import Candidate, Interval, Trial
+from burnish.tune.search import candidates, pick, prior_lr
+
+
+@pytest.mark.parametrize(
+    ("family", "hidden_size", "expected"),
+    [("llama", 2048, 4.9e-4), ("llama", 4096, 2.9e-4), ("qwen3", 2560, 4.9e-4), ("phi", 2560, 2e-4)],
+)
+def test_the_prior_gives_the_published_rates(family: str, hidden_size: int, expected: float) -> None:
+    assert prior_lr(family, hidden_size) == pytest.approx(expected, rel=0.02)
+
+
+def test_the_prior_rises_as_the_base_gets_smaller() -> None:
+    rates = [prior_lr("llama", width) for width in (8192, 4096, 2048, 1024, 1000, 768, 320, 64)]
+    assert rates == sorted(rates)
+
+
+def test_full_fine_tuning_starts_at_a_tenth() -> None:
+    assert prior_lr("llama", 2048, method="full") == pytest.approx(prior_lr("llama", 2048) / 10)
+
+
+def test_candidates_differ_in_name_and_rate_alone() -> None:
+    settings = Settings(seed=7, lora=LoraSettings(rank=8, alpha=24), train=TrainSettings(lr=1e-3, search=(0.5, 1, 4)))
+    assert candidates(settings, tiny_base()) == tuple(
+        Candidate(name=name, rank=8, alpha=24.0, lr=lr, seed=7) for name, lr in (("a", 5e-4), ("b", 1e-3), ("c", 4e-3))
+    )
+
+
+def test_auto_widens_the_prior_of_the_base() -> None:
+    tried = candidates(Settings(), tiny_base())
+    assert tried[1].lr == pytest.approx(prior_lr("llama", 32), rel=1e-2)
+    assert tried[2].lr / tried[0].lr == pytest.approx(4.0, rel=1e-2)
+
+
+def test_full_fine_tuning_tries_the_middle_alone() -> None:
+    settings = Settings(train=TrainSettings(method="full", lr=1e-4, search=(2.0, 0.5, 1.0)))
+    assert [candidate.lr for candidate in candidates(settings, tiny_base())] == [1e-4]
+
+
+def trial(
+    name: str, lr: float, score: tuple[float, float, float] | None, *, loss: float | None = 1.0, **more: str
+) -> Trial:
+    value = Interval(value=score[0], low=score[1], high=score[2], n=100) if score else None
+    candidate = Candidate(name=name, rank=4, alpha=8, lr=lr, seed=0)
+    return Trial(candidate=candidate, curve=(), best_step=1, dev_loss=loss, dev_score=value, **more)  # type: ignore[arg-type]
+
+
+def test_within_one_standard_error_the_smaller_rate_wins() -> None:
+    # half width 0.098, so one standard error is 0.05
+    close = [trial("a", 1e-3, (0.86, 0, 1)), trial("b", 2e-3, (0.90, 0.802, 0.998)), trial("c", 4e-3, (0.89, 0, 1))]
+    assert pick(close).candidate.name == "a"
+    apart = [trial("a", 1e-3, (0.84, 0, 1)), *close[1:]]
+    assert pick(apart).candidate.name == "b"
+
+
+def test_without_scores_the_dev_loss_decides() -> None:
+    assert pick([trial("a", 1e-3, None, loss=0.9), trial("b", 2e-3, None, loss=0.2)]).candidate.name == "b"
+    assert pick([trial("a", 1e-3, None, loss=None), trial("b", 2e-3, None, loss=0.2)]).candidate.name == "b"
+
+
+def test_a_diverged_trial_is_taken_only_when_there_is_no_other() -> None:
+    wild = trial("w", 1e-4, (0.99, 0.9, 1.0), stopped="diverged")
+    assert pick([wild, trial("a", 1e-3, (0.5, 0.4, 0.6))]).candidate.name == "a"
+    assert pick([wild]).candidate.name == "w"
+
+
+def test_nothing_to_pick_from_is_told() -> None:
+    with pytest.raises(TrainingError, match="no candidate"):
+        pick([])
