@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from burnish.loop.past import results
-from burnish.loop.project import create_project, open_project
+from burnish.loop.project import create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.registry import champion, models
 from burnish.store.looks import looks
@@ -19,6 +19,16 @@ SOURCE = Path(__file__).parent.parent.parent / "burnish"
 NAMES = sorted({n for file in SOURCE.rglob("*.py") for n in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())})
 NOT_IN_A_ROUND = {"store.folder", "backup", "restore"}
 """Beginnings of names that other sweeps cover: opening, backing up and restoring a database."""
+PROMOTES = {
+    "train.epochs": 12,
+    "train.lr": 0.01,
+    "train.search": [1.0],
+    "train.checkpoint_every_s": 0.05,
+    "roles.train": 0.4,
+    "roles.vault": 0.34,
+    "roles.audit": 0.0,
+}
+"""Settings under which the small round learns enough to be promoted, and so passes every failpoint."""
 
 
 def live(folder: Path, base: Path) -> None:
@@ -27,9 +37,9 @@ def live(folder: Path, base: Path) -> None:
     from burnish.store.batches import batches
 
     if not (folder / "burnish.yaml").exists():
-        create_project(folder, small_settings(base))
+        create_project(folder, settings_with(small_settings(base), PROMOTES))
     project = open_project(folder)
-    rows = write_rows(folder / "rows.jsonl", 60)
+    rows = write_rows(folder / "rows.jsonl", 120)
     if not batches(project.store):
         add_files(project.store, project.settings, [rows], Silence(), skip_bad=False)
     run_round(project, Silence())
@@ -59,6 +69,10 @@ def undisturbed(tmp_path_factory, small_base):
 def test_there_are_failpoints_in_every_part_that_writes():
     parts = {name.split(".")[0] for name in NAMES}
     assert {"artifact", "stage", "train", "round", "look", "promote", "register", "data"} <= parts, parts
+
+
+def test_the_undisturbed_round_promotes(undisturbed):
+    assert undisturbed["champion"] != "base"
 
 
 @pytest.mark.slow
