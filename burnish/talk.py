@@ -11,6 +11,10 @@ Advance = Callable[[int, str], None]
 """advance(number of units done since the last call, short note such as "loss 1.23")."""
 
 
+def unheard(done: int, note: str) -> None:
+    """An Advance that moves nothing."""
+
+
 class Talk(Protocol):
     """Somebody who listens to progress."""
 
@@ -36,4 +40,4 @@ class Silence:
     @contextmanager
     def track(self, name: str, total: int, unit: str = "") -> Iterator[Advance]:
         """Gives a function that does nothing."""
-        yield lambda done, note: None
+        yield unheard

@@ -29,7 +29,7 @@ def imported_parts(source: str) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             root, *rest = (node.module or "").split(".")
             if root == "burnish":
-                parts |= {rest[0]} if rest else {alias.name for alias in node.names}
+                parts |= {rest[0]} if rest else {alias.name for alias in node.names} - {"__version__"}
         elif isinstance(node, ast.Import):
             names = (alias.name.split(".") for alias in node.names)
             parts |= {name[1] for name in names if name[0] == "burnish" and len(name) > 1}

@@ -18,7 +18,7 @@ from burnish.model.chat import Rendered
 from burnish.model.choose import choose
 from burnish.model.generate import generate, generate_fields, target_logprobs
 from burnish.records import Evaluation, Example, RowResult, StopReason, Task
-from burnish.talk import Silence, Talk
+from burnish.talk import Advance, Talk, unheard
 
 NUM_ALONE = 8
 """Rows of every evaluation that are answered a second time, one by one."""
@@ -80,7 +80,10 @@ def evaluate(
     prompts = [_prompt(base, task, example, shots) for example in examples]
     room = base.max_tokens - _longest_answer(base, task)
     fitting = [at for at, prompt in enumerate(prompts) if len(prompt.tokens) <= room]
-    answers = dict(zip(fitting, answer(base, task, [prompts[at].tokens for at in fitting], talk), strict=True))
+    shown = f"score {model_name}" + (f", {len(shots)} shots" if shots else "")
+    with talk.track(shown, len(fitting), "rows") as advance:
+        given = answer(base, task, [prompts[at].tokens for at in fitting], advance)
+    answers = dict(zip(fitting, given, strict=True))
     columns = tuple(dict.fromkeys([*slice_columns, *([ANSWER_COLUMN] if task.kind == "label" else [])]))
     rows = tuple(
         _row(task, example, prompts[at], answers.get(at), room, columns) for at, example in enumerate(examples)
@@ -102,18 +105,18 @@ def evaluate(
     )
 
 
-def answer(base: Base, task: Task, prompts: Sequence[Sequence[int]], talk: Talk) -> list[Answer]:
+def answer(base: Base, task: Task, prompts: Sequence[Sequence[int]], advance: Advance) -> list[Answer]:
     """What the base says to each prompt, in their order, in the form that the task asks for."""
     if not prompts:
         return []
     if task.kind == "label":
         choices = [base.chat.answer_tokens(label) for label in task.labels]
-        chosen = choose(base, prompts, choices, talk=talk)
+        chosen = choose(base, prompts, choices, advance=advance)
         return [Answer(task.labels[best.index], "choice", best.logprob, tuple(choices[best.index])) for best in chosen]
     if task.kind == "fields":
-        said = generate_fields(base, prompts, list(task.fields), max_new_tokens=task.max_new_tokens, talk=talk)
+        said = generate_fields(base, prompts, list(task.fields), max_new_tokens=task.max_new_tokens, advance=advance)
     else:
-        said = generate(base, prompts, max_new_tokens=task.max_new_tokens, talk=talk)
+        said = generate(base, prompts, max_new_tokens=task.max_new_tokens, advance=advance)
     end = base.chat.end_ids[:1]
     return [
         Answer(one.text, one.stop_reason, one.logprob, one.tokens + (end if one.stop_reason == "end" else ()))
@@ -162,7 +165,7 @@ def _answered_alone(
     Raises EvaluationError where an answer changed that was no tie: then other rows decide what a model says.
     """
     chosen = _spread(sorted(answers), NUM_ALONE)
-    alone = {at: answer(base, task, [prompts[at].tokens], Silence())[0] for at in chosen}
+    alone = {at: answer(base, task, [prompts[at].tokens], unheard)[0] for at in chosen}
     changed = [at for at in chosen if alone[at].tokens != answers[at].tokens]
     gaps = {at: _gap(base, task, prompts[at].tokens, answers[at], alone[at]) for at in changed}
     moves = {at: _relative(alone[at].logprob, answers[at].logprob) for at in chosen if at not in changed}

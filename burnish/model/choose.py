@@ -13,7 +13,7 @@ from torch import Tensor
 from burnish.errors import DataError
 from burnish.model.base import Base
 from burnish.model.session import LEAVE_SHARE, Session, batches, check_lengths
-from burnish.talk import Silence, Talk
+from burnish.talk import Advance, unheard
 
 NEAR_NATS = 2.0
 MOST_NODES = 4
@@ -32,7 +32,7 @@ class Chosen:
 
 
 def choose(
-    base: Base, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[int]], *, talk: Talk | None = None
+    base: Base, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[int]], *, advance: Advance = unheard
 ) -> list[Chosen]:
     """The choice with the highest summed log-probability for each prompt, the end-of-turn token included; exact.
 
@@ -43,7 +43,7 @@ def choose(
     check_lengths(base, prompts)
     trie = _Trie(choices, base.chat.end_ids, torch.device(base.device))
     chosen: list[Chosen | None] = [None] * len(prompts)
-    with (talk or Silence()).track("choose", len(prompts), "rows") as advance, torch.inference_mode():
+    with torch.inference_mode():
         for batch in batches(prompts):
             for index, row in zip(batch, _choose_batch(base, [prompts[i] for i in batch], trie), strict=True):
                 chosen[index] = row.answer()

@@ -18,7 +18,7 @@ from burnish.model.choose import Chosen, choose
 from burnish.model.fields import FieldsGrammar, FieldsWalk
 from burnish.model.forward import exact_head, forward_hidden, logits_of, output_head
 from burnish.model.session import LEAVE_SHARE, Session, batches, check_lengths
-from burnish.talk import Silence, Talk
+from burnish.talk import Advance, unheard
 
 __all__ = ["Chosen", "Generated", "choose", "generate", "generate_fields", "loss_of", "target_logprobs"]
 
@@ -36,10 +36,10 @@ class Generated:
 
 
 def generate(
-    base: Base, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, talk: Talk | None = None
+    base: Base, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, advance: Advance = unheard
 ) -> list[Generated]:
     """Greedy answers, one per prompt in their order, up to the end of the turn or `max_new_tokens`."""
-    return _decode(base, prompts, lambda: _FreeWalk(base.chat.end_ids, max_new_tokens), talk)
+    return _decode(base, prompts, lambda: _FreeWalk(base.chat.end_ids, max_new_tokens), advance)
 
 
 def generate_fields(
@@ -48,7 +48,7 @@ def generate_fields(
     keys: Sequence[str],
     *,
     max_new_tokens: int,
-    talk: Talk | None = None,
+    advance: Advance = unheard,
 ) -> list[Generated]:
     """Greedy JSON objects {"key":"value",...} with exactly these keys in order; the text always parses.
 
@@ -56,7 +56,7 @@ def generate_fields(
     """
     opening, literal = base.chat.answer_opening
     grammar = FieldsGrammar(base, keys, before=literal, value_tokens=max(1, max_new_tokens // len(keys)))
-    return _decode(base, [[*prompt, *opening] for prompt in prompts], lambda: FieldsWalk(grammar), talk)
+    return _decode(base, [[*prompt, *opening] for prompt in prompts], lambda: FieldsWalk(grammar), advance)
 
 
 def target_logprobs(base: Base, rows: Sequence[Rendered]) -> list[Tensor]:
@@ -114,11 +114,11 @@ class _FreeWalk:
 
 
 def _decode(
-    base: Base, prompts: Sequence[Sequence[int]], start: Callable[[], Walk], talk: Talk | None
+    base: Base, prompts: Sequence[Sequence[int]], start: Callable[[], Walk], advance: Advance
 ) -> list[Generated]:
     check_lengths(base, prompts)
     answers: list[Generated | None] = [None] * len(prompts)
-    with (talk or Silence()).track("generate", len(prompts), "rows") as advance, torch.inference_mode():
+    with torch.inference_mode():
         for batch in batches(prompts):
             found = _decode_batch(base, [prompts[i] for i in batch], [start() for _ in batch])
             for index, answer in zip(batch, found, strict=True):
