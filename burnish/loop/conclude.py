@@ -94,10 +94,6 @@ def _act(project: Project, result: RoundResult) -> None:
 def _result(shop: Shop, outcome: Outcome) -> RoundResult:
     seen, verdict, challenger = outcome.comparison.overall, outcome.ruling.verdict, outcome.choice.challenger
     promoted = verdict.decision == "PROMOTE"
-    untuned = outcome.untuned
-    baselines = {"zero_shot": untuned.zero_shot.overall}
-    if untuned.few_shot:
-        baselines["few_shot"] = untuned.few_shot.overall
     return RoundResult(
         round=shop.number,
         key=outcome.key,
@@ -115,7 +111,7 @@ def _result(shop: Shop, outcome: Outcome) -> RoundResult:
         report=shop.project.shown(round_folder(shop.project, shop.number) / "report.html"),
         vault=verdict.vault,
         retired=outcome.ruling.retired,
-        baselines=baselines,
+        baselines=outcome.untuned.baselines,
     )
 
 

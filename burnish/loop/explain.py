@@ -90,11 +90,16 @@ def load_report(project: Project, number: int) -> RoundReport:
 
 
 def _baselines(untuned: Untuned) -> tuple[Baseline, ...]:
-    shown = [Baseline(name="untuned, no examples shown", score=untuned.zero_shot.overall)]
-    if untuned.few_shot:
-        shots = untuned.few_shot.shots
-        shown.append(Baseline(name=f"untuned, {shots} examples shown", score=untuned.few_shot.overall, shots=shots))
-    return tuple(shown)
+    shots = untuned.few_shot.shots if untuned.few_shot else 0
+    names = {
+        "commonest_answer": "no model: always the commonest answer",
+        "zero_shot": "untuned, no examples shown",
+        "few_shot": f"untuned, {shots} examples shown",
+    }
+    return tuple(
+        Baseline(name=names[key], score=score, shots=shots if key == "few_shot" else 0)
+        for key, score in untuned.baselines.items()
+    )
 
 
 def _summary(project: Project, seeds: Seeds, found: DataCheck) -> DataSummary:
@@ -119,6 +124,12 @@ def _warnings(shop: Shop, outcome: "Outcome") -> tuple[str, ...]:
     evaluations = (outcome.untuned.best, outcome.choice.on_dev_b)
     told = [problem.message for problem in outcome.found.problems if problem.severity == "warning"]
     told += [f"{evaluation.model}: {warning}" for evaluation in evaluations for warning in evaluation.warnings]
+    after, commonest = outcome.comparison.overall.after, outcome.untuned.commonest.value or 0.0
+    if (after.low or 0.0) <= commonest:
+        told.append(
+            f"{outcome.choice.challenger.name}: not clearly better than giving the commonest answer to everything, "
+            f"which scores {commonest:.1%} without any model"
+        )
     return tuple(dict.fromkeys(told))
 
 

@@ -1,14 +1,15 @@
-"""The base as it comes: shown no examples, and shown a few; the better of the two is what tuning has to beat."""
+"""What tuning has to beat: the base as it comes, shown no examples or a few, and no model at all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from burnish.config import Settings
+from burnish.evaluate.commonest import commonest_score
 from burnish.evaluate.prompt import pick_shots
 from burnish.fingerprint import fingerprint
 from burnish.loop.stages import Shop, score_stage
 from burnish.loop.workbench import BASE_NAME, Workbench
-from burnish.records import Evaluation, Example, ModelVersion
+from burnish.records import Evaluation, Example, Interval, ModelVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +19,15 @@ class Untuned:
     version: ModelVersion
     zero_shot: Evaluation
     few_shot: Evaluation | None
+    commonest: Interval
+    """Score of always giving the commonest answer."""
     shots: Sequence[Example] = field(default=())
+
+    @property
+    def baselines(self) -> dict[str, Interval]:
+        """All yardsticks by their names in the JSON."""
+        few_shot = {"few_shot": self.few_shot.overall} if self.few_shot else {}
+        return {"commonest_answer": self.commonest, "zero_shot": self.zero_shot.overall, **few_shot}
 
     @property
     def best(self) -> Evaluation:
@@ -45,9 +54,17 @@ def untuned_baseline(shop: Shop) -> Untuned:
     settings = shop.project.settings
     version = base_version(shop.bench, settings)
     zero_shot = score_stage(shop, version, "dev_a")
-    shots = pick_shots(shop.seeds.of("train"), settings.task.shots, settings.seed)
+    train = shop.seeds.of("train")
+    commonest = commonest_score(shop.seeds.task, train, shop.seeds.of("dev_a"))
+    shots = pick_shots(train, settings.task.shots, settings.seed)
     if not shots:
-        return Untuned(version=version, zero_shot=zero_shot, few_shot=None)
+        return Untuned(version=version, zero_shot=zero_shot, few_shot=None, commonest=commonest)
     few_shot = score_stage(shop, version, "dev_a", shots=shots)
     better = (few_shot.overall.value or 0.0) > (zero_shot.overall.value or 0.0)
-    return Untuned(version=version, zero_shot=zero_shot, few_shot=few_shot, shots=shots if better else ())
+    return Untuned(
+        version=version,
+        zero_shot=zero_shot,
+        few_shot=few_shot,
+        commonest=commonest,
+        shots=shots if better else (),
+    )
