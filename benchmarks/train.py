@@ -47,7 +47,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default="examples/claims/messages.jsonl", help="JSONL (or .gz) with text and a label")
+    parser.add_argument("--data", default="examples/claims/claims.jsonl", help="JSONL (or .gz) with text and a label")
     parser.add_argument("--rows", type=int, default=400)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--runs", type=int, default=3)
