@@ -88,8 +88,8 @@ def similarity(first: str, second: str) -> float:
 def near_duplicate_groups(texts: Sequence[str], threshold: float) -> Groups:
     """Joins texts whose similarity is at least `threshold`; 0 joins only equal word sequences, as 1 does.
 
-    20,000 prompts of 60 words take about 10 s on one core and 0.9 GB. Deterministic in the order of `texts`. Misses about one
-    pair in a hundred at the threshold itself, fewer above.
+    20,000 prompts of 60 words take about 10 s on one core and 0.9 GB. Deterministic in the order of `texts`. Misses
+    about one pair in a hundred at the threshold itself, fewer above.
     """
     words = [words_of(text) for text in texts]
     firsts: dict[tuple[str, ...], int] = {}
