@@ -12,6 +12,8 @@ from burnish.data.formats import RawRow
 from burnish.errors import DataError
 
 BATCH_ROWS = 1000
+READ_BYTES = 1 << 20
+"""Read at once of a column, without reading ahead; else a row group, which may be a whole file, is held."""
 NEEDS = "pip install 'burnish[train]'"
 
 
@@ -19,7 +21,7 @@ def read_parquet(path: Path, name: str) -> Iterator[RawRow]:
     """The rows of a Parquet file, a thousand at a time. Raises DataError when it is damaged or has extension types."""
     arrow, parquet = _pyarrow()
     try:
-        with parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path, buffer_size=READ_BYTES, pre_buffer=False) as file:
             names = _class_names(file.schema_arrow)
             _refuse_extensions(arrow, file.schema_arrow, name)
             yield from _rows(file.iter_batches(batch_size=BATCH_ROWS), name, names)
@@ -65,7 +67,7 @@ def _read_saved(folder: Path) -> Iterator[RawRow]:
         file = _inside(folder, str(entry.get("filename", "") if isinstance(entry, dict) else entry))
         name = f"{folder.name}/{file.name}"
         try:
-            with arrow.memory_map(str(file)) as source, arrow.ipc.open_stream(source) as reader:
+            with arrow.OSFile(str(file)) as source, arrow.ipc.open_stream(source) as reader:
                 _refuse_extensions(arrow, reader.schema, name)
                 yield from _rows(_slices(reader), name, _class_names(reader.schema))
         except (arrow.ArrowException, OSError) as error:

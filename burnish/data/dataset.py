@@ -270,7 +270,7 @@ def _refuse_bad(report: AddReport, path: Path | str, spool: Path, *, skip_bad: b
         raise DataError(f"{path} holds no row", hint="give a file with at least 20 examples")
     if not report.num_rejected or (skip_bad and total > report.num_rejected):
         return
-    shown = "\n".join(f"  {row.source}:{row.row}  {row.reason}" for row in _first_bad(spool))
+    shown = "\n".join(f"  {_place(row)}  {row.reason}" for row in _first_bad(spool))
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.by_reason.items() if reason != DUPLICATE)
     more = f"\n  and {report.num_rejected - SHOWN:,} more" if report.num_rejected > SHOWN else ""
     raise DataError(
@@ -280,6 +280,10 @@ def _refuse_bad(report: AddReport, path: Path | str, spool: Path, *, skip_bad: b
         if total > report.num_rejected
         else f"no row of it is an example; these shapes are read: {SUPPORTED}",
     )
+
+
+def _place(row: Rejection) -> str:
+    return f"{row.source}:{row.row}" + (f" (byte {row.offset_bytes:,})" if row.offset_bytes is not None else "")
 
 
 def _first_bad(spool: Path) -> list[Rejection]:

@@ -16,10 +16,7 @@ from burnish.fingerprint import fingerprint
 from burnish.records import Example, Role
 
 ASIDE = "aside"
-"""Left out of everything: nearly the same as a row of a vault that no row may join any more."""
-
-OPEN_ROLES = ("train", "dev_a", "dev_b")
-"""In this order a new row follows its near duplicates, when these disagree."""
+"""Left out of everything: nearly the same as rows of different roles, or as one of a vault that no row may join."""
 
 MARGIN = 0.1
 """Roles are kept apart from this much below the threshold at which the checker calls two prompts a leak: similarity
@@ -48,8 +45,8 @@ def assign_roles(
     """The role of every example by id: train, dev_a, dev_b, a vault, audit, or aside.
 
     Known roles are kept. A new example that belongs to a group with a role follows it, unless that is a vault outside
-    `open_vaults`, whose rows must not change: then it is put aside. All other groups are split by `settings.roles`,
-    the vaults' share evenly over `open_vaults` (default: vault_1 ... vault_K).
+    `open_vaults`, whose rows must not change, or the group has several roles: then it is put aside. All other groups
+    are split by `settings.roles`, the vaults' share evenly over `open_vaults` (default: vault_1 ... vault_K).
     """
     vaults = tuple(open_vaults or (f"vault_{number + 1}" for number in range(settings.roles.vaults)))
     in_use = {role for role in known.values() if role.startswith("vault_")}
@@ -68,20 +65,6 @@ def assign_roles(
     for block, role in _spread(fresh, _shares(settings.roles, vaults)):
         roles |= dict.fromkeys(block.ids, role)
     return {example.id: roles[example.id] for example in examples}
-
-
-def set_aside_leaks(examples: Sequence[Example], roles: Mapping[str, Role], settings: Settings) -> dict[str, Role]:
-    """The roles that change when every leak is mended: of a group on several sides, all but the most guarded go aside.
-
-    For data whose roles were given before its near duplicates came to light; nothing else changes.
-    """
-    changed: dict[str, Role] = {}
-    for block in blocks_of(examples, settings):
-        sides = {roles[name] for name in block.ids if roles.get(name, ASIDE) != ASIDE}
-        if len(sides) > 1:
-            kept = max(sides, key=lambda role: (role.startswith("vault"), role == "audit", role != "train", role))
-            changed |= {name: ASIDE for name in block.ids if roles.get(name, ASIDE) not in (ASIDE, kept)}
-    return changed
 
 
 def blocks_of(examples: Sequence[Example], settings: Settings) -> list[Block]:
@@ -137,11 +120,9 @@ def _most_common(values: Iterable[str]) -> list[str]:
 
 
 def _followed(roles: set[Role]) -> Role:
-    """The role that new members of a group take: the most open one of the group's, "" when it has none yet."""
-    for role in OPEN_ROLES:
-        if role in roles:
-            return role
-    return min(roles, default="")
+    """The role that new members of a group take, "" when it has none yet; on either of two sides they would leak."""
+    sides = roles - {ASIDE}
+    return ASIDE if len(sides) > 1 else min(sides or roles, default="")
 
 
 def _shares(roles: RoleSettings, vaults: Sequence[str]) -> dict[Role, float]:

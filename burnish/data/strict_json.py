@@ -40,7 +40,7 @@ class StrictJson:
         try:
             value = self._decoder.decode(text)
         except json.JSONDecodeError as error:
-            raise JsonFault(f"{error.msg} at character {error.pos + 1}") from error
+            raise _fault(error) from error
         return self._checked(value, text)
 
     def parse_at(self, text: str, start: int) -> tuple[Any, int]:
@@ -49,7 +49,7 @@ class StrictJson:
         try:
             value, end = self._decoder.raw_decode(text, start)
         except json.JSONDecodeError as error:
-            raise JsonFault(f"{error.msg} at character {error.pos + 1}") from error
+            raise _fault(error) from error
         try:
             refuse_deep(text[start:end])
             self._checked(value, text[start:end])
@@ -90,6 +90,10 @@ class StrictJson:
         if not math.isfinite(value):
             self.fault = self.fault or f"the number {digits[:40]} is beyond what a double can hold"
         return value
+
+
+def _fault(error: json.JSONDecodeError) -> JsonFault:
+    return JsonFault(f"{error.msg.removesuffix(' at')} at character {error.pos + 1}")
 
 
 def refuse_deep(text: str) -> None:

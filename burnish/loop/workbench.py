@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from burnish.config import Settings
@@ -18,7 +19,7 @@ from burnish.store.files import write_atomic
 from burnish.talk import Talk
 
 PRECISION_FILE = "precision"
-"""Holds what auto came to: a busy machine could measure otherwise later, and a killed round goes on as it was."""
+"""Holds what auto came to, and why: a busy machine could measure otherwise later, and a killed round goes on as is."""
 BASE_NAME = "base"
 """Registry name of the untuned base, the first champion of every project."""
 
@@ -36,20 +37,23 @@ class Workbench:
     def base(self) -> Base:
         """The project's base model."""
         if self._base is None:
-            self._base = load_base(self.settings.base, revision=self.settings.revision, precision=self._precision())
+            known = self._remembered()
+            precision = known.partition(":")[0] or self.settings.train.precision
+            base = load_base(self.settings.base, revision=self.settings.revision, precision=precision)
+            self._base = replace(base, reason=known or base.reason)
             self._remember(self._base)
             self.talk.say(f"base: {self.settings.base} ({self._base.reason})")
         return self._base
 
-    def _precision(self) -> str:
-        """The asked-for precision; for auto the one that this project measured first, since it decides the weights."""
+    def _remembered(self) -> str:
+        """For auto the precision that this project measured first, with its reason, since it decides the weights."""
         asked, file = self.settings.train.precision, self.root / PRECISION_FILE
-        return file.read_text(encoding="utf-8").strip() if asked == "auto" and file.exists() else asked
+        return file.read_text(encoding="utf-8").strip() if asked == "auto" and file.exists() else ""
 
     def _remember(self, base: Base) -> None:
         file = self.root / PRECISION_FILE
         if self.settings.train.precision == "auto" and self.root.is_dir() and not file.exists():
-            write_atomic(file, base.precision.encode())
+            write_atomic(file, base.reason.encode())
 
     @property
     def guessing_loss(self) -> float:
@@ -107,4 +111,4 @@ class Workbench:
             finally:
                 bank.detach()
         else:
-            yield load_base(str(folder), precision=self.settings.train.precision)
+            yield load_base(str(folder), precision=self.base.precision)

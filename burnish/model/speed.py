@@ -25,8 +25,8 @@ def choose_precision(wanted: str, hidden_size: int, intermediate_size: int, devi
     exact = gflops("float32", hidden_size, intermediate_size, device)
     short = gflops("bfloat16", hidden_size, intermediate_size, device)
     if short > CLEARLY_FASTER * exact:
-        return "bfloat16", f"bfloat16: {short:.0f} against {exact:.0f} GFLOP/s here"
-    return "float32", f"float32: {exact:.0f} against {short:.0f} GFLOP/s here"
+        return "bfloat16", f"bfloat16: {short:.3g} against {exact:.3g} GFLOP/s here"
+    return "float32", f"float32: {exact:.3g} against {short:.3g} GFLOP/s here"
 
 
 @cache
@@ -55,6 +55,11 @@ def devices() -> str:
     """What there is to compute on, in words, such as "cpu with 2 threads"."""
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return ", ".join([*names, f"cpu with {torch.get_num_threads()} threads"])
+
+
+def num_threads() -> int:
+    """Threads of the matrix kernels on the processor."""
+    return torch.get_num_threads()
 
 
 def matrix_rates() -> dict[str, float]:

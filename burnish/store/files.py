@@ -98,6 +98,17 @@ def storage_errors(
         raise told_error(error, doing, folder, needed_bytes) from error
 
 
+def require_space(folder: Path, needed_bytes: int, doing: str) -> None:
+    """Raises StorageError when the disk has no room for `needed_bytes`; what lies in the folder already counts."""
+    there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) if folder.exists() else 0
+    place = next(place for place in (folder, *folder.parents) if place.exists())
+    if needed_bytes - there > shutil.disk_usage(place).free:
+        raise StorageError(
+            f"{doing} needs about {shown_size(needed_bytes - there)} on the disk of {folder}: {_free(place)} free",
+            hint="free some space and run the same command again; nothing of this was begun",
+        )
+
+
 def told_error(error: OSError, doing: str, folder: Path, needed_bytes: int | None = None) -> BurnishError:
     """The BurnishError that a user can act on, for an error of the operating system."""
     if error.errno in FULL:

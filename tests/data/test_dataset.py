@@ -77,7 +77,9 @@ def test_bad_rows_stop_the_addition_with_counts_places_and_the_way_on(store, tmp
         add(store, path)
     assert caught.value.message.startswith(f"7 of 9 rows of {path} cannot be used (json 6, empty-answer 1)")
     assert caught.value.message.count("rows.jsonl:") == 5
-    assert "rows.jsonl:2  json: " in caught.value.message
+    start = path.read_bytes().index(b"{broken")
+    assert f"rows.jsonl:2 (byte {start})  json: " in caught.value.message  # D1
+    assert " at at " not in caught.value.message
     assert "--skip-bad" in caught.value.hint
     assert list(load_examples(store)) == []
     assert batches(store) == []

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.config import DataSettings, RoleSettings, Settings, TaskSettings
-from burnish.data.dedup import near_duplicate_groups, prompt_text
-from burnish.data.split import ASIDE, assign_roles, set_aside_leaks
+from burnish.data.dedup import near_duplicate_groups, prompt_text, similarity
+from burnish.data.split import ASIDE, assign_roles
 from burnish.records import Example, Message
 
 LABELS = ["payment", "appeal", "login", "rare"]
@@ -154,10 +154,17 @@ def test_no_two_near_duplicates_are_apart_after_the_split():
         assert roles[ordered[pair.first].id] == roles[ordered[pair.second].id]
 
 
-def test_leaks_of_the_past_are_mended_by_putting_the_open_side_aside():
-    kept = example("could you please put a stop on my bank account today", name="kept")
-    leak = example("could you please put a stop on my bank account today please", name="leak")
-    roles = {"kept": "vault_1", "leak": "train", "other": "train"}
-    rows = [kept, leak, example("something else", name="other")]
-    assert set_aside_leaks(rows, roles, Settings()) == {"leak": ASIDE}
-    assert set_aside_leaks(rows, roles | {"leak": ASIDE}, Settings()) == {}
+@pytest.mark.parametrize(
+    "sides", [("train", "dev_a"), ("train", "vault_1"), ("dev_b", "audit"), ("vault_1", "vault_2")]
+)
+def test_a_new_row_between_two_sides_goes_aside_so_that_neither_leaks(sides):  # D8
+    words = [f"word{n}" for n in range(40)]
+    first, bridge, second = (" ".join(words[start : start + 24]) for start in (0, 2, 4))
+    assert similarity(first, bridge) >= 0.8 > 0.7 > similarity(first, second)
+    old = [example(first), example(second)]
+    known = dict(zip([row.id for row in old], sides, strict=True))
+    roles = assign_roles([*old, example(bridge), *many(50)], Settings(), known)
+    assert roles[example(bridge).id] == ASIDE
+    assert [roles[row.id] for row in old] == list(sides)
+    later = assign_roles([*old, example(bridge), example(first + " now")], Settings(), roles)
+    assert later[example(first + " now").id] == ASIDE

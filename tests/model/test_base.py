@@ -255,3 +255,16 @@ def test_a_base_that_cannot_be_had_says_so_at_once(name, revision, complaint):
         load_base(name, revision=revision)
     assert caught.value.hint
     assert perf_counter() - start < 2
+
+
+def test_a_hub_model_in_the_cache_is_loaded_at_its_commit_without_network(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    commits = ["1" * 40, "2" * 40]
+    for seed, commit in enumerate(commits):
+        tiny_folder(tmp_path / "models--org--model" / "snapshots" / commit, seed=seed)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    first, second = (load_base("org/model", revision=commit, precision="float32") for commit in commits)
+    assert (first.name, first.revision) == ("org/model", commits[0])
+    assert first.base_hash != second.base_hash
+    assert second.base_hash == load_base(str(tiny_folder(tmp_path / "same", seed=1)), precision="float32").base_hash

@@ -1,6 +1,9 @@
 """The database: durable, append-only where it is history, and never opened in silence when it is damaged or newer."""
 
 import hashlib
+import os
+import shutil
+import signal
 import sqlite3
 import time
 from contextlib import closing
@@ -15,14 +18,14 @@ from sqlalchemy import insert, text
 
 import burnish.store
 from burnish.errors import BusyError, DamagedError, StorageError, UsageError
-from burnish.store.backup import KEEP, backups, restore_backup
+from burnish.store.backup import KEEP, back_up, backups, restore_backup
 from burnish.store.db import journal_mode
 from burnish.store.looks import append_look, looks
 from burnish.store.migrate import REVISIONS
 from burnish.store.roles import append_roles, current_roles
 from burnish.store.store import open_store
 from burnish.store.tables import APPEND_ONLY, metadata, role_change
-from tests.child import end_of, in_child, start_child
+from tests.child import KILLED, end_of, in_child, start_child
 
 DAY = date(2026, 1, 1)
 
@@ -215,3 +218,61 @@ def test_paths_are_kept_relative_and_cannot_lead_out(tmp_path):
     assert store.path_of(store.relative(inside)) == inside
     with pytest.raises(StorageError, match="outside"):
         store.path_of("../../etc/passwd")
+
+
+def test_a_database_that_cannot_grow_gives_a_storage_error_and_keeps_what_was_committed(tmp_path):  # P4
+    store = open_store(tmp_path)
+    append_roles(store, {"a": "train"}, "split")
+    row = {"example": "b" * 3000, "role": "train", "reason": "", "at": ""}
+
+    def write_much() -> None:
+        with store.db.write() as connection:
+            pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+            connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")  # SQLite's own "disk is full"
+            connection.execute(insert(role_change), [row] * 20)
+
+    with pytest.raises(StorageError, match=r"no space left on the disk of .* while writing the database: .* free"):
+        write_much()
+    assert current_roles(open_store(tmp_path)) == {"a": "train"}
+
+
+def test_a_journal_left_by_a_killed_writer_is_undone_at_the_next_opening(tmp_path):  # P7
+    store = open_store(tmp_path)
+    append_roles(store, {"a": "train"}, "split")
+    before = store.db.path.read_bytes()
+
+    def die_half_written() -> None:
+        connection = sqlite3.connect(store.db.path, isolation_level=None)
+        for statement in ("PRAGMA cache_size = 5", "PRAGMA journal_mode = TRUNCATE", "BEGIN IMMEDIATE"):
+            connection.execute(statement).fetchall()
+        for number in range(3000):  # more than the cache holds, so that pages reach the file before the commit
+            connection.execute("INSERT INTO role_change VALUES (NULL, ?, 'vault_1', '', '')", (f"x{number}",))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    assert in_child(die_half_written) == KILLED
+    assert store.db.path.read_bytes() != before
+    assert current_roles(open_store(tmp_path)) == {"a": "train"}
+
+
+def test_a_write_ahead_log_left_over_by_another_version_of_sqlite_is_taken_in(tmp_path):  # P7
+    (tmp_path / "a").mkdir()
+    store = open_store(tmp_path / "a")
+    other = sqlite3.connect(store.db.path, isolation_level=None)
+    other.execute("PRAGMA journal_mode = WAL").fetchall()
+    other.execute("INSERT INTO role_change VALUES (NULL, 'a', 'train', '', '')")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")  # while it is open, so that the row is in the log alone
+    other.close()
+    assert (tmp_path / "b" / ".burnish" / "burnish.db-wal").stat().st_size > 0
+    assert current_roles(open_store(tmp_path / "b")) == {"a": "train"}
+
+
+def test_the_daily_copy_of_a_database_in_use_holds_what_was_committed_and_nothing_else(tmp_path):  # P7
+    store = open_store(tmp_path, today=DAY)
+    append_roles(store, {"a": "train"}, "split")
+    with store.db.write() as connection:
+        connection.execute(insert(role_change).values(example="b", role="train", reason="", at=""))
+        copy = back_up(store.db.path, DAY + timedelta(1))
+    assert copy is not None
+    with closing(sqlite3.connect(copy)) as reader:
+        assert reader.execute("SELECT example FROM role_change").fetchall() == [("a",)]
+        assert reader.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

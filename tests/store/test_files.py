@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 
 from burnish.errors import AccessError, StorageError, UsageError
 from burnish.store.artifacts import Artifacts
-from burnish.store.files import safe_join, safe_name, write_atomic
+from burnish.store.files import require_space, safe_join, safe_name, write_atomic
 from tests.child import in_child
+from tests.disk import small_disk
 
 ROOT = Path("/project")
 
@@ -114,14 +114,7 @@ def test_a_folder_without_permission_is_told_as_such():
 
 
 def test_a_disk_that_fills_while_sealing_gives_a_storage_error_and_keeps_what_was_sealed(tmp_path):
-    if os.getuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("mounting a small file system needs root")
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", disk], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("this machine does not let root mount a tmpfs")
-    try:
+    with small_disk(tmp_path / "disk", 1000) as disk:
         artifacts = Artifacts(disk)
         (artifacts.work_folder("small", "a" * 64) / "x").write_bytes(bytes(100_000))
         artifacts.seal("small", "a" * 64, {})
@@ -134,5 +127,16 @@ def test_a_disk_that_fills_while_sealing_gives_a_storage_error_and_keeps_what_wa
             artifacts.seal("large", "b" * 64, {"n": "x" * 100_000})
         assert artifacts.find("large", "b" * 64) is None
         assert artifacts.find("small", "a" * 64) is not None
-    finally:
-        subprocess.run(["umount", disk], check=True)
+
+
+def test_space_that_is_not_there_is_told_before_the_work_and_what_is_written_already_counts(tmp_path):  # P4
+    free = shutil.disk_usage(tmp_path).free
+    require_space(tmp_path / "not" / "there" / "yet", 1000, "training")
+    with pytest.raises(StorageError, match=r"training needs about \d.* on the disk of .*: .* free") as caught:
+        require_space(tmp_path / "not" / "there" / "yet", 1000 * free, "training")
+    assert caught.value.exit_code == 73
+    with small_disk(tmp_path / "disk", 100) as disk:
+        (disk / "checkpoint").write_bytes(bytes(60_000))
+        with pytest.raises(StorageError):
+            require_space(disk, 110_000, "training")
+        require_space(disk, 90_000, "training")

@@ -16,14 +16,26 @@ def test_loss_and_gradient_equal_cross_entropy_over_several_chunks(has_bias: boo
     hidden = torch.randn(rows, 8, requires_grad=True)
     head = Head(torch.randn(vocab, 8), torch.randn(vocab) if has_bias else None, None, 1.0)
     targets, weights = torch.randint(0, vocab, (rows,)), torch.rand(rows)
-    ours = target_nll(hidden, head, targets)
-    theirs = nn.functional.cross_entropy(
-        nn.functional.linear(hidden, head.weight_VD, head.bias), targets, reduction="none"
-    )
-    torch.testing.assert_close(ours, theirs)
-    (ours_grad,) = torch.autograd.grad((ours * weights).sum(), hidden)
-    (theirs_grad,) = torch.autograd.grad((theirs * weights).sum(), hidden)
-    torch.testing.assert_close(ours_grad, theirs_grad, rtol=1e-4, atol=1e-6)
+    loss = target_nll(hidden, head, targets)
+    (grad,) = torch.autograd.grad((loss * weights).sum(), hidden)
+
+    exact_h, exact_w = hidden.detach().double().requires_grad_(), head.weight_VD.double()
+    logits = nn.functional.linear(exact_h, exact_w, None if head.bias is None else head.bias.double())
+    exact_loss = nn.functional.cross_entropy(logits, targets, reduction="none")
+    (exact_grad,) = torch.autograd.grad((exact_loss * weights).sum(), exact_h)
+
+    # Errors of a sum of n terms are within about sqrt(n) eps times the sum of their sizes, because roundings go both
+    # ways (Higham and Mary, 2019). A logit sums 8 products and the bias; the logarithm of the sum over the vocabulary
+    # and its exponentials add a few eps of their own sizes. So each probability is off by this share of itself:
+    eps = torch.finfo(torch.float32).eps
+    sizes = (hidden.detach().abs() @ head.weight_VD.abs().T + (0 if head.bias is None else head.bias.abs())).amax(1)
+    share = eps * (3 * sizes + vocab**0.5)
+    assert ((loss - exact_loss).abs() < share).all()
+    # A gradient sums over the vocabulary what each word's probability, less 1 for the target, says of its weight.
+    slope = torch.softmax(logits.detach(), -1).scatter_add(1, targets[:, None], -torch.ones(rows, 1).double()).abs()
+    allowed = (weights * (share + eps * vocab**0.5))[:, None] * (slope @ exact_w.abs())
+    assert ((grad - exact_grad).abs() < allowed).all()
+    assert allowed.max() < 1e-3 * exact_grad.abs().max()  # narrow enough to see a term that is wrong
 
 
 def test_a_trained_head_gets_its_gradient() -> None:

@@ -1,0 +1,37 @@
+"""docs/faults.md tells the truth: every fault has a test that exists, and every message is the golden one."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.fault_messages import GOLDEN, told
+
+TESTS = Path(__file__).parent
+PAGE = (TESTS.parent / "docs" / "faults.md").read_text(encoding="utf-8")
+FAULTS = [*(f"D{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 12)), *(f"M{n}" for n in (1, 2, 4, 5, 7))]
+FAULTS += [*(f"P{n}" for n in (1, 2, 4, 6, 7, 8, 9, 11, 18)), "S2"]
+ROWS = {match[1]: match[0] for match in re.finditer(r"^\| ([DMPS]\d+) .*$", PAGE, re.MULTILINE)}
+NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)
+
+
+@cache
+def names_in(file: str) -> frozenset[str]:
+    nodes = ast.walk(ast.parse((TESTS / file).read_text(encoding="utf-8")))
+    return frozenset(node.name for node in nodes if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"))
+
+
+def test_the_page_has_a_row_for_each_fault_with_at_least_one_proof():
+    assert list(ROWS) == FAULTS
+    assert [fault for fault, row in ROWS.items() if not re.search(r"`[\w/]+\.py::\w+` *\|$", row)] == []
+
+
+@pytest.mark.parametrize("file", sorted({file for file, _ in NAMED}))
+def test_every_test_that_the_page_names_exists(file):
+    assert {name for where, name in NAMED if where == file} <= names_in(file)
+
+
+def test_the_words_for_each_fault_are_these():
+    assert told() == GOLDEN.read_text(encoding="utf-8")
