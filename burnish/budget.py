@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select
 
 from burnish.config import BudgetSettings
+from burnish.energy import energy_counters, joules_between
 from burnish.errors import BudgetError
 from burnish.records import Cost
 from burnish.store.db import now
@@ -22,9 +22,6 @@ from burnish.store.failpoints import failpoint
 from burnish.store.store import Store
 from burnish.store.tables import spend
 from burnish.talk import Silence, Talk
-
-POWERCAP = Path("/sys/class/powercap")
-"""Where Linux shows the energy counters of Intel and AMD processors (RAPL); often readable by root alone."""
 
 ROUNDING = 1e-9
 """Share of a limit by which sums of floats may pass it."""
@@ -116,7 +113,7 @@ class Budget:
 
     @contextmanager
     def measured(self, stage: str, estimate: Cost = NOTHING) -> Iterator[Meter]:
-        """Reserves, runs the block, and settles seconds (monotonic clock), joules (RAPL, None where unreadable) and
+        """Reserves, runs the block, and settles seconds (monotonic clock), joules (None where unreadable) and
         what the block told the meter. A block that fails is settled too: what it used is used.
 
         Raises BudgetError before the block when the estimate does not fit.
@@ -161,35 +158,6 @@ def open_budget(store: Store, settings: BudgetSettings, talk: Talk | None = None
             f"{row.stage} was stopped before it told its cost: {text}, its estimate, count as spent"
         )
     return Budget(store=store, settings=settings)
-
-
-def energy_counters(root: Path = POWERCAP) -> dict[str, tuple[int, int]]:
-    """Reading and range, in microjoules, of each readable RAPL package; empty where there are none."""
-    counters = {}
-    for zone in sorted(root.glob("*-rapl:*")):
-        try:
-            if not (zone / "name").read_text(encoding="ascii").startswith("package"):
-                continue
-            reading = int((zone / "energy_uj").read_text(encoding="ascii"))
-            counters[zone.name] = (reading, int((zone / "max_energy_range_uj").read_text(encoding="ascii")))
-        except (OSError, ValueError):
-            continue
-    return counters
-
-
-def joules_between(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> float | None:
-    """Energy of the packages between two readings, in joules; None without counters.
-
-    A counter that fell has wrapped around once; two wraps between readings (over an hour at full load) go unseen.
-    """
-    shared = before.keys() & after.keys()
-    if not shared:
-        return None
-    total = 0
-    for zone in shared:
-        difference = after[zone][0] - before[zone][0]
-        total += difference if difference >= 0 else difference + after[zone][1]
-    return total / 1e6
 
 
 def _insert(connection: Connection, stage: str, cost: Cost, *, settles: int | None, note: str) -> int:

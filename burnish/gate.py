@@ -74,6 +74,8 @@ class Pairs:
     groups: tuple[str, ...]
     is_floor: bool
     """Both models score 0 on every row: a broken metric looks like this, so it says nothing."""
+    is_ceiling: bool = False
+    """Both models score 1 on every row: no gain can be seen there, though a loss could."""
 
 
 def alpha_of_attempt(settings: GateSettings, attempt: int, spent: float = 0.0) -> float:
@@ -168,8 +170,8 @@ def precheck(comparison: Comparison, settings: GateSettings, *, unguarded: Colle
     many; that wastes attempts, never validity.
     """
     pairs = pairs_of(comparison)
-    if not pairs.differences or pairs.is_floor:
-        return PreCheck(False, "INCONCLUSIVE", _floor_note("the dev rows"), 0.5)
+    if not pairs.differences or pairs.is_floor or pairs.is_ceiling:
+        return PreCheck(False, "INCONCLUSIVE", _no_gain_note("the dev rows", pairs), 0.5)
     wanted = settings.min_gain / 2
     probability = posterior_gain(pairs.differences, wanted, pairs.groups)
     losing = [guard for guard in neighbour_guards(comparison, settings, None, unguarded) if guard.passed is not True]
@@ -193,8 +195,8 @@ def precheck(comparison: Comparison, settings: GateSettings, *, unguarded: Colle
 
 def superiority(pairs: Pairs, settings: GateSettings, alpha: float) -> Guard:
     """Is the challenger better over all rows? Failed: worse, or a gain of min_gain is ruled out at 95% one-sided."""
-    if not pairs.differences or pairs.is_floor:
-        return _guard("overall", "superiority", 0.0, None, None, _floor_note("the vault"))
+    if not pairs.differences or pairs.is_floor or pairs.is_ceiling:
+        return _guard("overall", "superiority", 0.0, None, None, _no_gain_note("the vault", pairs))
     p = superiority_p(pairs.differences, pairs.groups)
     gain = paired_interval(pairs.differences, pairs.groups, alpha=2 * EVIDENCE)
     if p is None or gain.high is None or gain.value is None:
@@ -297,14 +299,15 @@ def pairs_of(comparison: Comparison, name: str | None = None) -> Pairs:
     return Pairs(
         differences=differences,
         groups=tuple(comparison.groups[place] or comparison.examples[place] for place in places),
-        is_floor=not any(differences) and _champion_at_zero(comparison, name),
+        is_floor=not any(differences) and _champion_at(0.0, comparison, name),
+        is_ceiling=not any(differences) and _champion_at(1.0, comparison, name),
     )
 
 
-def _champion_at_zero(comparison: Comparison, name: str | None) -> bool:
+def _champion_at(score: float, comparison: Comparison, name: str | None) -> bool:
     named: Mapping[str, float | None] = {part.slice: part.before.value for part in comparison.slices}
     value = comparison.overall.before.value if name is None else named.get(name)
-    return value == 0.0
+    return value == score
 
 
 def _negated(pairs: Pairs) -> list[float]:
@@ -347,7 +350,7 @@ def _rows_needed(comparison: Comparison, settings: GateSettings, alpha: float, u
     total = len(pairs.differences)
     for guard in unclear:
         part = pairs if guard.name == "overall" else pairs_of(comparison, guard.name)
-        if not part.differences or part.is_floor:
+        if not part.differences or part.is_floor or (part.is_ceiling and guard.kind == "superiority"):
             continue
         effect = design_effect(part.differences, part.groups)
         if guard.kind == "superiority":
@@ -370,6 +373,12 @@ def _reason(guards: Sequence[Guard], failed: Sequence[Guard], unclear: Sequence[
 
 def _guard(name: str, kind: Kind, margin: float, p: float | None, passed: bool | None, note: str) -> Guard:
     return Guard(name=name, kind=kind, margin=margin, p_value=p, passed=passed, note=note)
+
+
+def _no_gain_note(name: str, pairs: Pairs) -> str:
+    if pairs.is_ceiling:
+        return f"{name} gives no information: both models score 100% on every row, so no gain can be seen there"
+    return _floor_note(name)
 
 
 def _floor_note(name: str, pairs: Pairs | None = None) -> str:

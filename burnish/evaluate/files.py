@@ -14,11 +14,14 @@ ROWS = "rows.jsonl"
 
 
 def save_evaluation(folder: Path, evaluation: Evaluation) -> None:
-    """Writes both files into `folder`, the summary last; it holds the hash of the rows."""
+    """Writes both files into `folder`, the summary last; it holds the hash of the rows.
+
+    The seconds are left out, so that the same evaluation is the same bytes; the ledger of costs has them.
+    """
     lines = [json.dumps(as_json(row), ensure_ascii=False, allow_nan=False) for row in evaluation.rows]
     rows = "".join(f"{line}\n" for line in lines).encode()
     write_atomic(folder / ROWS, rows)
-    summary = as_json(replace(evaluation, rows=()))
+    summary = as_json(replace(evaluation, rows=(), seconds=0.0))
     summary["rows"] = {"file": ROWS, "count": len(lines), "sha256": fingerprint_bytes([rows])}
     write_atomic(folder / SUMMARY, json.dumps(summary, ensure_ascii=False, allow_nan=False, indent=2).encode())
 

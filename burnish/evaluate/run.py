@@ -18,6 +18,7 @@ from burnish.model.chat import Rendered
 from burnish.model.choose import choose
 from burnish.model.generate import generate, generate_fields, target_logprobs
 from burnish.records import Evaluation, Example, RowResult, StopReason, Task
+from burnish.store.failpoints import failpoint
 from burnish.talk import Advance, Talk, unheard
 
 NUM_ALONE = 8
@@ -71,8 +72,7 @@ def evaluate(
     the rows may be sealed.
 
     Raises:
-        EvaluationError: there is nothing to score, an answer changed when its row was answered alone, or a score of 0
-            says nothing because every output ran into the length limit.
+        EvaluationError: there is nothing to score, or an answer changed when its row was answered alone.
     """
     if not examples:
         raise EvaluationError("there are no examples to evaluate on", hint="add data, or name another file")
@@ -82,7 +82,7 @@ def evaluate(
     fitting = [at for at, prompt in enumerate(prompts) if len(prompt.tokens) <= room]
     shown = f"score {model_name}" + (f", {len(shots)} shots" if shots else "")
     with talk.track(shown, len(fitting), "rows") as advance:
-        given = answer(base, task, [prompts[at].tokens for at in fitting], advance)
+        given = answer(base, task, [prompts[at].tokens for at in fitting], _breakable(advance))
     answers = dict(zip(fitting, given, strict=True))
     columns = tuple(dict.fromkeys([*slice_columns, *([ANSWER_COLUMN] if task.kind == "label" else [])]))
     rows = tuple(
@@ -122,6 +122,16 @@ def answer(base: Base, task: Task, prompts: Sequence[Sequence[int]], advance: Ad
         Answer(one.text, one.stop_reason, one.logprob, one.tokens + (end if one.stop_reason == "end" else ()))
         for one in said
     ]
+
+
+def _breakable(advance: Advance) -> Advance:
+    """The same with a failpoint at every batch of rows."""
+
+    def move(done: int, note: str) -> None:
+        failpoint("evaluate.rows")
+        advance(done, note)
+
+    return move
 
 
 def _prompt(base: Base, task: Task, example: Example, shots: Sequence[Example]) -> Prompt:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from burnish.errors import EvaluationError
-from burnish.records import Interval, RowResult, Task
+from burnish.records import Evaluation, RowResult, Task
 
 MIN_ROWS = 8
 """Below this many scored rows nothing is called suspicious; eight of eight is rare by chance."""
@@ -17,35 +17,47 @@ LENGTH_SHARE = 0.9
 
 NUM_SAMPLES = 3
 
+LIKELY_BUGS = frozenset({"zero", "length", "no-label"})
+"""First words of the warnings that are said aloud in a round; all of them stand in its report."""
 
-def is_no_information(score: Interval) -> bool:
-    """True for a score at the very floor or ceiling of the metric, or over no rows: it can tell nothing apart."""
-    return score.value is None or score.value in (0.0, 1.0)
+
+def likely_bugs(evaluation: Evaluation) -> tuple[str, ...]:
+    """Those warnings of an evaluation that are more often a bug than a bad model, with the model's name before them."""
+    return tuple(
+        f"{evaluation.model}: likely a bug: {warning}"
+        for warning in evaluation.warnings
+        if warning.split(":")[0] in LIKELY_BUGS
+    )
 
 
 def suspicions(rows: Sequence[RowResult], task: Task) -> tuple[str, ...]:
-    """Warnings about these rows, worst first, each starting with a stable word and a colon.
-
-    Raises:
-        EvaluationError: every scored row is 0 and every output hit the length limit, so the 0 says nothing.
-    """
+    """Warnings about these rows, worst first, each starting with a stable word and a colon."""
     missing = _missing(rows)
     scored = [row for row in rows if row.score is not None]
     if len(scored) < MIN_ROWS:
         return missing
     at_limit = [row for row in scored if row.stop_reason == "length"]
-    zero = all(row.score == 0.0 for row in scored)
-    if zero and len(at_limit) == len(scored):
-        raise EvaluationError(
-            f"all {len(scored)} rows score 0 and every output ran into the limit of {task.max_new_tokens} tokens; "
-            f"that is no measurement. {samples(scored)}",
-            hint="likely a chat template or an end-of-turn token that this model does not know; look at one row with "
-            "`burnish data render`, or raise task.max_new_tokens",
-        )
-    found = [_zero(scored)] if zero else []
+    found = [_zero(scored) if all(row.score == 0.0 for row in scored) else ""]
     found += [_length(at_limit, scored, task), _no_label(scored, task), _identical(scored)]
     found += [_ceiling(scored), _chance(scored, task)]
     return (*(warning for warning in found if warning), *missing)
+
+
+def demand_measurement(evaluation: Evaluation) -> None:
+    """Refuses a score of 0 that says nothing. In a round it is a warning: training may be what mends it.
+
+    Raises:
+        EvaluationError: every scored row is 0 and every output ran into the length limit.
+    """
+    scored = [row for row in evaluation.rows if row.score is not None]
+    if len(scored) < MIN_ROWS or any(row.score != 0.0 or row.stop_reason != "length" for row in scored):
+        return
+    raise EvaluationError(
+        f"all {len(scored)} rows score 0 and every output ran into the length limit; that is no measurement. "
+        f"{samples(scored)}",
+        hint="likely a chat template or an end-of-turn token that this model does not know; look at one row with "
+        "`burnish data render`, or raise task.max_new_tokens",
+    )
 
 
 def samples(rows: Sequence[RowResult]) -> str:

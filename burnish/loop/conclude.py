@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.data.check import DataCheck
+from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import Choice
 from burnish.loop.explain import REPORT_RECORD, render, report_of
 from burnish.loop.past import DONE_FILE, RESULT_FILE, is_done, results, round_folder
@@ -14,7 +15,7 @@ from burnish.loop.seeds import retire
 from burnish.loop.stages import Shop, total_cost
 from burnish.loop.tribunal import Ruling
 from burnish.loop.untuned import Untuned
-from burnish.records import Comparison, ModelVersion, as_json, from_json
+from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json
 from burnish.registry import champion as current_champion
 from burnish.registry import models, promote, register
 from burnish.settings import resolved
@@ -35,6 +36,10 @@ class Outcome:
     untuned: Untuned
     champion: ModelVersion
     choice: Choice
+    before: Evaluation
+    """The champion on dev_a."""
+    after: Evaluation
+    """The challenger on the same rows."""
     comparison: Comparison
     ruling: Ruling
 
@@ -107,6 +112,13 @@ def _result(shop: Shop, outcome: Outcome) -> RoundResult:
         before=seen.before,
         after=seen.after,
         gain=seen.gain,
+        wins=seen.wins,
+        losses=seen.losses,
+        ties=seen.ties,
+        p_value=seen.p_value,
+        smallest_gain_shown=outcome.comparison.smallest_gain_shown,
+        slices=outcome.comparison.slices,
+        warnings=likely_bugs(outcome.before) + likely_bugs(outcome.after),
         cost=total_cost(shop),
         report=shop.project.shown(round_folder(shop.project, shop.number) / "report.html"),
         vault=verdict.vault,

@@ -53,7 +53,7 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         before=result.before,
         after=result.after,
         gain=result.gain,
-        measured_on="rows of dev_a, which no choice was made by",
+        measured_on="rows of dev_a, which played no part in any choice",
         comparison=outcome.comparison,
         baselines=_baselines(outcome.untuned),
         trials=outcome.choice.trials,
@@ -92,7 +92,7 @@ def load_report(project: Project, number: int) -> RoundReport:
 def _baselines(untuned: Untuned) -> tuple[Baseline, ...]:
     shots = untuned.few_shot.shots if untuned.few_shot else 0
     names = {
-        "commonest_answer": "no model: always the commonest answer",
+        "commonest_answer": "always the commonest answer",
         "zero_shot": "untuned, no examples shown",
         "few_shot": f"untuned, {shots} examples shown",
     }
@@ -115,13 +115,14 @@ def _summary(project: Project, seeds: Seeds, found: DataCheck) -> DataSummary:
         sources={batch.name: batch.num_rows for batch in batches(project.store)},
         rejected=dict(Counter(row.reason.split(":")[0] for row in rejects(project.store)).most_common()),
         num_groups=len({example.group for example in rows}),
+        num_duplicates=found.num_duplicates,
         num_near_duplicates=found.num_near_duplicates,
         secrets=found.secrets,
     )
 
 
 def _warnings(shop: Shop, outcome: "Outcome") -> tuple[str, ...]:
-    evaluations = (outcome.untuned.best, outcome.choice.on_dev_b)
+    evaluations = (outcome.before, outcome.after)
     told = [problem.message for problem in outcome.found.problems if problem.severity == "warning"]
     told += [f"{evaluation.model}: {warning}" for evaluation in evaluations for warning in evaluation.warnings]
     after, commonest = outcome.comparison.overall.after, outcome.untuned.commonest.value or 0.0
@@ -152,9 +153,9 @@ def _next_commands(project: Project, result: RoundResult) -> tuple[NextCommand, 
     commands = [NextCommand(command=f"burnish eval {where} --data FILE", why="score the champion on rows of your own")]
     if result.decision != "PROMOTE":
         commands.append(NextCommand(command=f"burnish power {where}", why="how many labels would prove which gain"))
-    commands.append(
-        NextCommand(command=f"burnish data add FILE {where}", why="more examples, where the slices are weak")
-    )
+    weak = ", ".join(f"{part.slice} ({part.after.value:.0%} of {part.after.n})" for part in result.weakest)
+    why = f"more examples, most of all of {weak}" if weak else "more examples, like those it gets wrong"
+    commands.append(NextCommand(command=f"burnish data add FILE {where}", why=why))
     commands.append(NextCommand(command=f"burnish round {where}", why="the next turn of the wheel"))
     return tuple(commands)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import EXIT_GATE_HELD
-from burnish.records import Cost, Decision, Interval, as_json, from_json
+from burnish.records import Cost, Decision, Interval, SliceComparison, as_json, from_json
 from burnish.store.files import write_atomic
 
 SCHEMA_VERSION = 1
@@ -40,6 +40,24 @@ class RoundResult:
     retired: bool = False
     """The vault is open now: its rows become dev_a."""
     baselines: dict[str, Interval] = field(default_factory=dict)
+    wins: int = 0
+    """Rows of dev_a on which the challenger scores higher; `losses` lower, `ties` the same."""
+    losses: int = 0
+    ties: int = 0
+    p_value: float | None = None
+    """Two-sided, of no difference on dev_a; None where the rows give no information."""
+    smallest_gain_shown: float | None = None
+    """The smallest true gain that dev_a could show with power 0.8; None: none."""
+    slices: tuple[SliceComparison, ...] = ()
+    """Both models per slice of dev_a."""
+    warnings: tuple[str, ...] = ()
+    """What about these numbers is a likely bug."""
+
+    @property
+    def weakest(self) -> tuple[SliceComparison, ...]:
+        """Up to three slices on which the challenger is clearly below its own score over all rows, the worst first."""
+        below = [part for part in self.slices if _is_below(part.after, self.after)]
+        return tuple(sorted(below, key=lambda part: (part.after.value or 0.0, -part.after.n, part.slice))[:3])
 
     @property
     def exit_code(self) -> int:
@@ -56,10 +74,18 @@ def public_json(result: RoundResult, folder: Path, *, unchanged: bool = False) -
         "schema_version": SCHEMA_VERSION,
         **{name: data[name] for name in kept},
         **{name: data[name] for name in ("before", "after", "gain", "baselines")},
+        **{name: data[name] for name in ("wins", "losses", "ties", "p_value", "smallest_gain_shown")},
+        "weakest_slices": {part.slice: as_json(part.after) for part in result.weakest},
+        "warnings": list(result.warnings),
         "cost": cost,
         "report": str(folder / result.report),
         "unchanged": unchanged,
     }
+
+
+def _is_below(part: Interval, whole: Interval) -> bool:
+    """Whether a slice's whole interval lies below the value over all rows."""
+    return part.high is not None and whole.value is not None and part.high < whole.value
 
 
 def save_result(path: Path, result: RoundResult) -> None:

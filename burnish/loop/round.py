@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from burnish.budget import open_budget
 from burnish.evaluate.compare import compare
+from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import choose_challenger
 from burnish.loop.conclude import Outcome, conclude, finish_interrupted
 from burnish.loop.past import finished_round, next_number, round_key
@@ -55,6 +56,8 @@ def run_round(
     choice = choose_challenger(shop, sealed, trials, champion)
     after = score_stage(shop, choice.challenger, "dev_a")
     on_dev_a = compare(before, after)
+    for warning in likely_bugs(before) + likely_bugs(after):
+        talk.warn(warning)
     ruling = ask_gate(shop, champion, choice, after, shots=shots)
     outcome = Outcome(
         key=key,
@@ -62,6 +65,8 @@ def run_round(
         untuned=untuned,
         champion=champion,
         choice=choice,
+        before=before,
+        after=after,
         comparison=on_dev_a,
         ruling=ruling,
     )

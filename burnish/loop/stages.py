@@ -19,6 +19,7 @@ from burnish.records import Cost, Evaluation, Example, ModelVersion, Trial, as_j
 from burnish.store.artifacts import Sealed
 from burnish.store.stage import run_stage
 from burnish.talk import Talk
+from burnish.train.batch import Row
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
 from burnish.tune.search import candidates
@@ -152,7 +153,7 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
             folder=folder,
         )
         trials = train(job, talk=shop.talk, should_stop=shop.should_stop)
-        return {"trials": [as_json(trial) for trial in trials], "num_tokens": num_tokens}
+        return {"trials": [as_json(trial) for trial in trials], "num_tokens": _tokens_seen(rows, trials)}
 
     inputs = {
         "base": base.base_hash,
@@ -170,6 +171,12 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     }
     sealed = shop.run("train", TRAIN_VERSION, key, inputs, num_tokens, work)
     return sealed, tuple(from_json(Trial, trial) for trial in sealed.record["trials"])
+
+
+def _tokens_seen(rows: Sequence[Row], trials: Sequence[Trial]) -> int:
+    """Tokens that all candidates together were trained on; one that stopped early saw fewer."""
+    epochs = sum(max((point.epoch for point in trial.curve), default=0.0) for trial in trials)
+    return round(epochs * sum(len(row.tokens) for row in rows))
 
 
 def version_of(shop: Shop, sealed: Sealed, trial: Trial, champion: ModelVersion) -> ModelVersion:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.evaluate.compare import compare
+from burnish.evaluate.files import save_evaluation
 from burnish.evaluate.summary import ANSWER_COLUMN
 from burnish.gate import alpha_of_attempt, decide, is_retired, precheck, public_view
 from burnish.loop.choose import Choice
@@ -13,6 +14,7 @@ from burnish.loop.seeds import set_hash
 from burnish.loop.stages import Shop, score_stage
 from burnish.records import Comparison, Decision, Evaluation, Example, ModelVersion, Verdict, as_json, from_json
 from burnish.registry import get
+from burnish.store.failpoints import failpoint
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 
 GATE_VERSION = 1
@@ -37,7 +39,9 @@ def ask_gate(
     """
     settings = shop.project.settings.gate
     if not choice.trial.learned:
-        return _no_look("HOLD", "training learned nothing: its loss never fell below the untuned base's")
+        loss, guess = choice.trial.dev_loss, shop.bench.guessing_loss
+        seen = "no finite loss" if loss is None else f"a held-out loss of {loss:.2f} nats per token"
+        return _no_look("HOLD", f"Training learned nothing: {seen}, where guessing costs {guess:.2f}.")
     before = score_stage(shop, champion, "dev_b", shots=shots)
     check = precheck(compare(before, choice.on_dev_b), settings, unguarded=_unguarded(champion))
     if not check.go:
@@ -45,7 +49,7 @@ def ask_gate(
     vault = _usable_vault(shop, choice)
     if not vault:
         return _no_look("INCONCLUSIVE", "No vault is left: every one was used. Add labelled examples.")
-    return _look(shop, champion, choice, vault, shots, _solved_before(shop, champion, after))
+    return _look(shop, champion, choice, vault, shots, solved_before(shop, champion, after))
 
 
 def _usable_vault(shop: Shop, choice: Choice) -> str:
@@ -78,6 +82,10 @@ def _look(
             shop.bench.score(model, shop.seeds.task, rows, columns=shop.seeds.columns, shots=shown)
             for model, shown in asked
         ]
+        for evaluation, name in zip(seen, ("champion", "challenger"), strict=True):
+            (folder / name).mkdir(exist_ok=True)
+            save_evaluation(folder / name, evaluation)
+        failpoint("gate.decide")
         verdict = decide(
             compare(*seen),
             settings,
@@ -111,7 +119,7 @@ def _unguarded(champion: ModelVersion) -> frozenset[str]:
     return frozenset() if champion.artifact else frozenset({ANSWER_COLUMN})
 
 
-def _solved_before(shop: Shop, champion: ModelVersion, after: Evaluation) -> Comparison | None:
+def solved_before(shop: Shop, champion: ModelVersion, after: Evaluation) -> Comparison | None:
     """Champion and challenger on the dev_a rows that the model before the champion solved; None in the first round.
 
     Rows picked by what the champion itself solved could only get worse, so its predecessor picks them.

@@ -45,11 +45,13 @@ def _ladder_plots(report: RoundReport) -> Plots:
         )
         for name, score in ladder(report)
     ]
+    axis = words.metric_name(report.metric)
     label = "; ".join(f"{name} {words.percent(score.value)} {words.span(score)}" for name, score in ladder(report))
-    return _twice(lambda width: whisker_plot(rows, width, f"{words.metric_name(report.metric)}: {label}"))
+    return _twice(lambda width: whisker_plot(rows, width, f"{axis}: {label}", axis=axis.lower()))
 
 
 def _slice_plots(comparison: Comparison) -> Plots:
+    axis = words.metric_name(comparison.metric).lower()
     parts = sorted(comparison.slices, key=lambda part: -part.gain.n)[:MOST_SLICES]
     kept = [part for part in comparison.slices if part in parts]
     rows = [_slice_row(comparison.overall, "all rows")]
@@ -62,7 +64,7 @@ def _slice_plots(comparison: Comparison) -> Plots:
         rows.append(_slice_row(part, value or name))
     told = (f"{part.slice} {words.percent(part.before.value)} to {words.percent(part.after.value)}" for part in kept)
     label = f"Before and after, overall and by slice: {'; '.join(told)}"
-    return _twice(lambda width: whisker_plot(rows, width, label))
+    return _twice(lambda width: whisker_plot(rows, width, label, axis=axis))
 
 
 def _slice_row(part: SliceComparison, name: str) -> WhiskerRow:
@@ -84,11 +86,12 @@ def _curve_plots(report: RoundReport) -> Plots | None:
 def _history_plots(report: RoundReport) -> Plots | None:
     if len(report.history) < 2:
         return None
+    axis = words.metric_name(report.metric).lower()
     told = [
         f"round {past.round} {words.percent(past.before.value)} to {words.percent(past.after.value)}, {past.decision}"
         for past in report.history
     ]
-    return _twice(lambda width: history_plot(report.history, width, f"Rounds: {'; '.join(told)}"))
+    return _twice(lambda width: history_plot(report.history, width, f"Rounds: {'; '.join(told)}", axis=axis))
 
 
 def _twice(draw: Callable[[int], Markup]) -> Plots:

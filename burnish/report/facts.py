@@ -14,9 +14,17 @@ from burnish.data.quality import mask
 from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
 from burnish.report.record import RoundReport
+from burnish.report.story import counts, story
 
 MOST_FLIPS = 8
 """Rows shown per direction; the others are counted."""
+
+
+class Note(NamedTuple):
+    """A warning, and the samples that it came with, which stay folded."""
+
+    text: str
+    samples: str
 
 
 class FlipSet(NamedTuple):
@@ -42,6 +50,9 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "sure": "95% interval" if report.gain.low is not None else "no interval",
         "cost": words.total_cost(report),
         "in_use": report.challenger if promoted else report.champion,
+        "story": story(report),
+        "counts": counts(report),
+        "notes": tuple(_note(warning) for warning in report.warnings),
         "table": table,
         "ladder_rows": ladder(report),
         "slice_words": _slice_words(report),
@@ -74,6 +85,11 @@ def _masked_flip(flip: Flip) -> Flip:
         before=mask(flip.before),
         after=mask(flip.after),
     )
+
+
+def _note(warning: str) -> Note:
+    text, _, samples = warning.partition(" Samples: ")
+    return Note(text, samples)
 
 
 def _flip_sets(comparison: Comparison) -> tuple[FlipSet, ...]:
@@ -145,7 +161,7 @@ def pages(*, html: bool) -> Environment:
 
 def _p_value(part: SliceComparison) -> str:
     p = part.p_value if part.p_holm is None else part.p_holm
-    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+    return "" if p is None else words.p_value(p)
 
 
 def _largest(numbers: Mapping[str, int], most: int = 20) -> dict[str, int]:

@@ -43,11 +43,11 @@ class Point(NamedTuple):
     y: float
 
 
-def whisker_plot(rows: Sequence[WhiskerRow], width: int, label: str) -> Markup:
+def whisker_plot(rows: Sequence[WhiskerRow], width: int, label: str, *, axis: str = "") -> Markup:
     """Intervals on a common axis of 0 to 100%, one line a row; narrow plots put the labels above the lines."""
     narrow = width < NARROW_BELOW
     longest = max((len(row.label) + len(row.note) for row in rows), default=0)
-    left, right = (4.0, width - 8.0) if narrow else (min(260.0, 44 + CHAR_WIDTH * longest), width - 100.0)
+    left, right = (4.0, width - 8.0) if narrow else (min(300.0, 44 + CHAR_WIDTH * longest), width - 100.0)
     across = _scale(0.0, 1.0, left, right)
     parts, y = [], 18.0
     for row in rows:
@@ -59,7 +59,9 @@ def whisker_plot(rows: Sequence[WhiskerRow], width: int, label: str) -> Markup:
             y += 34
     bottom = y + 2
     grid = [_axis_line(across(tick), 10, bottom, f"{round(100 * tick)}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
-    return _svg(width, bottom + 24, label, grid + parts)
+    if axis:
+        grid.append(_text((left + right) / 2, bottom + 35, axis, "tick", anchor="middle"))
+    return _svg(width, bottom + (42 if axis else 24), label, grid + parts)
 
 
 def _whisker_row(row: WhiskerRow, width: int, y: float, across: Scale, *, room: float, narrow: bool) -> str:
@@ -92,8 +94,9 @@ def curve_plot(trials: Sequence[Trial], chosen: str, guessing_loss: float | None
         top = max(top, guessing_loss)
     ticks = _ticks(min(0.0, *(p.y for p in points)), top)
     across = _scale(0.0, max(max(p.x for p in points), 1e-9), left, right)
-    up = _scale(ticks[0], ticks[-1], height - 34, 12)
-    parts = [_level(up(tick), left, right, f"{tick:g}") for tick in ticks]
+    up = _scale(ticks[0], ticks[-1], height - 34, 28)
+    parts = [_text(2, 11, "loss, nats per token", "tick")]
+    parts += [_level(up(tick), left, right, f"{tick:g}") for tick in ticks]
     parts += [_text(across(tick), height - 16, f"{tick:g}", "tick", anchor="middle") for tick in _epochs(points)]
     parts.append(_text((left + right) / 2, height - 1, "epochs", "tick", anchor="middle"))
     if guessing_loss is not None and ticks[0] <= guessing_loss <= ticks[-1]:
@@ -136,12 +139,13 @@ def _end_labels(
     return parts
 
 
-def history_plot(rounds: Sequence[PastRound], width: int, label: str) -> Markup:
+def history_plot(rounds: Sequence[PastRound], width: int, label: str, *, axis: str = "") -> Markup:
     """Each round's champion before and challenger after, with intervals; filled where the challenger was promoted."""
     height, left, right = 230.0, 42.0, width - 12.0
-    up = _scale(0.0, 1.0, height - 34, 14)
+    up = _scale(0.0, 1.0, height - 34, 28)
     step = (right - left) / max(len(rounds), 1)
-    parts = [_level(up(tick), left, right, f"{round(100 * tick)}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    parts = [_text(2, 11, axis, "tick")] if axis else []
+    parts += [_level(up(tick), left, right, f"{round(100 * tick)}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
     for place, past in enumerate(rounds):
         middle = left + step * (place + 0.5)
         gap = min(14.0, step / 5)

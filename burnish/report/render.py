@@ -8,6 +8,7 @@ from burnish.report import words
 from burnish.report.drawings import drawings
 from burnish.report.facts import facts, masked, pages
 from burnish.report.record import RoundReport
+from burnish.report.story import story
 
 SCHEMA_VERSION = 1
 
@@ -24,7 +25,8 @@ def render_markdown(report: RoundReport) -> str:
 
 def render_json(report: RoundReport) -> str:
     """The whole report as one line of JSON with `schema_version`. Raises ValueError for a value that is not finite."""
-    record = {"schema_version": SCHEMA_VERSION, "headline": words.headline(report), **as_json(masked(report))}
+    told = {"headline": words.headline(report), "plain": words.plain_verdict(report), "story": story(report)}
+    record = {"schema_version": SCHEMA_VERSION, **told, **as_json(masked(report))}
     return json.dumps(record, ensure_ascii=True, allow_nan=False, default=dict)
 
 

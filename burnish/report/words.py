@@ -52,6 +52,11 @@ def count(number: int) -> str:
     return f"{number:,}".replace(",", "\N{THIN SPACE}")
 
 
+def p_value(p: float) -> str:
+    """A p-value with three decimals; "<0.001" below that."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def total_cost(report: RoundReport) -> Cost:
     """The sum over the stages; joules are None unless a stage measured them."""
     parts = [stage.cost for stage in report.costs]

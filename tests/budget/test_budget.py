@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from burnish.budget import Budget, Left, energy_counters, joules_between, open_budget
+from burnish.budget import Budget, Left, open_budget
 from burnish.config import BudgetSettings
 from burnish.errors import BudgetError, BusyError
 from burnish.records import Cost
@@ -155,27 +155,3 @@ def test_stages_are_told_apart_and_add_up_to_the_whole(store):
         budget.settle(budget.reserve(stage, Cost()), Cost(seconds=seconds))
     assert budget.by_stage() == {"train": Cost(seconds=5), "evaluate": Cost(seconds=2)}
     assert budget.spent().seconds == 7
-
-
-def write_zone(root, zone: str, name: str, energy: int) -> None:
-    (root / zone).mkdir(exist_ok=True)
-    (root / zone / "name").write_text(name)
-    (root / zone / "energy_uj").write_text(str(energy))
-    (root / zone / "max_energy_range_uj").write_text("1000000")
-
-
-def test_energy_is_read_from_packages_alone_and_survives_a_counter_that_wraps(tmp_path):
-    write_zone(tmp_path, "intel-rapl:0", "package-0\n", 900_000)
-    write_zone(tmp_path, "intel-rapl:1", "package-1\n", 100_000)
-    write_zone(tmp_path, "intel-rapl:0:0", "core\n", 5)
-    before = energy_counters(tmp_path)
-    write_zone(tmp_path, "intel-rapl:0", "package-0\n", 200_000)
-    write_zone(tmp_path, "intel-rapl:1", "package-1\n", 150_000)
-    write_zone(tmp_path, "intel-rapl:0:0", "core\n", 999)
-    # 0.3 J from the one that wrapped at 1 J, 0.05 J from the other.
-    assert joules_between(before, energy_counters(tmp_path)) == pytest.approx(0.35)
-
-
-def test_energy_is_none_where_the_machine_does_not_tell(tmp_path):
-    assert energy_counters(tmp_path) == {}
-    assert joules_between({}, {}) is None

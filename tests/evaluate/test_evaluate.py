@@ -9,6 +9,7 @@ import torch
 from burnish.errors import EvaluationError
 from burnish.evaluate.prompt import pick_shots
 from burnish.evaluate.run import evaluate
+from burnish.evaluate.suspicion import demand_measurement
 from burnish.fakes import tiny_base
 from burnish.model.base import Base
 from burnish.model.generate import target_logprobs
@@ -141,11 +142,48 @@ def test_an_answer_that_depends_on_the_company_stops_the_evaluation(leaking: Bas
         _evaluate(leaking)
 
 
+@pytest.fixture
+def sees_padding() -> Iterator[Base]:
+    """A base with the fault that scored 8 of 100 where 70 was right: what pads shorter rows is looked at.
+
+    Of a family whose own forward pass runs: where ours does, there is no padding and nothing to look at.
+    """
+    base = tiny_base("gemma")
+
+    def unmask(module: Any, inputs: Any, given: dict[str, Any]) -> Any:
+        mask = given.get("attention_mask")
+        one_new_token = mask is not None and mask.shape[-2] == 1
+        return inputs, {**given, "attention_mask": torch.ones_like(mask)} if one_new_token else given
+
+    handle = base.model.get_decoder().register_forward_pre_hook(unmask, with_kwargs=True)  # type: ignore[operator]
+    yield base
+    handle.remove()
+
+
+def test_a_base_that_looks_at_padding_stops_the_evaluation(sees_padding: Base) -> None:
+    """Alone a row has no padding and the fault is not seen; rows of different lengths in company show it."""
+    task = Task(kind="text", metric="token_f1", max_new_tokens=12)
+    rows = [_example(at, "Is it late? " * (1 + 3 * (at % 2)) + str(at), "it is so") for at in range(10)]
+    with pytest.raises(EvaluationError, match="batching changed") as caught:
+        _evaluate(sees_padding, task, rows)
+    assert "other rows leak into a row" in caught.value.hint
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma"])
+def test_rows_of_different_lengths_pass_on_a_base_without_that_fault(family: str) -> None:
+    base = tiny_base(family)
+    task = Task(kind="text", metric="token_f1", max_new_tokens=12)
+    rows = [_example(at, "Is it late? " * (1 + 3 * (at % 2)) + str(at), "it is so") for at in range(10)]
+    assert _evaluate(base, task, rows).overall.n == 10
+
+
 def test_a_zero_of_outputs_cut_at_the_limit_is_not_printed_as_a_score(base: Base) -> None:
     task = Task(kind="text", metric="token_f1", max_new_tokens=2)
     rows = [_example(at, f"Tell me about number {at}.", "zyzzyva quokka") for at in range(9)]
-    with pytest.raises(EvaluationError, match="limit of 2 tokens"):
-        _evaluate(base, task, rows)
+    found = _evaluate(base, task, rows)
+    assert [warning.split(":")[0] for warning in found.warnings[:2]] == ["zero", "length"]
+    with pytest.raises(EvaluationError, match="no measurement"):
+        demand_measurement(found)
 
 
 def test_free_text_is_decoded_and_scored_with_its_parts(base: Base) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from burnish.errors import EvaluationError
-from burnish.evaluate.suspicion import is_no_information, suspicions
-from burnish.records import Interval, RowResult, Task
+from burnish.evaluate.suspicion import demand_measurement, likely_bugs, suspicions
+from burnish.records import Evaluation, Interval, RowResult, Task
 
 TEXT = Task(kind="text", metric="token_f1")
 LABELS = Task(kind="label", labels=("pay", "appeal", "other"))
@@ -27,6 +27,19 @@ def _rows(scores: Sequence[float | None], outputs: Sequence[str] = ()) -> list[R
     ]
 
 
+def _evaluation(rows: Sequence[RowResult]) -> Evaluation:
+    return Evaluation(
+        model="r1",
+        model_hash="h",
+        template_hash="t",
+        metric="token_f1",
+        rows=tuple(rows),
+        overall=Interval(value=0.0, low=0.0, high=0.3, n=len(rows)),
+        slices={},
+        warnings=suspicions(rows, TEXT),
+    )
+
+
 def _words(warnings: Sequence[str]) -> list[str]:
     return [warning.split(":")[0] for warning in warnings]
 
@@ -44,9 +57,15 @@ def test_a_score_of_exactly_zero_is_a_likely_bug_with_three_samples() -> None:
 
 def test_zero_with_every_output_at_the_length_limit_is_no_measurement() -> None:
     rows = [replace(row, stop_reason="length") for row in _rows([0.0] * 10)]
-    with pytest.raises(EvaluationError, match="limit of 128 tokens") as caught:
-        suspicions(rows, TEXT)
+    assert _words(suspicions(rows, TEXT)) == ["zero", "length"]
+    with pytest.raises(EvaluationError, match=r"that is no measurement\. Samples: r0") as caught:
+        demand_measurement(_evaluation(rows))
     assert "max_new_tokens" in caught.value.hint
+
+
+def test_a_zero_of_outputs_that_ended_is_a_measurement() -> None:
+    demand_measurement(_evaluation(_rows([0.0] * 10)))
+    demand_measurement(_evaluation([replace(row, stop_reason="length") for row in _rows([0.0] * 9 + [0.1])]))
 
 
 def test_outputs_at_the_length_limit_are_named_even_when_they_score() -> None:
@@ -87,6 +106,8 @@ def test_few_rows_are_not_judged() -> None:
     assert suspicions(_rows([0.0] * 7), TEXT) == ()
 
 
-def test_floor_and_ceiling_are_no_information() -> None:
-    values = (0.0, 1.0, None, 0.5)
-    assert [is_no_information(Interval(value=v, low=None, high=None, n=9)) for v in values] == [True, True, True, False]
+def test_a_likely_bug_is_told_with_the_name_of_the_model_and_a_merely_bad_model_is_not() -> None:
+    evaluation = _evaluation(_rows([0.0] * 10, ["pay"] * 10))
+    assert _words(evaluation.warnings) == ["zero", "identical"]
+    (told,) = likely_bugs(evaluation)
+    assert told.startswith("r1: likely a bug: zero: all 10 rows score exactly 0")

@@ -195,6 +195,16 @@ def test_zero_to_zero_is_no_information_rather_than_no_loss():
     assert protected.guards[1].passed is None
 
 
+def test_a_champion_that_has_everything_right_leaves_no_gain_to_see():
+    """100% before and after is no evidence against the challenger, and no slice of it blocks."""
+    verdict = judge([(0, 0, 500, "web")], champion=1.0)
+    assert verdict.decision == "INCONCLUSIVE"
+    assert "no gain can be seen there" in verdict.reason
+    assert verdict.rows_needed is None
+    assert all(guard.passed for guard in verdict.guards[1:])
+    assert precheck(comparison([(0, 0, 500, "web")], champion=1.0), SETTINGS)[:2] == (False, "INCONCLUSIVE")
+
+
 def test_rows_of_one_group_support_no_promotion():
     assert judge([(30, 0, 0, "web")], group_size=30).decision == "INCONCLUSIVE"
 

@@ -35,9 +35,20 @@ def draw(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return (u < DISCORDANCE / 2).astype(np.int8) - (u > 1 - DISCORDANCE / 2)
 
 
-def p_of(d: np.ndarray) -> np.ndarray:
+LEVELS = tuple(alpha_of_attempt(SETTINGS, t) for t in (1, 2, 3))
+
+
+def p_of(d: np.ndarray, p_values: np.ndarray = P_VALUES) -> np.ndarray:
     """The gate's superiority test per vault, from its table."""
-    return P_VALUES[(d > 0).sum(axis=1), (d < 0).sum(axis=1)]
+    return p_values[(d > 0).sum(axis=1), (d < 0).sum(axis=1)]
+
+
+def false_promotions(attempts: list[np.ndarray], levels: tuple[float, ...], p_values: np.ndarray = P_VALUES) -> float:
+    """Share of the vaults on which any of the attempts passes."""
+    promoted = np.zeros(VAULTS, dtype=bool)
+    for d, level in zip(attempts, levels, strict=True):
+        promoted |= p_of(d, p_values) < level
+    return float(promoted.mean())
 
 
 def vary(rng: np.random.Generator, d: np.ndarray, share: float) -> np.ndarray:
@@ -76,12 +87,23 @@ def best_of_twenty(rng: np.random.Generator) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("strategy", [fresh, resubmit, climb_on_the_bit, best_of_twenty], ids=lambda s: s.__name__)
 def test_a_vault_promotes_a_challenger_that_is_not_better_at_most_alpha_of_the_time(strategy):
-    attempts = strategy(np.random.default_rng(0))
-    promoted = np.zeros(VAULTS, dtype=bool)
-    for t, d in enumerate(attempts, start=1):
-        promoted |= p_of(d) < alpha_of_attempt(SETTINGS, t)
+    rate = false_promotions(strategy(np.random.default_rng(0)), LEVELS)
     # 3 binomial standard errors of 4000 vaults at 5% are 1.03 points.
-    assert promoted.mean() <= SETTINGS.alpha + 0.0104
+    assert rate <= SETTINGS.alpha + 0.0104
+    assert rate > 0.01, "a gate that never promotes would prove nothing here"
+
+
+BROKEN = {
+    "every attempt at the whole alpha": ((0.05, 0.05, 0.05), P_VALUES),
+    "a p-value half as large as it is": (LEVELS, P_VALUES / 2),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_the_same_simulation_sees_a_broken_gate(fault):
+    levels, p_values = BROKEN[fault]
+    # 3 binomial standard errors above the bound, as in the test of the gate itself.
+    assert false_promotions(fresh(np.random.default_rng(0)), levels, p_values) > SETTINGS.alpha + 0.0104
 
 
 @pytest.mark.parametrize("n", [20, 40, 60, 80])

@@ -17,6 +17,17 @@ TOPICS = {
     "appeal": ("I want a hearing", "the decision letter is wrong", "how do I contest this ruling"),
 }
 
+PROMOTES = {
+    "train.epochs": 12,
+    "train.lr": 0.01,
+    "train.search": [1.0],
+    "train.checkpoint_every_s": 0.05,
+    "roles.train": 0.4,
+    "roles.vault": 0.34,
+    "roles.audit": 0.0,
+}
+"""Settings under which the small round learns enough to be promoted, and so passes every failpoint."""
+
 
 def write_rows(path: Path, num_rows: int, start: int = 0) -> Path:
     """A file of labelled messages, each of its own person, none a near copy of another."""

@@ -11,24 +11,16 @@ from burnish.loop.round import run_round
 from burnish.registry import champion, models
 from burnish.store.looks import looks
 from burnish.store.roles import current_roles
+from burnish.store.stage import stage_runs
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
-from tests.loop.conftest import small_settings, write_rows
+from tests.loop.conftest import PROMOTES, small_settings, write_rows
+from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
 SOURCE = Path(__file__).parent.parent.parent / "burnish"
 NAMES = sorted({n for file in SOURCE.rglob("*.py") for n in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())})
 NOT_IN_A_ROUND = {"store.folder", "backup", "restore"}
 """Beginnings of names that other sweeps cover: opening, backing up and restoring a database."""
-PROMOTES = {
-    "train.epochs": 12,
-    "train.lr": 0.01,
-    "train.search": [1.0],
-    "train.checkpoint_every_s": 0.05,
-    "roles.train": 0.4,
-    "roles.vault": 0.34,
-    "roles.audit": 0.0,
-}
-"""Settings under which the small round learns enough to be promoted, and so passes every failpoint."""
 
 
 def live(folder: Path, base: Path) -> None:
@@ -55,6 +47,7 @@ def state(folder: Path) -> dict[str, object]:
         "models": [version.name for version in models(project.store)],
         "roles": current_roles(project.store),
         "looks": [(look.attempt, look.vault_hash) for look in looks(project.store)],
+        "sealed": [(run.stage, run.content_hash) for run in stage_runs(project.store)],
         "reports": sorted(path.name for path in (folder / ".burnish" / "rounds" / "001").iterdir()),
     }
 
@@ -71,6 +64,14 @@ def test_there_are_failpoints_in_every_part_that_writes():
     assert {"artifact", "stage", "train", "round", "look", "promote", "register", "data"} <= parts, parts
 
 
+def test_every_failpoint_of_the_source_is_swept():
+    """A name not written out in its call would be missed; the few outside of a round have a sweep of their own."""
+    calls = sum(len(re.findall(r"(?<!def )\bfailpoint\(", file.read_text())) for file in SOURCE.rglob("*.py"))
+    named = sum(len(re.findall(r'failpoint\("[^"]+"\)', file.read_text())) for file in SOURCE.rglob("*.py"))
+    assert calls == named
+    assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= set(SWEPT_IN_THE_STORE)
+
+
 def test_the_undisturbed_round_promotes(undisturbed):
     assert undisturbed["champion"] != "base"
 
@@ -83,6 +84,19 @@ def test_a_killed_round_ends_as_the_undisturbed_one(name, undisturbed, small_bas
     assert code in (KILLED, 0), f"{name}: exit {code}"
     if code == 0 and not name.startswith(tuple(NOT_IN_A_ROUND)):
         assert name in ONLY_ON_TROUBLE, f"{name} was never reached by a round"
+    assert in_child(lambda: live(folder, small_base)) == 0
+    assert state(folder) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_round_that_is_killed_again_and_again_ends_as_the_undisturbed_one(undisturbed, small_base, tmp_path):
+    """Each life ends a few failpoints after the one before would have: every life must leave something behind."""
+    folder = tmp_path / "desk"
+    codes = []
+    for limit in (20, 60, 90, 130, 170, 220, 270, 330):
+        codes.append(in_child(lambda: live(folder, small_base), f"*=kill@{limit}"))
+    assert codes[:3] == [KILLED] * 3
+    assert set(codes) <= {KILLED, 0}
     assert in_child(lambda: live(folder, small_base)) == 0
     assert state(folder) == undisturbed
 

@@ -251,3 +251,38 @@ def test_text_and_marks_have_the_contrast_of_wcag_aa(theme):
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
     for mark in ("before", "after"):
         assert contrast(colours[mark], colours["paper"]) >= 3.0, mark
+
+
+def test_every_format_tells_what_was_done_with_the_paired_numbers():
+    report = sample_report()
+    html = " ".join("".join(Tags(render_html(report)).text).split())
+    markdown, data = render_markdown(report).replace("\\", "").replace("&lt;", "<"), json.loads(render_json(report))
+    assert len(data["story"]) == 5
+    for step in data["story"]:
+        assert step in html
+        assert step in markdown
+    told = " ".join(data["story"])
+    assert "65 won, 4 lost, 41 unchanged (two-sided p <0.001)" in told
+    assert "gains from about 13.2 points" in told
+    assert "attempt 1 of 3; so many rows can prove gains from 15 points" in told
+
+
+def test_training_that_learned_nothing_is_told_against_guessing():
+    report = sample_report()
+    idle = tuple(replace(trial, learned=False) for trial in report.trials)
+    told = " ".join(json.loads(render_json(replace(report, trials=idle)))["story"])
+    assert "Training learned nothing: held-out loss 0.61 nats per token, 4.16 would be guessing." in told
+    assert "Training learned nothing" not in " ".join(json.loads(render_json(report))["story"])
+
+
+def test_the_samples_of_a_warning_are_folded_but_there():
+    report = sample_report(warnings=("r1: zero: all 9 rows score exactly 0. Samples: a: 'x' (expected 'y')",))
+    html = render_html(report)
+    assert "<details><summary>three of them</summary>a: &#39;x&#39; (expected &#39;y&#39;)</details>" in html
+    assert "Samples: a" in render_markdown(report)
+
+
+def test_markdown_has_every_table_of_the_data():
+    markdown = render_markdown(sample_report()).replace("\\", "")
+    for row in ("| train | 452 |", "| payment status | 263 |", "| channel=web | 571 |", "| no-answer | 6 |"):
+        assert row in markdown
