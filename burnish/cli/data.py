@@ -1,18 +1,23 @@
 """Commands about examples: data add, show, check, rejects, export, render."""
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
-from burnish.cli.terminal import plain, print_json, print_table, print_text
-from burnish.errors import UsageError
+from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
+from burnish.cli.terminal import print_json, print_table, print_text, tell
+from burnish.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from burnish.loop.project import Project
     from burnish.records import Example
+
+ROLES = ("train", "dev_a", "dev_b", "audit", "aside")
+NO_ROLE = "not yet"
+"""Shown for an example that came after the last round: the next one gives it a role."""
 
 group = typer.Typer(help="Add, look at, check and export examples.", no_args_is_help=True)
 
@@ -67,6 +72,8 @@ def show(
     ]
     if as_json:
         print_json({"schema_version": 1, "examples": rows})
+    elif not rows:
+        tell(f"no example has the role {role}" if role else "no example yet: burnish data add FILE")
     else:
         columns = ["id", "role", "prompt", "answer", "source"]
         print_table("", columns, [[str(row[column])[:160] for column in columns] for row in rows])
@@ -83,16 +90,15 @@ def check_data(
     quiet: QuietOption = False,
 ) -> None:
     """Check the data as training will see it: the same checker, every problem, nothing changed."""
+    place = None if file else opened(project, changes)
     from burnish.loop.inspection import check_file, check_project
 
     with working(quiet=quiet) as (talk, _):
-        found = (
-            check_file(file, project, changes or (), talk) if file else check_project(opened(project, changes), talk)
-        )
+        found = check_project(place, talk) if place else check_file(str(file), project, changes or (), talk)
     if as_json:
         print_json({"schema_version": 1, **found.as_json()})
     else:
-        print_text(plain_lines(found.as_text()))
+        print_text(found.as_text())
     if found.has_errors:
         raise typer.Exit(65)
 
@@ -112,6 +118,8 @@ def show_rejects(
     rows = list(islice(rejects(opened(project).store), limit))
     if as_json:
         print_json({"schema_version": 1, "rejects": [data_of(row) for row in rows]})
+    elif not rows:
+        tell("no row was rejected")
     else:
         print_table("", ["file", "row", "reason", "text"], [[r.source, r.row, r.reason, r.snippet] for r in rows])
 
@@ -125,7 +133,10 @@ def export(
     """Write the examples of a role to a file."""
     from burnish.data.export import export_examples
 
+    check_place(file)
     rows = [example for example, _ in _visible(opened(project), role)]
+    if not rows:
+        raise DataError(f"no example has the role {role} yet", hint="the first `burnish round` gives each its role")
     export_examples(file, rows)
     print_text(f"{len(rows):,} examples of {role} written to {file}")
 
@@ -133,38 +144,43 @@ def export(
 @group.command("render")
 def render(
     project: ProjectOption = HERE,
-    example: Annotated[str | None, typer.Argument(help="Id of an example; the first of train without one.")] = None,
+    example: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Id of an example; the first of train without one.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show a conversation exactly as the model sees it; what is learned stands between marks."""
+    place = opened(project)
+    visible = _visible(place, None)
+    wanted = [row for row, role in visible if (row.id == example if example else role in ("train", NO_ROLE))]
+    if not visible:
+        raise DataError("the project has no data yet", hint=f"burnish data add FILE --project {project}")
+    if not wanted:
+        raise UsageError(f"there is no example {example!r} to show", hint="ids are in `burnish data show`")
     from burnish.loop.inspection import rendered
 
-    place = opened(project)
-    rows = [row for row, role in _visible(place, None) if example in (None, row.id) and (example or role == "train")]
-    if not rows:
-        raise UsageError(f"there is no example {example!r} to show", hint="ids are in `burnish data show`")
-    shown = rendered(place, rows[0])
+    shown = rendered(place, wanted[0])
     if as_json:
         print_json({"schema_version": 1, **shown})
     else:
-        print_text(plain_lines(str(shown["text"])))
+        print_text(str(shown["text"]))
         print_text(
             f"\n{shown['tokens']} tokens, {shown['learned']} learned (between ⟦ and ⟧), "
             f"template {str(shown['template_hash'])[:12]}, untuned loss {shown['loss']:.3f} nats per learned token"
         )
 
 
-def plain_lines(text: str) -> str:
-    """Text of several lines without control characters."""
-    return "\n".join(plain(line) for line in text.split("\n"))
-
-
 def _visible(project: "Project", role: str | None) -> "Sequence[tuple[Example, str]]":
+    """Examples with their role, those of sealed vaults left out. Raises UsageError for a role that there is not."""
     from burnish.data.dataset import load_examples
     from burnish.store.roles import current_roles
 
+    roles: dict[str, Any] = dict(current_roles(project.store))
     if role and role.startswith("vault"):
         raise UsageError(f"{role} is sealed", hint="a vault can be seen as dev_a after it was retired")
-    roles: dict[str, Any] = dict(current_roles(project.store))
-    pairs = ((example, roles.get(example.id, "not yet")) for example in load_examples(project.store))
+    if role and role not in (*ROLES, NO_ROLE):
+        near = difflib.get_close_matches(role, ROLES, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(ROLES)}"
+        raise UsageError(f"there is no role {role!r}", hint=hint)
+    pairs = ((example, roles.get(example.id, NO_ROLE)) for example in load_examples(project.store))
     return [(example, of) for example, of in pairs if not of.startswith("vault") and role in (None, of)]

@@ -1,11 +1,16 @@
 """Commands that look and change nothing: status, report, power, costs."""
 
-from typing import Annotated
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, opened
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.terminal import print_json, print_table, print_text, tell
+
+if TYPE_CHECKING:
+    from burnish.store.lock import Holder
 
 
 def add_to(app: typer.Typer) -> None:
@@ -16,18 +21,38 @@ def add_to(app: typer.Typer) -> None:
 
 def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Say where the project stands: champion, rounds, stages, budget, what is next."""
-    from burnish.loop.inspection import standing
+    from burnish.loop.standing import standing
 
-    found = standing(opened(project))
+    place = opened(project)
+    found, holder = standing(place), place.store.holder()
     if as_json:
-        print_json({"schema_version": 1, **found})
+        print_json({"schema_version": 1, **found, "running": asdict(holder) if holder else None})
         return
-    for name in ("project", "base", "champion", "examples", "roles", "next"):
-        print_text(f"{name + ':':<11}{found[name]}")
-    rows: list[list[object]] = [[r["round"], r["decision"], r["gain"], r["reason"]] for r in found["rounds"]]
-    print_table("", ["round", "decision", "gain in points", "reason"], rows) if rows else None
-    stages: list[list[object]] = [[s["stage"], s["status"], s["seconds"]] for s in found["stages"]]
-    print_table("", ["stage", "status", "seconds"], stages) if stages else None
+    print_text("\n".join(f"{name + ':':<11}{value}" for name, value in _lines(found, holder)))
+    rounds: list[list[object]] = [[r["round"], r["decision"], r["gain"], r["reason"]] for r in found["rounds"]]
+    if rounds:
+        print_text("")
+        print_table("", ["round", "decision", "gain in points", "reason"], rounds)
+    stages: list[list[object]] = [[s["stage"], s["status"], f"{s['seconds']:.1f}", s["note"]] for s in found["stages"]]
+    if stages:
+        print_text("")
+        print_table("", ["stage", "status", "seconds", ""], stages)
+
+
+def _lines(found: dict[str, Any], holder: "Holder | None") -> list[tuple[str, object]]:
+    lines: list[tuple[str, object]] = [(name, found[name]) for name in ("project", "base")]
+    lines += [
+        ("champion", found["champion"] or "none yet"),
+        ("examples", f"{found['examples']:,}"),
+        (
+            "roles",
+            ", ".join(f"{role} {count:,}" for role, count in found["roles"].items()) or "given by the first round",
+        ),
+        ("next", found["next"]),
+    ]
+    if holder:
+        lines.insert(-1, ("running", f"{holder.command}, process {holder.pid} on {holder.host} since {holder.started}"))
+    return lines
 
 
 def report(
@@ -36,14 +61,19 @@ def report(
     ] = None,
     project: ProjectOption = HERE,
     form: Annotated[str, typer.Option("--format", help="path, md or json.")] = "path",
+    as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
 ) -> None:
     """Print where a round's report is, or the report itself as Markdown or JSON."""
     from burnish.errors import UsageError
-    from burnish.loop.inspection import report_in
+    from burnish.loop.standing import report_in
 
     if form not in ("path", "md", "json"):
         raise UsageError(f"--format is {form!r}", hint="it is one of path, md, json")
-    print_text(report_in(opened(project), number, form))
+    found = report_in(opened(project), number, "json" if as_json else form)
+    if as_json or form == "json":
+        print_json(json.loads(found))
+    else:
+        print_text(found)
 
 
 def power(
@@ -74,6 +104,8 @@ def costs(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"schema_version": 1, "stages": {k: data_of(v) for k, v in stages.items()}, "total": data_of(total)})
         return
+    if not stages:
+        tell("nothing was spent yet")
     rows: list[list[object]] = [
         [
             name,

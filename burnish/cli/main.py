@@ -1,17 +1,26 @@
 """The front of the command line: options that all commands share, and the one place where errors become exit codes."""
 
+import errno
 import os
+import shlex
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from burnish import __version__
-from burnish.cli import data, inspect, models, project, rounds
-from burnish.cli.terminal import plain, print_text
-from burnish.errors import BurnishError, Interrupted
+from burnish.cli import data, inspect, models, project, rounds, tune
+from burnish.cli.health import MEND, NEEDED
+from burnish.cli.options import hear
+from burnish.cli.streams import open_streams
+from burnish.cli.terminal import GO_ON, print_text, tell
+from burnish.errors import AccessError, BurnishError, Interrupted, StorageError, UsageError
+
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
 
 app = typer.Typer(
     name="burnish",
@@ -39,49 +48,91 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-for part in (project, data, rounds, models, inspect):
+for part in (project, data, rounds, tune, models, inspect):
     part.add_to(app)
 
 
 def main() -> None:
     """Runs a command; a user's mistake ends in one clear message and its exit code, never in a traceback."""
-    _stop_on_signals()
+    open_streams()
+    before = hear(_interrupt)
     try:
-        code = app(standalone_mode=False)
+        code = _run()
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        code = app(prog_name="burnish", standalone_mode=False)
     except BurnishError as error:
-        sys.exit(_tell(error))
-    except KeyboardInterrupt:
-        sys.exit(_tell(Interrupted("stopped", hint="run the same command again to go on from here")))
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
-    except (typer.Exit, SystemExit) as leave:
-        sys.exit(getattr(leave, "exit_code", getattr(leave, "code", 0)))
+        return _tell(error)
+    except ModuleNotFoundError as error:
+        return _tell(_not_installed(error))
+    except OSError as error:
+        return _tell(_of_the_system(error), cause=error)
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 1
     except Exception as error:
-        if not hasattr(error, "exit_code") or "--debug" in sys.argv or os.environ.get("BURNISH_DEBUG"):
+        if not hasattr(error, "format_message"):
             raise
-        error.show() if hasattr(error, "show") else None
-        sys.exit(error.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+        return _tell_misuse(error)
+    if code == Interrupted.exit_code:  # how typer gives back a KeyboardInterrupt
+        return _tell(Interrupted("stopped", hint=GO_ON))
+    return code if isinstance(code, int) else 0
 
 
-def _tell(error: BurnishError) -> int:
+def _tell(error: BurnishError, *, cause: BaseException | None = None) -> int:
+    """Says what is wrong and what to do, and returns the exit code."""
     if os.environ.get("BURNISH_DEBUG"):
-        raise error
-    sys.stderr.write(f"error: {plain(error.message)}\n")
+        raise cause or error
+    is_stop = isinstance(error, Interrupted)
+    tell(error.message if is_stop else f"error: {error.message}")
     if error.hint:
-        sys.stderr.write(f"\nhint: {plain(error.hint)}\n")
+        again = f"\n      {shlex.join(['burnish', *sys.argv[1:]])}" if is_stop else ""
+        tell(f"\nhint: {error.hint}{again}")
     return error.exit_code
 
 
-def _stop_on_signals() -> None:
+def _tell_misuse(error: Any) -> int:
+    """The same for a command or an option that does not exist; a bare group shows its help."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if message.startswith("Usage:"):
+        tell(message)
+        return int(error.exit_code)
+    path = context.command_path if context else "burnish"
+    return _tell(UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"`{path} --help` shows what there is"))
+
+
+def _not_installed(error: ModuleNotFoundError) -> BurnishError:
+    name = (error.name or "").partition(".")[0]
+    if name not in NEEDED:
+        raise error
+    return BurnishError(
+        f"{name} is not installed, and this command needs it",
+        hint=f"{MEND}; `burnish doctor` shows what else is missing",
+    )
+
+
+def _of_the_system(error: OSError) -> BurnishError:
+    """An error of the operating system that no part expected, as one that a user can act on."""
+    where = f"{error.filename}: " if error.filename else ""
+    message = f"{where}{error.strerror or error}"
+    if error.errno in DENIED:
+        return AccessError(message, hint="check its permissions, or choose another place")
+    if error.errno in FULL:
+        return StorageError(message, hint="free some space and run the same command again")
+    if error.errno in IN_THE_WAY:
+        return UsageError(message, hint="check the path, or choose another one")
+    return StorageError(message, hint="BURNISH_DEBUG=1 shows where this happened")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
     """SIGTERM and SIGHUP stop the work as Ctrl-C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for name in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, stop)
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

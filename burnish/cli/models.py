@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
+from burnish.cli.terminal import print_json, print_table, print_text, tell
 
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; kept in the history.")]
 
@@ -32,6 +32,9 @@ def list_models(project: ProjectOption = HERE, as_json: JsonOption = False) -> N
         moves = [data_of(move) for move in history(store)]
         print_json({"schema_version": 1, "champion": name, "models": listed, "history": moves})
         return
+    if now is None:
+        tell("there is no model yet: `burnish round` registers the base and makes a first challenger")
+        return
     rows: list[list[object]] = []
     for version in models(store):
         scores = ", ".join(f"{metric} {100 * (s.value or 0):.1f}%" for metric, s in version.scores.items())
@@ -51,9 +54,10 @@ def evaluate_file(
     quiet: QuietOption = False,
 ) -> None:
     """Score a model on any file, overall and per slice, with intervals."""
+    check_place(rows)
+    place = opened(project, changes)
     from burnish.loop.inspection import evaluate_on_file, public_evaluation
 
-    place = opened(project, changes)
     with working(quiet=quiet) as (talk, _):
         evaluation = evaluate_on_file(place, model, data, talk, num_shots=shots, rows_file=rows)
     public = public_evaluation(evaluation)
@@ -72,14 +76,14 @@ def _cells(interval: dict[str, float | None]) -> list[object]:
 
 
 def promote_model(
-    name: Annotated[str, typer.Argument(help="Name of a version.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a version.")],
     reason: ReasonOption,
     project: ProjectOption = HERE,
     force: Annotated[bool, typer.Option("--force", help="Also without a passing verdict of the gate.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion by hand; without a passing verdict only with --force."""
-    from burnish.loop.inspection import promote_by_hand
+    from burnish.loop.standing import promote_by_hand
 
     _tell_move(promote_by_hand(opened(project), name, reason=reason, force=force), reason, as_json)
 

@@ -1,15 +1,21 @@
-"""Options that several commands share, and how a command opens its project."""
+"""Options that several commands share, and how a command opens its project.
 
+Parts that load torch are imported by a command only after its project is open, so that a mistake is told at once.
+"""
+
+import os
+import re
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from burnish.cli.terminal import make_talk
+from burnish.errors import UsageError
 from burnish.talk import Talk
 
 if TYPE_CHECKING:
@@ -23,6 +29,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on the
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 
 HERE = Path()
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+STOPPING = "\nstopping after this step; press Ctrl-C again to stop at once\n"
 
 
 def opened(folder: Path, overrides: list[str] | None = None) -> "Project":
@@ -30,6 +39,43 @@ def opened(folder: Path, overrides: list[str] | None = None) -> "Project":
     from burnish.loop.project import open_project
 
     return open_project(folder, overrides or ())
+
+
+def check_place(file: Path | None) -> None:
+    """Raises UsageError for a file that cannot be written where it is asked for, before any work is done for it."""
+    if file and (file.is_dir() or not file.absolute().parent.is_dir()):
+        what = f"{file} is a folder" if file.is_dir() else f"there is no folder {file.parent}"
+        raise UsageError(what, hint="name a file in a folder that exists")
+
+
+def local_base(name: str | None) -> str | None:
+    """A base as burnish.yaml should hold it: a local folder by its full path, so that it is found from everywhere.
+
+    Raises ModelError at once for a folder or built-in model that is not there or not to be trusted; a hub id is looked
+    at when it is loaded.
+    """
+    if name is None:
+        return None
+    place = Path(name).expanduser()
+    if not name.startswith("builtin:") and not place.is_dir() and HUB_ID.fullmatch(name):
+        return name
+    from burnish.model.base import find_folder
+    from burnish.model.folder import inspect_folder
+
+    inspect_folder(find_folder(name, None), name)
+    return name if name.startswith("builtin:") else str(place.resolve())
+
+
+def hear(stop: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Calls `stop` at Ctrl-C, SIGTERM and SIGHUP, and returns what they did before.
+
+    A signal that this process was told to ignore, by nohup or a shell in the background, stays ignored.
+    """
+    before: dict[int, Any] = {name: signal.getsignal(name) for name in STOPS}
+    for name, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(name, stop)
+    return before
 
 
 @contextmanager
@@ -42,16 +88,16 @@ def working(*, quiet: bool) -> Iterator[tuple[Talk, Callable[[], bool]]]:
         pressed += 1
         if pressed > 1:
             raise KeyboardInterrupt
-        talk.warn("stopping after this step; press Ctrl-C again to stop at once")
+        if not quiet:
+            with suppress(OSError):  # past the buffer of stderr, which may be in use at this very moment
+                os.write(2, STOPPING.encode())
 
     def should_stop() -> bool:
         return pressed > 0
 
-    talk = make_talk(quiet=quiet, stop=should_stop)
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(name, press) for name in names]
+    before = hear(press)
     try:
-        yield talk, should_stop
+        yield make_talk(quiet=quiet, stop=should_stop), should_stop
     finally:
-        for name, handler in zip(names, before, strict=True):
+        for name, handler in before.items():
             signal.signal(name, handler)

@@ -1,14 +1,15 @@
 """Commands about a project as a whole: init, config, doctor."""
 
-import sys
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
-from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, opened
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, local_base, opened
+from burnish.cli.terminal import make_talk, plain, print_json, print_table, print_text, tell
 from burnish.errors import UsageError
+from burnish.records import TaskKind
 
 config = typer.Typer(help="Show settings and their schema.", no_args_is_help=True)
 
@@ -34,11 +35,9 @@ def init(
     from burnish.loop.attempt import settings_from
     from burnish.loop.project import SETTINGS_FILE, create_project, settings_with
 
-    changes: dict[str, object] = {"project": folder.resolve().name}
-    if base:
-        changes["base"] = base
-    if task and task not in ("label", "fields", "text"):
-        raise UsageError(f"--task is {task!r}", hint="it is one of label, fields, text")
+    if task and task not in get_args(TaskKind):
+        raise UsageError(f"--task is {task!r}", hint=f"it is one of {', '.join(get_args(TaskKind))}")
+    changes: dict[str, object] = {"project": plain(folder.resolve().name), "base": local_base(base) or Settings().base}
     settings = settings_with(Settings(), changes)
     if source and not task:
         settings = settings_from(str(source), settings)
@@ -46,8 +45,9 @@ def init(
         settings = settings_with(settings, {"task.kind": task})
     project = create_project(folder, settings)
     print_text(f"{project.folder / SETTINGS_FILE}: task {settings.task.kind}, base {settings.base}")
-    step = f"burnish data add {source or 'FILE'} --project {folder}"
-    sys.stderr.write(f"\nnext: {step}\n      burnish round --project {folder}\n")
+    where = f"--project {shlex.quote(str(folder))}"
+    add = f"burnish data add {shlex.quote(str(source)) if source else 'FILE'} {where}"
+    tell(f"\nnext: {add}\n      burnish round {where}")
 
 
 @config.command("show")
@@ -72,7 +72,6 @@ def show_schema() -> None:
 
 def restore(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Bring a damaged project database back from its newest good daily copy; the damaged one is kept aside."""
-    from burnish.cli.terminal import make_talk
     from burnish.store.backup import restore_backup
 
     done = restore_backup(project, make_talk(quiet=as_json))
@@ -92,10 +91,10 @@ def doctor(
 
     health = examine(project, measure=not fast)
     if as_json:
-        print_json({"schema_version": 1, "facts": health.facts, "missing": health.missing, "risks": health.risks})
-    else:
-        print_table("", ["what", "found"], [[name, value] for name, value in health.facts.items()])
-        for problem in (*health.risks, *health.missing):
-            print_text(f"\n{problem['what']}\n  mend it: {problem['mend']}")
-        if not health.missing:
-            print_text("\nnothing that a command needs is missing")
+        print_json({"schema_version": 1, **health.as_json()})
+        return
+    print_table("", ["what", "found"], health.as_table())
+    for problem in (*health.risks, *health.missing):
+        print_text(f"\n{problem.what}\n  mend it: {problem.mend}")
+    if not health.missing:
+        print_text("\nnothing that a command needs is missing")

@@ -1,17 +1,21 @@
 """Commands that do the work: try, round, run, demo."""
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
+from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, local_base, opened, working
 from burnish.cli.terminal import print_json, print_text
 
 if TYPE_CHECKING:
     from burnish.loop.project import Project
     from burnish.loop.result import RoundResult
 
+STDIN = Path("-")
 AgainOption = Annotated[bool, typer.Option("--again", help="Run even if neither data nor settings changed.")]
 
 
@@ -37,13 +41,25 @@ def try_file(
     """From a file to an honest before/after number: make a project, check the data, run a round."""
     from burnish.loop.attempt import add_once, open_or_create
     from burnish.loop.project import locked
-    from burnish.loop.round import run_round
 
-    place = open_or_create(folder or Path(f"burnish-{file.name.split('.')[0]}"), str(file), changes or (), base=base)
+    home = folder or Path(f"burnish-{'stdin' if file == STDIN else file.stem.split('.')[0] or 'data'}")
+    file = _kept_input(home) if file == STDIN else file
+    place = open_or_create(home, str(file), changes or (), base=local_base(base))
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+        from burnish.loop.round import run_round
+
         add_once(place, file, talk, skip_bad=skip_bad)
         result, is_new = run_round(place, talk, should_stop=should_stop)
     _finish(place, [result], as_json=as_json, unchanged=not is_new)
+
+
+def _kept_input(home: Path) -> Path:
+    """Standard input as a file of the project, because it is read twice: to guess the task, and to add the rows."""
+    kept = home / "data" / "stdin"
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with kept.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return kept
 
 
 def one_round(
@@ -55,10 +71,11 @@ def one_round(
 ) -> None:
     """Measure, train, compare, ask the gate, decide, report. Exit code 0 when promoted, 3 when not."""
     from burnish.loop.project import locked
-    from burnish.loop.round import run_round
 
     place = opened(project, changes)
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+        from burnish.loop.round import run_round
+
         result, is_new = run_round(place, talk, again=again, should_stop=should_stop)
     _finish(place, [result], as_json=as_json, unchanged=not is_new)
 
@@ -73,10 +90,11 @@ def many_rounds(
     """Run rounds until there is a reason to stop."""
     from burnish.loop.project import locked
     from burnish.loop.result import public_json
-    from burnish.loop.rounds import run_rounds
 
     place = opened(project, changes)
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+        from burnish.loop.rounds import run_rounds
+
         results, why = run_rounds(place, talk, rounds=rounds, should_stop=should_stop)
     if as_json:
         listed = [public_json(result, place.folder) for result in results]
@@ -127,6 +145,7 @@ def _lines(result: "RoundResult", place: "Project") -> list[str]:
         f"  {result.metric} on {result.gain.n} rows of dev_a: {result.previous_champion} {_percent(result.before)} -> "
         f"{result.challenger} {_percent(result.after)}",
         f"  gain {_points(result.gain)}",
+        f"  {_paired(result)}",
         f"  champion: {result.champion}   cost: {cost.seconds:.0f} s, {cost.tokens:,} tokens{money}",
         f"  report: {place.folder / result.report}",
     ]
@@ -148,8 +167,16 @@ def _points(interval: Any) -> str:
     return f"{100 * interval.value:+.1f} points [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]{none_seen}"
 
 
+def _paired(result: "RoundResult") -> str:
+    """Wins, losses and p-value on the same rows, and the smallest gain that so many rows can show."""
+    p = "" if result.p_value is None else f", p = {result.p_value:.3g}"
+    smallest = result.smallest_gain_shown
+    limit = "" if smallest is None else f"; so many rows can show a gain of {100 * smallest:.0f} points or more"
+    return f"{result.wins} wins, {result.losses} losses, {result.ties} ties on the same rows{p}{limit}"
+
+
 def _next_steps(place: "Project", last: "RoundResult") -> str:
-    where = f"--project {place.folder}"
+    where = f"--project {shlex.quote(str(place.folder))}"
     return (
         f"next: open {place.folder / last.report}\n"
         f"      burnish models {where}              every version and the champion\n"

@@ -1,12 +1,10 @@
-"""Looking at a project: data checks, a rendered example, an evaluation of any file, where things stand, reports."""
+"""Looking at a project with its base model: data checks, a rendered example, an evaluation of any file."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from burnish.budget import Budget
 from burnish.config import Settings
 from burnish.data.check import DataCheck, check
 from burnish.data.conversation import conversation
@@ -15,23 +13,26 @@ from burnish.data.ingest import read_rows
 from burnish.data.slices import slice_columns
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
-from burnish.errors import BurnishError, DataError, UsageError
+from burnish.errors import DataError
+from burnish.evaluate.files import ROWS, save_evaluation
 from burnish.evaluate.prompt import pick_shots
+from burnish.evaluate.suspicion import demand_measurement
+from burnish.fingerprint import fingerprint
 from burnish.loop.attempt import settings_from
-from burnish.loop.past import find_round, results, round_folder
 from burnish.loop.project import SETTINGS_FILE, Project
 from burnish.loop.result import SCHEMA_VERSION
-from burnish.loop.seeds import vault_number
 from burnish.loop.untuned import base_version
 from burnish.loop.workbench import BASE_NAME, Workbench
 from burnish.model.chat import show
 from burnish.records import Evaluation, Example, ModelVersion, Rejection, Task, as_json
-from burnish.registry import champion, get, promote
+from burnish.registry import champion, get
 from burnish.settings import read_settings
 from burnish.store.files import write_atomic
 from burnish.store.roles import current_roles
-from burnish.store.stage import stage_runs
 from burnish.talk import Silence, Talk
+
+EVALUATIONS = "evaluations"
+"""Folder beside the rounds in which evaluations of files are kept."""
 
 
 def check_file(file: str, folder: Path, overrides: Sequence[str], talk: Talk) -> DataCheck:
@@ -86,7 +87,10 @@ def rendered(project: Project, example: Example) -> dict[str, Any]:
 def evaluate_on_file(
     project: Project, model: str, file: str, talk: Talk, *, num_shots: int = 0, rows_file: Path | None = None
 ) -> Evaluation:
-    """A model's evaluation on a file. A row that cannot be read stops it: a score over fewer rows would mislead."""
+    """A model's evaluation on a file, kept with all its rows under .burnish/evaluations.
+
+    A row that cannot be read stops it: a score over fewer rows would mislead. So does a 0 that is no measurement.
+    """
     examples = _examples_of(file, project.settings)
     own = list(load_examples(project.store))
     task = task_of(own or examples, project.settings)
@@ -99,9 +103,20 @@ def evaluate_on_file(
     if rows_file:
         lines = [json.dumps(as_json(row), ensure_ascii=False) for row in evaluation.rows]
         write_atomic(rows_file, "".join(line + "\n" for line in lines).encode())
+    place = project.store.root / EVALUATIONS / f"{version.name}-{_identity(evaluation)[:12]}"
+    place.mkdir(parents=True, exist_ok=True)
+    save_evaluation(place, evaluation)
+    talk.say(f"rows: {project.shown(place / ROWS)}")
+    demand_measurement(evaluation)
     for warning in evaluation.warnings:
         talk.warn(warning)
     return evaluation
+
+
+def _identity(evaluation: Evaluation) -> str:
+    """The same model on the same rows with as many shots is the same evaluation, and is kept once."""
+    rows = sorted([row.prompt, row.expected] for row in evaluation.rows)
+    return fingerprint([evaluation.model_hash, evaluation.template_hash, evaluation.shots, rows])
 
 
 def _examples_of(file: str, settings: Settings) -> list[Example]:
@@ -138,70 +153,6 @@ def public_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "slices": {name: {evaluation.metric: as_json(score)} for name, score in evaluation.slices.items()},
         "warnings": list(evaluation.warnings),
     }
-
-
-def promote_by_hand(project: Project, name: str, *, reason: str, force: bool) -> str:
-    """Makes a version champion. Raises UsageError for one that the gate did not pass, unless forced."""
-    version = get(project.store, name)
-    if version.decision != "PROMOTE" and name != BASE_NAME and not force:
-        raise UsageError(
-            f"the gate did not pass {name}: its verdict was {version.decision or 'never asked for'}",
-            hint="add --force to promote it all the same; the reason and the verdict stay in the history",
-        )
-    promote(project.store, name, reason=reason, by="forced by hand" if force else "by hand")
-    return name
-
-
-def standing(project: Project) -> dict[str, Any]:
-    """Where a project stands, for people and for scripts."""
-    past, now = results(project), champion(project.store)
-    roles = Counter(current_roles(project.store).values())
-    spent = Budget(store=project.store, settings=project.settings.budget).spent()
-    return {
-        "project": project.settings.project,
-        "base": project.settings.base,
-        "champion": now.name if now else None,
-        "examples": sum(1 for _ in load_examples(project.store)),
-        "roles": dict(sorted(roles.items(), key=lambda role: _role_order(role[0]))),
-        "spent": {"usd": spent.usd, "seconds": spent.seconds, "tokens": spent.tokens},
-        "rounds": [_round_line(result) for result in past],
-        "stages": [as_json(run) for run in stage_runs(project.store)],
-        "next": _next_step(project, bool(roles), len(past)),
-    }
-
-
-def _role_order(role: str) -> tuple[int, int]:
-    order = ("train", "dev_a", "dev_b", "audit", "aside")
-    return (order.index(role), 0) if role in order else (len(order), vault_number(role))
-
-
-def _round_line(result: Any) -> dict[str, Any]:
-    gain = result.gain
-    known = gain.low is not None and gain.high is not None
-    spread = f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" if known else ""
-    shown = "not scored" if gain.value is None else f"{100 * gain.value:+.1f}{spread}"
-    return {"round": result.round, "decision": result.decision, "gain": shown, "reason": result.reason}
-
-
-def _next_step(project: Project, has_roles: bool, num_rounds: int) -> str:
-    where = f"--project {project.folder}"
-    if not any(True for _ in load_examples(project.store)):
-        return f"burnish data add FILE {where}"
-    if not num_rounds or not has_roles:
-        return f"burnish round {where}"
-    return f"burnish report {where}, then add data and burnish round {where}"
-
-
-def report_in(project: Project, number: int | None, form: str) -> str:
-    """The path of a round's report, or its Markdown or JSON. Raises BurnishError when the file is gone."""
-    folder = round_folder(project, find_round(project, number).round)
-    path = folder / {"path": "report.html", "md": "report.md", "json": "report.json"}[form]
-    if not path.exists():
-        raise BurnishError(f"{path} is missing", hint="run `burnish round` again: it writes reports that are missing")
-    if form == "path":
-        return str(path)
-    text = path.read_text(encoding="utf-8")
-    return json.dumps(json.loads(text), ensure_ascii=False) if form == "json" else text.rstrip()
 
 
 def task_of_project(project: Project) -> Task:

@@ -107,7 +107,7 @@ def claim_folder(folder: Path, job: Mapping[str, Any]) -> None:
         if before.get(key) != now.get(key)
     ]
     raise ConfigError(
-        f"unfinished training in {folder.name} was started with something else: {'; '.join(changed[:8])}",
+        f"unfinished training in {folder} was started with something else: {'; '.join(changed[:8])}",
         hint="Undo the change to go on with it, or remove that folder to begin anew.",
     )
 

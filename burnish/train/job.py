@@ -12,6 +12,7 @@ from burnish.data.conversation import conversation
 from burnish.model.base import Base
 from burnish.records import Candidate, Example, Task, as_json
 from burnish.train.batch import Row, hash_rows
+from burnish.train.referee import Referee
 
 NO_EFFECT = {"checkpoint_every_s", "lr", "search", "precision"}
 """Settings that decide nothing once candidates and base are given: a rerun may change them and go on."""
@@ -32,12 +33,17 @@ class TrainJob:
     """Decides the order of rows; each candidate's own seed decides its first weights."""
     folder: Path
     """Gets one folder a candidate, and scratch/ with the checkpoints."""
+    referee: Referee | None = None
+    """Decides who leaves on the way, in place of `train.finalists`; needs dev rows."""
+    decay_share: float = 1.0
+    """Share of the steps over which the learning rate falls to zero at the end; before, it stays at its peak."""
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as plain JSON."""
         return {
             "base": self.base.base_hash,
             "precision": self.base.precision,
+            "device": self.base.device,
             "template": self.base.chat.template_hash,
             "rows": hash_rows(self.rows),
             "dev": hash_rows(self.dev),
@@ -46,6 +52,8 @@ class TrainJob:
             "lora": self.lora.model_dump(mode="json"),
             "seed": self.seed,
             "torch": torch.__version__,
+            **({} if self.referee is None else {"referee": dict(self.referee.identity())}),
+            **({} if self.decay_share == 1.0 else {"decay_share": self.decay_share}),
         }
 
 

@@ -59,7 +59,12 @@ def target_nll(hidden_ND: Tensor, head: Head, targets_N: Tensor) -> Tensor:
 
 def slot_losses(hidden_GUD: Tensor, head: Head, batch: Batch, *, weight_sum: float) -> Tensor:
     """Each slot's weighted sum of target nll over `weight_sum`, [G]; the mean loss if that is the batch's own sum."""
+    return weighted_nll(hidden_GUD, head, batch).sum(1) / weight_sum
+
+
+def weighted_nll(hidden_GUD: Tensor, head: Head, batch: Batch) -> Tensor:
+    """Each slot's nll of each target times the target's weight, [G, M], targets in the order of the batch's rows."""
     num_slots, _, width = hidden_GUD.shape
     hidden_GMD = hidden_GUD.index_select(1, batch.at_M)
     nll = target_nll(hidden_GMD.reshape(-1, width), head, batch.targets_M.repeat(num_slots))
-    return (nll.view(num_slots, -1) * batch.weight_M).sum(1) / weight_sum
+    return nll.view(num_slots, -1) * batch.weight_M

@@ -49,11 +49,15 @@ def flatten_(parameters: Sequence[nn.Parameter], *, num_slots: int, stacked: boo
     return Flat(theta_KP, grad_KP, tuple(parameters), tuple(grad_views))
 
 
-def scheduled_lr(peak: float, *, step: int, total_steps: int, warmup_steps: int) -> float:
-    """The learning rate of step 0, 1, ...: a linear rise over the warm-up, then a linear fall that ends at zero."""
+def scheduled_lr(peak: float, *, step: int, total_steps: int, warmup_steps: int, decay_share: float = 1.0) -> float:
+    """The learning rate of step 0, 1, ...: a linear rise over the warm-up, the peak, a linear fall that ends at zero.
+
+    The fall takes the last `decay_share` of the steps after the warm-up: 1.0 for all of them; 0.2 keeps the peak long.
+    """
     if step < warmup_steps:
         return peak * (step + 1) / (warmup_steps + 1)
-    return peak * (total_steps - step) / max(1, total_steps - warmup_steps)
+    fall_steps = decay_share * (total_steps - warmup_steps)
+    return peak * min(1.0, (total_steps - step) / max(1.0, fall_steps))
 
 
 def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:

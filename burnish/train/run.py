@@ -15,9 +15,10 @@ from torch import Tensor
 from burnish.errors import Interrupted, TrainingError
 from burnish.records import Trial
 from burnish.store.failpoints import failpoint
+from burnish.store.files import require_space
 from burnish.talk import Silence, Talk
 from burnish.train.batch import Row, by_length, check_rows, epoch_order, target_weight
-from burnish.train.checkpoint import Checkpoint, claim_folder, last_good_checkpoint, save_checkpoint
+from burnish.train.checkpoint import KEPT, Checkpoint, claim_folder, last_good_checkpoint, save_checkpoint
 from burnish.train.job import TrainJob
 from burnish.train.memory import in_portions
 from burnish.train.optim import AdamW, clip_, scheduled_lr
@@ -41,13 +42,15 @@ def train(
     """Trains every candidate of the job and writes each into job.folder/<its name>; goes on where a killed run was.
 
     Raises Interrupted after a checkpoint when `should_stop` says so, TrainingError with the rows' ids when no candidate
-    has a finite loss, DataError when a row teaches nothing, ConfigError when the folder belongs to another job.
+    has a finite loss, DataError when a row teaches nothing, ConfigError when the folder belongs to another job,
+    StorageError before the first step when the disk has no room for checkpoints and weights.
     """
     check_rows(job.rows, name="train")
     check_rows(job.dev, name="dev_b")
     claim_folder(job.folder / "scratch", job.identity())
     with trainee_of(job) as trainee:
         run = _Run(job, trainee, talk or Silence(), should_stop)
+        require_space(job.folder, run.bytes_to_write(), "training")
         run.resume()
         with run.talk.track("train", run.total_steps, "steps") as advance:
             advance(run.step, "")
@@ -56,6 +59,7 @@ def train(
             while run.epoch < job.train.epochs and run.running:
                 for rows in run.batches_left():
                     run.take_step(rows)
+                    run.look_when_due()
                     advance(1, run.note())
                     run.save_when_due()
                 run.end_epoch()
@@ -75,6 +79,10 @@ class _Run:
         self.adam = AdamW(trainee.flat.theta_KP)
         self.best_KP = trainee.flat.theta_KP.clone()
         self.watches = [Watch() for _ in job.candidates]
+        self.looks = frozenset(job.referee.looks(self.total_steps) if job.referee and job.dev else ())
+        self.looked: list[int] = []
+        self.shown = list(job.referee.rows(len(job.dev))) if self.looks and job.referee else []
+        self.losses_LKN = torch.zeros(0, len(job.candidates), len(self.shown), dtype=torch.float64)
         self.step = self.epoch = self.place = 0
         self.rows_at_once = job.train.batch_size
         self.saved_at_s = time.monotonic()
@@ -83,6 +91,14 @@ class _Run:
     def running(self) -> list[int]:
         """Slots that have not stopped."""
         return [slot for slot, watch in enumerate(self.watches) if watch.is_running]
+
+    def bytes_to_write(self) -> int:
+        """What the run may take on the disk: the checkpoints kept, the one being written, and the weights at the end.
+
+        A checkpoint holds weights, best weights and two moments of AdamW.
+        """
+        weights = self.trainee.flat.theta_KP
+        return weights.numel() * weights.element_size() * (4 * (KEPT + 1) + 1)
 
     def batches_left(self) -> list[list[Row]]:
         """The batches of this epoch from the current place on."""
@@ -106,8 +122,9 @@ class _Run:
             else:
                 flat.grad_KP[slot].zero_()
                 self.watches[slot] = replace(self.watches[slot], stopped="diverged")
+                name = self.job.candidates[slot].name
                 self.talk.warn(
-                    f"candidate {self.job.candidates[slot].name} diverged at step {self.step} and was stopped"
+                    f"candidate {name} diverged at step {self.step} and was stopped; the batch was: {_ids(rows)}"
                 )
         self.adam.step_(flat, lr_K, weight_decay=self.job.train.weight_decay)
         self.step, self.place = self.step + 1, self.place + 1
@@ -141,7 +158,7 @@ class _Run:
             for slot in self.running:
                 self._mark(slot, dev_loss=None)
         self.epoch, self.place = self.epoch + 1, 0
-        if self.job.dev and self.epoch == max(1, round(RUNG_SHARE * self.job.train.epochs)):
+        if self.job.dev and not self.job.referee and self.epoch == max(1, round(RUNG_SHARE * self.job.train.epochs)):
             self.drop_outrun()
 
     def drop_outrun(self) -> None:
@@ -157,11 +174,8 @@ class _Run:
             return
         is_start = self.step == 0
         slots = None if is_start else self.running
-        weight_sum = target_weight(self.job.dev)
-        losses = torch.zeros(1 if slots is None else len(slots), dtype=torch.float64)
-        for batch in by_length([len(row.tokens) for row in self.job.dev], batch_size=self.job.train.batch_size):
-            for portion in _portions([self.job.dev[index] for index in batch], len(losses), self.rows_at_once):
-                losses += self.trainee.losses(portion, slots, weight_sum=weight_sum).cpu()
+        loss_GN = self._losses_on(self.job.dev, slots)
+        losses = loss_GN.sum(1) / target_weight(self.job.dev)
         for slot, loss in zip(self.running, losses.expand(len(self.running)).tolist(), strict=True):
             self._mark(slot, dev_loss=loss)
             if is_start:
@@ -170,6 +184,47 @@ class _Run:
             self.watches[slot] = watch
             if watch.best_step == self.step:
                 self.best_KP[slot].copy_(self.trainee.flat.theta_KP[slot])
+        if slots is not None and self.step in self.looks:
+            self._ask_referee(slots, loss_GN[:, self.shown])
+
+    def look_when_due(self) -> None:
+        """A look at dev in the middle of an epoch, where the referee wants one: marks the curves, keeps no weights."""
+        if self.step in self.looks and self.place < self.steps_per_epoch:
+            slots = self.running
+            with torch.no_grad():
+                loss_GN = self._losses_on(self._shown_rows, slots)
+            losses = loss_GN.sum(1) / target_weight(self._shown_rows)
+            for slot, loss in zip(slots, losses.tolist(), strict=True):
+                self._mark(slot, dev_loss=loss)
+            self._ask_referee(slots, loss_GN)
+
+    @property
+    def _shown_rows(self) -> list[Row]:
+        """The dev rows that the referee looks at."""
+        return [self.job.dev[index] for index in self.shown]
+
+    def _losses_on(self, dev: Sequence[Row], slots: Sequence[int] | None) -> Tensor:
+        """Weighted nll of each slot on each row, summed over its targets, [G, N]."""
+        loss_GN = torch.zeros(1 if slots is None else len(slots), len(dev), dtype=torch.float64)
+        for batch in by_length([len(row.tokens) for row in dev], batch_size=self.job.train.batch_size):
+            rows = [dev[index] for index in batch]
+            done = 0
+            for portion in _portions(rows, len(loss_GN), self.rows_at_once):
+                loss_GN[:, batch[done : done + len(portion)]] = self.trainee.row_losses(portion, slots)
+                done += len(portion)
+        return loss_GN
+
+    def _ask_referee(self, slots: Sequence[int], loss_GN: Tensor) -> None:
+        """Notes what these slots lose on each row and stops those that the referee names."""
+        assert self.job.referee is not None
+        weight_N = torch.tensor([target_weight([row]) for row in self._shown_rows], dtype=torch.float64)
+        look_1KN = torch.full((1, *self.losses_LKN.shape[1:]), torch.nan, dtype=torch.float64)
+        look_1KN[0, list(slots)] = loss_GN / weight_N
+        self.losses_LKN = torch.cat([self.losses_LKN, look_1KN])
+        self.looked.append(self.step)
+        leavers = self.job.referee.leavers(self.looked, self.losses_LKN.numpy(), weight_N.numpy(), self.total_steps)
+        for slot in set(leavers) & set(self.running):
+            self.watches[slot] = replace(self.watches[slot], stopped="outrun")
 
     def _mark(self, slot: int, *, dev_loss: float | None) -> None:
         epoch = self.epoch + self.place / self.steps_per_epoch
@@ -181,6 +236,7 @@ class _Run:
             step=self.step,
             total_steps=self.total_steps,
             warmup_steps=round(self.job.train.warmup_share * self.total_steps),
+            decay_share=self.job.decay_share,
         )
 
     def note(self) -> str:
@@ -205,6 +261,7 @@ class _Run:
             "weights": {"theta": self.trainee.flat.theta_KP.cpu()},
             "best": {"best": self.best_KP.cpu()},
             "optimizer": {"m": self.adam.m_KP.cpu(), "v": self.adam.v_KP.cpu()},
+            "looks": {"losses": self.losses_LKN},
         }
         state: dict[str, Any] = {
             "step": self.step,
@@ -212,6 +269,7 @@ class _Run:
             "place": self.place,
             "adam_count": self.adam.count,
             "rows_at_once": self.rows_at_once,
+            "looked": self.looked,
             "watches": [watch.as_state() for watch in self.watches],
         }
         return Checkpoint(self.step, tensors, state)
@@ -226,6 +284,7 @@ class _Run:
         self.best_KP.copy_(found.tensors["best"]["best"])
         self.adam.m_KP.copy_(found.tensors["optimizer"]["m"])
         self.adam.v_KP.copy_(found.tensors["optimizer"]["v"])
+        self.losses_LKN, self.looked = found.tensors["looks"]["losses"], list(found.state["looked"])
         self.adam.count = found.state["adam_count"]
         self.step, self.epoch, self.place = found.state["step"], found.state["epoch"], found.state["place"]
         self.rows_at_once = found.state["rows_at_once"]
@@ -266,8 +325,11 @@ def _portions(rows: Sequence[Row], num_slots: int, rows_at_once: int) -> list[Se
 
 
 def _nothing_finite(step: int, rows: Sequence[Row]) -> TrainingError:
-    shown = ", ".join(row.id for row in rows[:8]) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")
     return TrainingError(
-        f"no candidate has a finite loss at step {step}; the batch was: {shown}",
+        f"no candidate has a finite loss at step {step}; the batch was: {_ids(rows)}",
         hint="Look at these rows, or lower train.lr; the last good checkpoint is kept.",
     )
+
+
+def _ids(rows: Sequence[Row]) -> str:
+    return ", ".join(row.id for row in rows[:8]) + (f" and {len(rows) - 8} more" if len(rows) > 8 else "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from burnish.model.adapter import adapter_hash, save_adapter
@@ -19,7 +20,7 @@ from burnish.model.forward import forward_hidden, output_head
 from burnish.model.lora import AdapterSpec, LoraBank, attach
 from burnish.train.batch import Batch, Row, batch_of
 from burnish.train.job import TrainJob
-from burnish.train.objective import slot_losses
+from burnish.train.objective import slot_losses, weighted_nll
 from burnish.train.optim import Flat, flatten_
 
 
@@ -43,6 +44,13 @@ class Trainee:
         batch = batch_of(rows, self.base.device)
         hidden_GUD = self._hidden(batch, slots)
         return slot_losses(hidden_GUD, output_head(self.model), batch, weight_sum=weight_sum)
+
+    def row_losses(self, rows: Sequence[Row], slots: Sequence[int] | None) -> Tensor:
+        """Each slot's weighted target nll, summed over each row, float64 [G, B] on the CPU; slots None: the base."""
+        batch = batch_of(rows, self.base.device)
+        nll_GM = weighted_nll(self._hidden(batch, slots), output_head(self.model), batch).double().cpu()
+        counts = [sum(map(bool, row.learned[1:])) for row in rows]
+        return torch.stack([part.sum(1) for part in nll_GM.split(counts, dim=1)], dim=1)
 
     def _hidden(self, batch: Batch, slots: Sequence[int] | None) -> Tensor:
         histories, num_slots = batch.histories, 1 if slots is None else len(slots)

@@ -1,0 +1,360 @@
+"""A sweep of 5 learning rates and 4 ranks: burnish's bank with rungs, a TRL grid, and Optuna + TRL with pruning.
+
+    python -m benchmarks.sweep --trl-python .venv-bench/bin/python [--quick] [--solo N] [--json]
+
+All train the same rendered rows for the same steps with the same schedule, on the built-in base, and measure the same
+dev rows after each epoch. The goal is a dev loss within 0.3% of the grid's best, the grid being the 20 full runs of our
+own engine (one bank, nobody leaves). `--solo N` trains N evenly spaced runs of the TRL grids and multiplies: the output
+says so. Optuna + TRL proposes from the same 20 points, prunes by the median, and stops as soon as it reaches the goal,
+which in life it could not know: how soon it gets there is luck, so it has a seed for each repeat.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
+RANKS = (4, 8, 16, 32)
+ALPHA, BATCH, WARMUP_SHARE = 32, 8, 0.05
+WITHIN = 0.003
+TRL = {
+    "trl default": "SFTConfig as it comes: bf16 autocast, gradient checkpointing",
+    "trl tuned fp32": "float32, no checkpointing, batches grouped by length",
+    "trl tuned bf16": "bfloat16 weights, no checkpointing, batches grouped by length",
+}
+
+
+def main() -> None:
+    """Runs all engines and prints a table, or one JSON line; with --engine, one engine alone as a JSON line."""
+    options = _options()
+    if options.engine:
+        print(json.dumps(_engine(options)))
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = Path(scratch) / "rows.json"
+        rows.write_text(json.dumps(_rendered(options.train, options.dev)))
+        results = _run_all(rows, options)
+    report = _report(results, options)
+    print(json.dumps(report) if options.json else _table(report))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="120 rows, 2 epochs, 3 runs of each TRL grid")
+    parser.add_argument("--train", type=int, help="train rows")
+    parser.add_argument("--dev", type=int, default=100, help="dev rows")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--repeats", type=int, help="runs of our sweep, and of Optuna, each with its own seed")
+    parser.add_argument("--solo", type=int, help="runs of each TRL grid that are made, of 20")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--trl-python", default=sys.executable, help="a Python with trl, peft and optuna")
+    parser.add_argument("--json", action="store_true")
+    for hidden in ("--engine", "--rendered", "--goal", "--points", "--seed"):
+        parser.add_argument(hidden, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    usual = {"train": 120, "epochs": 2, "repeats": 1, "solo": 3} if options.quick else {}
+    for name, value in {"train": 300, "epochs": 4, "repeats": 3, "solo": 20, **usual}.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    return options
+
+
+def _grid() -> list[tuple[float, int]]:
+    return [(lr, rank) for lr in RATES for rank in RANKS]
+
+
+def _rendered(num_train: int, num_dev: int) -> dict[str, list[dict]]:
+    """Train and dev rows of the example messages, in an order that only a seed decides."""
+    import numpy as np
+
+    from burnish.loop.demo import example_file
+    from burnish.model.base import load_base
+    from burnish.records import Message
+
+    chat = load_base("builtin:english-10m", precision="float32").chat
+    rows = []
+    lines = example_file().read_text(encoding="utf-8").splitlines()
+    for index in np.random.default_rng(0).permutation(len(lines))[: num_train + num_dev]:
+        row = json.loads(lines[index])
+        turns = [Message(role="user", content=row["text"]), Message(role="assistant", content=row["intent"])]
+        rendered = chat.render(turns)
+        rows.append({"tokens": list(rendered.tokens), "learned": list(rendered.learned)})
+    return {"train": rows[:num_train], "dev": rows[num_train:]}
+
+
+def _run_all(rows: Path, options: argparse.Namespace) -> dict[str, list[dict]]:
+    """Results by engine. Our sweep and single TRL runs take turns, so that a slow minute hits them all."""
+    results: dict[str, list[dict]] = {"grid": [_call(sys.executable, "grid", rows, options)]}
+    goal = min(results["grid"][0]["losses"]) * (1 + WITHIN)
+    points = [at * len(_grid()) // options.solo for at in range(options.solo)]
+    for turn in range(max(options.repeats, options.solo)):
+        if turn < options.repeats:
+            results.setdefault("burnish", []).append(_call(sys.executable, "burnish", rows, options))
+        if turn < options.solo:
+            for name in TRL:
+                more = {"--points": str(points[turn])}
+                results.setdefault(name, []).append(_call(options.trl_python, name, rows, options, **more))
+    for seed in range(options.repeats):
+        told = {"--goal": str(goal), "--seed": str(seed)}
+        results.setdefault("optuna", []).append(_call(options.trl_python, "optuna", rows, options, **told))
+    return results
+
+
+def _call(python: str, engine: str, rows: Path, options: argparse.Namespace, **more: str) -> dict:
+    command = [python, "-m", "benchmarks.sweep", "--engine", engine, "--rendered", str(rows)]
+    command += ["--epochs", str(options.epochs), *[word for pair in more.items() for word in pair]]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(options.threads), "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    print(f"{engine} {' '.join(more.values())}: {'done' if not done.returncode else 'failed'}", file=sys.stderr)
+    if done.returncode:
+        return {"absent": (done.stderr.strip().splitlines() or ["no message"])[-1]}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _engine(options: argparse.Namespace) -> dict:
+    rows = json.loads(Path(options.rendered).read_text())
+    if options.engine in ("grid", "burnish"):
+        return _ours(rows, options, has_rungs=options.engine == "burnish")
+    if options.engine == "optuna":
+        return _optuna(rows, options, float(options.goal))
+    lr, rank = _grid()[int(options.points)]
+    return _trl(rows, options, options.engine, lr, rank)
+
+
+def _ours(data: dict, options: argparse.Namespace, *, has_rungs: bool) -> dict:
+    """All 20 points as one bank; with rungs, or all to the end."""
+    from burnish.config import LoraSettings, TrainSettings
+    from burnish.model.base import load_base
+    from burnish.records import Candidate
+    from burnish.train.batch import Row
+    from burnish.train.job import TrainJob
+    from burnish.train.run import train
+    from burnish.tune.rungs import Rungs
+
+    base = load_base("builtin:english-10m")
+    rate = _matrix_rate(base.precision)
+    rows, dev = ([Row(id=str(n), **row) for n, row in enumerate(data[part])] for part in ("train", "dev"))
+    points = [Candidate(name=f"p{at:02d}", rank=r, alpha=ALPHA, lr=lr, seed=0) for at, (lr, r) in enumerate(_grid())]
+    settings = TrainSettings(epochs=options.epochs, batch_size=BATCH, patience=1000, warmup_share=WARMUP_SHARE)
+    with tempfile.TemporaryDirectory() as folder:
+        job = TrainJob(
+            base=base,
+            rows=rows,
+            dev=dev,
+            candidates=points,
+            train=settings.model_copy(update={"finalists": len(points), "checkpoint_every_s": 1e9}),
+            lora=LoraSettings(),
+            seed=0,
+            folder=Path(folder),
+            referee=Rungs() if has_rungs else None,
+        )
+        start, cpu_start = time.perf_counter(), time.process_time()
+        trials = train(job)
+        seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    steps = sum(trial.curve[-1].step for trial in trials)
+    tokens = steps * BATCH * sum(len(row.tokens) for row in rows) / len(rows)
+    weights = sum(module.weight.numel() for module in base.model.modules() if type(module).__name__ == "Linear")
+    finished = [trial for trial in trials if trial.stopped != "outrun" and trial.dev_loss is not None]
+    best = min(finished, key=lambda trial: trial.dev_loss)
+    return {
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "losses": [trial.dev_loss for trial in finished],
+        "at": [best.candidate.lr, best.candidate.rank],
+        "start": next(point.dev_loss for point in trials[0].curve if point.dev_loss is not None),
+        "steps_share": steps / (len(points) * max(trial.curve[-1].step for trial in trials)),
+        "share_of_rate": 4 * weights * tokens / seconds / rate,
+        "peak_gb": _peak_gb(),
+        "note": base.reason,
+    }
+
+
+def _matrix_rate(precision: str) -> float:
+    from burnish.model.speed import matrix_rates
+
+    return matrix_rates()[precision] * 1e9
+
+
+def _peak_gb() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def _trl(data: dict, options: argparse.Namespace, form: str, lr: float, rank: int) -> dict:
+    """One point of the grid, solo."""
+    trainer = _trainer(data, options, form, lr, rank)
+    begin = trainer.evaluate()["eval_loss"]
+    start, cpu_start = time.perf_counter(), time.process_time()
+    trainer.train()
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
+    told = {"at": [lr, rank], "start": begin, "peak_gb": _peak_gb()}
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "losses": [min(losses[1:])], **told}
+
+
+def _trainer(data: dict, options: argparse.Namespace, form: str, lr: float, rank: int, callbacks: Sequence = ()):
+    import datasets
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+    from trl import SFTConfig, SFTTrainer
+
+    import burnish
+
+    def table(rows: list[dict]) -> datasets.Dataset:
+        marked = [[t if m else -100 for t, m in zip(r["tokens"], r["learned"], strict=True)] for r in rows]
+        return datasets.Dataset.from_list(
+            [{"input_ids": row["tokens"], "labels": labels} for row, labels in zip(rows, marked, strict=True)]
+        )
+
+    folder = str(Path(burnish.__file__).parent / "assets" / "english-10m")
+    config: dict = {"output_dir": tempfile.mkdtemp(), "num_train_epochs": options.epochs, "report_to": "none"}
+    config |= {"per_device_train_batch_size": BATCH, "learning_rate": lr, "save_strategy": "no", "use_cpu": True}
+    config |= {"logging_steps": 1000, "disable_tqdm": True, "max_length": None, "warmup_steps": WARMUP_SHARE}
+    config |= {"eval_strategy": "epoch", "per_device_eval_batch_size": BATCH}
+    dtype = torch.float32
+    if "tuned" in form:
+        config |= {"gradient_checkpointing": False, "bf16": False, "train_sampling_strategy": "group_by_length"}
+        dtype = torch.bfloat16 if form.endswith("bf16") else torch.float32
+    return SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(folder, dtype=dtype),
+        args=SFTConfig(**config),
+        train_dataset=table(data["train"]),
+        eval_dataset=table(data["dev"]),
+        processing_class=PreTrainedTokenizerFast.from_pretrained(folder),
+        peft_config=LoraConfig(r=rank, lora_alpha=ALPHA, target_modules="all-linear", task_type="CAUSAL_LM"),
+        callbacks=list(callbacks),
+    )
+
+
+def _optuna(data: dict, options: argparse.Namespace, goal: float) -> dict:
+    """Optuna's TPE over the same points with the tuned float32 trainer, pruned by the median after each epoch."""
+    import optuna
+    from transformers import TrainerCallback
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+    class Prune(TrainerCallback):
+        """Reports each epoch's dev loss and stops a run that is worse than the median of those before it."""
+
+        def __init__(self, trial: optuna.Trial) -> None:
+            self.trial, self.pruned, self.losses = trial, False, []
+
+        def on_evaluate(self, args: object, state: object, control: object, metrics: dict, **rest: object) -> None:
+            self.losses.append(metrics["eval_loss"])
+            self.trial.report(metrics["eval_loss"], len(self.losses))
+            self.pruned = self.trial.should_prune()
+            control.should_training_stop |= self.pruned
+
+    def objective(trial: optuna.Trial) -> float:
+        lr, rank = trial.suggest_categorical("lr", RATES), trial.suggest_categorical("rank", RANKS)
+        watch = Prune(trial)
+        _trainer(data, options, "trl tuned fp32", lr, rank, [watch]).train()
+        if watch.pruned:
+            raise optuna.TrialPruned
+        if min(watch.losses) <= goal:
+            study.stop()
+        return min(watch.losses)
+
+    sampler = optuna.samplers.TPESampler(seed=int(options.seed), n_startup_trials=5)
+    study = optuna.create_study(sampler=sampler, pruner=optuna.pruners.MedianPruner(n_startup_trials=3))
+    start, cpu_start = time.perf_counter(), time.process_time()
+    study.optimize(objective, n_trials=len(_grid()))
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    states = [trial.state.name for trial in study.trials]
+    best = study.best_trial
+    at = [best.params["lr"], best.params["rank"]]
+    told = {"trials": len(states), "pruned": states.count("PRUNED"), "peak_gb": _peak_gb()}
+    told |= {"cpu_seconds": cpu_seconds}
+    return {"seconds": seconds, "losses": [best.value], "at": at, **told}
+
+
+def _report(results: dict[str, list[dict]], options: argparse.Namespace) -> dict:
+    """The JSON line: ratios against our median, by the wall clock and by CPU time, and who reached the goal."""
+    goal = min(results["grid"][0]["losses"]) * (1 + WITHIN)
+    wall, cpu = (_medians(results, options.solo, clock) for clock in ("seconds", "cpu_seconds"))
+    by_wall, by_cpu = _ratios(wall), _ratios(cpu)
+    seconds = [run["seconds"] for run in results["burnish"]]
+    return {
+        "name": "sweep",
+        **by_wall,
+        "limit_share": results["burnish"][0]["share_of_rate"],
+        "medians_s": wall,
+        "spread_s": [min(seconds), max(seconds)],
+        "cpu_medians_s": cpu,
+        "by_cpu_time": by_cpu,
+        "goal_loss": goal,
+        "reached": {name: _has_reached(runs, goal) for name, runs in results.items()},
+        "absent": {name: run["absent"] for name, runs in results.items() for run in runs if "absent" in run},
+        "solo_runs_made": options.solo,
+        "rows": options.train,
+        "epochs": options.epochs,
+        "runs": results,
+    }
+
+
+def _medians(results: dict[str, list[dict]], solo: int, clock: str) -> dict[str, float | None]:
+    """Seconds of each engine for the whole sweep; TRL grids are their runs' sum, multiplied to 20; None: absent."""
+    medians: dict[str, float | None] = {}
+    for name, runs in results.items():
+        times = [run[clock] for run in runs if clock in run]
+        if len(times) < len(runs):
+            medians[name] = None
+        else:
+            medians[name] = sum(times) * len(_grid()) / solo if name in TRL else statistics.median(times)
+    return medians
+
+
+def _ratios(medians: dict[str, float | None]) -> dict[str, float | None]:
+    """How many times our seconds the TRL grids (default, best tuned) and Optuna + TRL take."""
+    ours = medians["burnish"]
+    tuned = [medians[name] for name in TRL if "tuned" in name and medians[name] is not None]
+    wanted = {"default": medians["trl default"], "tuned": medians["optuna"], "grid": min(tuned, default=None)}
+    return {f"ratio_{name}": None if seconds is None else seconds / ours for name, seconds in wanted.items()}
+
+
+def _has_reached(runs: list[dict], goal: float) -> bool | None:
+    """Whether the best of the runs made is within the goal; None when there is none."""
+    losses = [loss for run in runs if "losses" in run for loss in run["losses"]]
+    return min(losses) <= goal if losses else None
+
+
+def _table(report: dict) -> str:
+    made = report["solo_runs_made"]
+    lines = [
+        f"{report['rows']} train rows, {report['epochs']} epochs, 5 rates x 4 ranks; "
+        f"goal: dev loss {report['goal_loss']:.4f}; TRL grids: {made} of 20 runs made"
+        + (", multiplied to 20" if made < len(_grid()) else ""),
+        "",
+        "| engine | seconds | CPU seconds | best dev loss | at (lr, rank) | within 0.3% | peak GB |",
+        "|---|--:|--:|--:|---|---|--:|",
+    ]
+    for name, seconds in report["medians_s"].items():
+        if seconds is None:
+            lines.append(f"| {name} | absent: {report['absent'][name]} | | | | | |")
+            continue
+        runs = report["runs"][name]
+        best = min(runs, key=lambda run: min(run["losses"]))
+        reached = "yes" if report["reached"][name] else "no"
+        cells = [name, f"{seconds:.1f}", f"{report['cpu_medians_s'][name]:.1f}", f"{min(best['losses']):.4f}"]
+        cells += [f"{best['at'][0]:g}, {best['at'][1]}", reached, f"{max(run['peak_gb'] for run in runs):.2f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    ours = report["runs"]["burnish"][0]
+    share, rate = ours["steps_share"], ours["share_of_rate"]
+    lines += ["", f"burnish took {share:.0%} of the grid's steps, at {rate:.0%} of the matrix rate ({ours['note']})."]
+    for name in ("ratio_default", "ratio_grid", "ratio_tuned"):
+        wall, cpu = report[name], report["by_cpu_time"][name]
+        lines.append(f"{name}: " + ("-" if wall is None or cpu is None else f"{wall:.1f}, by CPU time {cpu:.1f}"))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

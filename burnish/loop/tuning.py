@@ -1,0 +1,330 @@
+"""`burnish tune`: heats of candidates on train and dev_b until the trials or the time are used up, then a suggestion.
+
+Nothing here looks at dev_a, at a vault or at the audit rows. A heat is a stage like any other: paid for, sealed, found
+again after a kill. Large projects are searched on a stratified subset; the best settings then repeat on all rows.
+"""
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from burnish.budget import open_budget
+from burnish.config import Settings
+from burnish.errors import DataError, Interrupted, UsageError
+from burnish.fingerprint import fingerprint
+from burnish.loop.project import Project, settings_with
+from burnish.loop.seeds import checked, gather, set_hash
+from burnish.loop.stages import Shop, score_stage, version_of
+from burnish.loop.untuned import base_version
+from burnish.loop.workbench import Workbench
+from burnish.records import Example, Trial, as_json, from_json
+from burnish.store.artifacts import Sealed
+from burnish.store.files import write_atomic
+from burnish.talk import Talk
+from burnish.train.job import TrainJob, rows_of
+from burnish.train.move import update_size
+from burnish.train.run import train
+from burnish.tune.rows import stratified, with_recipe
+from burnish.tune.rungs import Rungs
+from burnish.tune.search import prior_lr
+from burnish.tune.space import Space, candidate_of, space_of
+from burnish.tune.study import Heat, Tried, TuneStudy, Values
+from burnish.tune.verdict import Verdict, finalists, verdict_on
+
+TUNE_VERSION = 1
+DB_FILE = "tune.db"
+RESULT_FILE = "tune.json"
+SUBSET_ROWS = 1000
+"""Train rows up to which a search uses all of them; larger sets are searched on this many, chosen by stratum."""
+NUM_FINALISTS = 2
+PRIOR_TIMES = (1.0, 2.0, 0.5, 1.5)
+"""Multiples of the prior learning rate that a project's first heat tries, the most promising first."""
+SEARCHED = {"lr", "search", "finalists", "epochs", "batch_size", "rank"}
+"""Settings that a trial replaces: they shape the space and the first trials, and nothing else."""
+OUTSIDE_ROUNDS = 0
+"""Number under which a search is kept in the ledger of costs: it belongs to no round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TuneResult:
+    """A finished or stopped search."""
+
+    study: str
+    tried: tuple[Tried, ...]
+    verdict: Verdict
+    settings: dict[str, Any]
+    """What to write into burnish.yaml, by full name."""
+    notes: tuple[str, ...]
+    """What the verdict says that no setting holds."""
+    stopped: str
+    """Why the search ended: trials or time."""
+    seconds: float
+
+    def as_json(self) -> dict[str, Any]:
+        """The stable form that `--json` prints, curves included."""
+        chosen = self.verdict.chosen
+        return {
+            "schema_version": 1,
+            "study": self.study,
+            "storage": f".burnish/{DB_FILE}",
+            "stopped": self.stopped,
+            "seconds": self.seconds,
+            "chosen": chosen.number,
+            "best": self.verdict.best.number,
+            "reason": self.verdict.reason,
+            "settings": self.settings,
+            "notes": list(self.notes),
+            "trials": [
+                {"number": one.number, "values": dict(one.values), "move": one.move, **as_json(one.trial)}
+                for one in self.tried
+            ],
+        }
+
+
+def tune(
+    project: Project,
+    talk: Talk,
+    *,
+    trials: int,
+    slots: int,
+    budget_s: float | None = None,
+    subset_rows: int = SUBSET_ROWS,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> TuneResult:
+    """Searches until `trials` trials have an outcome or the next heat would pass `budget_s` seconds of this call.
+
+    Called again with the same data and settings it goes on where it was, and adds nothing when all trials are there.
+
+    Raises:
+        UsageError: no trials or slots are asked for, or the project trains all weights.
+        DataError: there are no train or dev_b rows, or all have the same answer.
+        Interrupted: stopped; the same call goes on.
+    """
+    if trials < 1:
+        raise UsageError(f"{trials} trials leave nothing to choose from", hint="give --trials 1 or more")
+    shop = _shop(project, talk, should_stop)
+    train_rows, started = shop.seeds.of("train"), time.monotonic()
+    _refuse_what_cannot_be_tuned(shop)
+    space = space_of(project.settings, shop.bench.base, train_rows)
+    subset = stratified(train_rows, subset_rows, seed=project.settings.seed)
+    search = _Search(shop, space, subset, started=started, budget_s=budget_s)
+    try:
+        stopped = search.run(trials, slots, search.opening())
+        tried = search.study.tried()
+        if len(subset) < len(train_rows):
+            talk.say(f"repeating the best {NUM_FINALISTS} settings on all {len(train_rows):,} rows")
+            search = _Search(shop, space, train_rows, started=started, budget_s=None, before=search)
+            for one in finalists(tried, NUM_FINALISTS):
+                search.run(search.count() + 1, 1, [one.values])
+            tried = search.study.tried()
+        result = _result(search, tried, stopped)
+    finally:
+        search.close()
+    write_atomic(project.store.root / RESULT_FILE, json.dumps(result.as_json(), indent=1).encode())
+    return result
+
+
+class _Search:
+    """Heats over one set of train rows."""
+
+    def __init__(
+        self,
+        shop: Shop,
+        space: Space,
+        rows: Sequence[Example],
+        *,
+        started: float,
+        budget_s: float | None,
+        before: "_Search | None" = None,
+    ) -> None:
+        self.shop, self.rows, self.started, self.budget_s, self.before = shop, rows, started, budget_s, before
+        self.settings = shop.project.settings
+        self.space = space
+        self.identity = _identity(shop, rows, space)
+        name = f"{self.settings.project}-{self.identity[:12]}"
+        self.study = TuneStudy(shop.project.store.root / DB_FILE, name, space, seed=self.settings.seed)
+        self.champion = base_version(shop.bench, self.settings)
+        self.last_heat_s = 0.0
+
+    def close(self) -> None:
+        """Lets go of the storage."""
+        self.study.close()
+        if self.before:
+            self.before.close()
+
+    def count(self) -> int:
+        """Trials with an outcome."""
+        return len(self.study.tried())
+
+    def opening(self) -> list[Values]:
+        """What to try before Optuna has learned: the best of earlier searches here, then rates around the prior."""
+        train = self.settings.train
+        config: Any = self.shop.bench.base.model.config
+        middle = prior_lr(config.model_type, self.shop.bench.base.hidden_size) if train.lr == "auto" else train.lr
+        plain = {
+            "rank": self.settings.lora.rank,
+            "batch_size": min(train.batch_size, len(self.rows)),
+            "epochs": train.epochs,
+            "human_weight": 1.0,
+            "replay_share": 0.0,
+        }
+        rates = [{"lr": float(f"{middle * times:.3g}"), **plain} for times in PRIOR_TIMES]
+        return [*self.study.choices_before()[:1], *rates]
+
+    def run(self, trials: int, slots: int, first: Sequence[Values]) -> str:
+        """Heats until there are that many trials or the time is up; returns which it was."""
+        talk = self.shop.talk
+        while (done := self.count()) < trials:
+            used = time.monotonic() - self.started
+            if self.budget_s is not None and self.last_heat_s and used + self.last_heat_s > self.budget_s:
+                return f"time: another heat takes about {self.last_heat_s:.0f} s"
+            if self.shop.should_stop():
+                raise Interrupted(
+                    f"the search stopped after {done} of {trials} trials; nothing is lost",
+                    hint="run the same command again to go on",
+                )
+            began = time.monotonic()
+            heat = self.study.next_heat(min(slots, trials - done) if slots > 0 else slots, first)
+            talk.say(f"heat {heat.number}: {len(heat.proposals)} candidates, {_shown(heat)}; {done} of {trials} done")
+            self._run_heat(heat)
+            self.last_heat_s = time.monotonic() - began
+        return f"trials: all {trials} are done"
+
+    def _run_heat(self, heat: Heat) -> None:
+        """Trains a heat as one bank, scores those that came to the end, and tells the study."""
+        shop = self.shop
+        sealed, trained = self._train(heat)
+        for number, trial in zip(heat.proposals, trained, strict=True):
+            if trial.stopped in ("outrun", "diverged"):
+                self.study.tell(number, trial, None)
+                continue
+            version = version_of(shop, sealed, trial, self.champion)
+            evaluation = score_stage(shop, version, "dev_b")
+            move = update_size(shop.bench.base, sealed.path / trial.folder)
+            self.study.tell(number, replace(trial, dev_score=evaluation.overall), move)
+
+    def _train(self, heat: Heat) -> tuple[Sealed, tuple[Trial, ...]]:
+        shop, settings, recipe = self.shop, self.settings, heat.recipe
+        base, task = shop.bench.base, shop.seeds.task
+        tried = [candidate_of(number, values, settings) for number, values in heat.proposals.items()]
+        examples = with_recipe(self.rows, recipe, seed=settings.seed)
+        rows, dev = rows_of(base, task, examples), rows_of(base, task, shop.seeds.of("dev_b"))
+        changes = {"train.batch_size": min(recipe.batch_size, len(rows)), "train.epochs": recipe.epochs}
+        asked, referee = settings_with(settings, changes).train, Rungs()
+
+        def work(folder: Path) -> dict[str, Any]:
+            job = TrainJob(
+                base=base,
+                rows=rows,
+                dev=dev,
+                candidates=tried,
+                train=asked,
+                lora=settings.lora,
+                seed=settings.seed,
+                folder=folder,
+                referee=referee,
+            )
+            trials = train(job, talk=shop.talk, should_stop=shop.should_stop)
+            epochs = sum(max(point.epoch for point in trial.curve) for trial in trials)
+            tokens = round(epochs * sum(len(row.tokens) for row in rows))
+            return {"trials": [as_json(trial) for trial in trials], "num_tokens": tokens}
+
+        key = {
+            "heat": heat.number,
+            "recipe": as_json(recipe),
+            "candidates": [as_json(candidate) for candidate in tried],
+            "referee": dict(referee.identity()),
+        }
+        inputs = {"study": self.identity}
+        tokens = sum(len(row.tokens) for row in rows) * recipe.epochs * len(tried)
+        sealed = shop.run("tune", TUNE_VERSION, key, inputs, tokens, work)
+        return sealed, tuple(from_json(Trial, trial) for trial in sealed.record["trials"])
+
+
+def _shop(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> Shop:
+    seeds = gather(project)
+    bench = Workbench(project.settings, project.store.root, talk)
+    checked(seeds, project, bench.token_counter(seeds.task), talk)
+    budget = open_budget(project.store, project.settings.budget, talk)
+    return Shop(
+        project=project,
+        seeds=seeds,
+        bench=bench,
+        budget=budget,
+        talk=talk,
+        number=OUTSIDE_ROUNDS,
+        should_stop=should_stop,
+    )
+
+
+def _refuse_what_cannot_be_tuned(shop: Shop) -> None:
+    if shop.project.settings.train.method != "lora":
+        raise UsageError("tune searches the settings of adapters", hint="set train.method to lora")
+    if not shop.seeds.of("dev_b"):
+        raise DataError(
+            "no row has the role dev_b, so there is nothing to choose by",
+            hint="add data, or raise roles.dev_b for the rows that are still to come",
+        )
+
+
+def _identity(shop: Shop, rows: Sequence[Example], space: Space) -> str:
+    """What one search is about: data, base, space, and the settings that every trial keeps."""
+    settings, base = shop.project.settings, shop.bench.base
+    fixed = settings.train.model_dump(mode="json", exclude={"checkpoint_every_s", *SEARCHED})
+    return fingerprint(
+        {
+            "train": set_hash(rows),
+            "dev_b": set_hash(shop.seeds.of("dev_b")),
+            "base": base.base_hash,
+            "precision": base.precision,
+            "template": base.chat.template_hash,
+            "task": as_json(shop.seeds.task),
+            "fixed": fixed,
+            "lora": settings.lora.model_dump(mode="json", exclude=SEARCHED),
+            "space": as_json(space),
+            "seed": settings.seed,
+        }
+    )
+
+
+def _result(search: _Search, tried: Sequence[Tried], stopped: str) -> TuneResult:
+    verdict = verdict_on(tried)
+    search.study.note_choice(verdict.chosen.number)
+    values = verdict.chosen.values
+    notes = [
+        f"{name.replace('_', ' ')} {values[name]:g}: no setting holds it; give the rows a weight column, or mix them so"
+        for name, plain in (("human_weight", 1.0), ("replay_share", 0.0))
+        if values[name] != plain
+    ]
+    return TuneResult(
+        study=search.study.name,
+        tried=tuple(tried),
+        verdict=verdict,
+        settings=suggested(values, search.settings),
+        notes=tuple(notes),
+        stopped=stopped,
+        seconds=time.monotonic() - search.started,
+    )
+
+
+def suggested(values: Values, settings: Settings) -> dict[str, Any]:
+    """The settings that a round needs to train as this trial did, by full name; those that differ from now."""
+    wanted = {
+        "lora.rank": values["rank"],
+        "train.epochs": values["epochs"],
+        "train.batch_size": values["batch_size"],
+        "train.lr": float(f"{values['lr']:.3g}"),
+        "train.search": [1.0],
+    }
+    now = settings.model_dump(mode="json")
+    return {name: value for name, value in wanted.items() if now[name.split(".")[0]][name.split(".")[1]] != value}
+
+
+def _shown(heat: Heat) -> str:
+    recipe = heat.recipe
+    extra = f", human weight {recipe.human_weight:g}" if recipe.human_weight != 1 else ""
+    extra += f", replay {recipe.replay_share:.0%}" if recipe.replay_share else ""
+    return f"batch {recipe.batch_size}, {recipe.epochs} epochs{extra}"
