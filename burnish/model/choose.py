@@ -1,19 +1,26 @@
-"""The best of given choices for each prompt: an exact search over the trie of their tokens.
+"""How likely given choices are after each prompt: the best by an exact search over their trie, or all of them.
 
-Shapes: B rows, Q trie nodes run at once per row, N of them over all rows, C cache columns, V vocabulary.
+Shapes: N trie nodes run at once over all rows, D hidden size, V vocabulary.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from burnish.errors import DataError
 from burnish.model.base import Base
-from burnish.model.session import LEAVE_SHARE, Session, batches, check_lengths
+from burnish.model.cache import bytes_per_token
+from burnish.model.generator import CACHE_BYTES, PROMPT_TOKENS
+from burnish.model.prefixes import Prefixes
+from burnish.model.session import Node, Session, check_lengths
+from burnish.model.trie import Trie
 from burnish.talk import Advance, unheard
+
+MOST_ROWS = 128
 
 NEAR_NATS = 2.0
 MOST_NODES = 4
@@ -40,68 +47,44 @@ def choose(
     fall along a path of the trie, so a node below the best complete choice cannot win and is never run (best-first
     search). Costs a few tokens per prompt for a sure model, more for an unsure one. Equal choices: the first one wins.
     """
-    check_lengths(base, prompts)
-    trie = _Trie(choices, base.chat.end_ids, torch.device(base.device))
     chosen: list[Chosen | None] = [None] * len(prompts)
-    with torch.inference_mode():
-        for batch in batches(prompts):
-            for index, row in zip(batch, _choose_batch(base, [prompts[i] for i in batch], trie), strict=True):
-                chosen[index] = row.answer()
-            advance(len(batch), "")
+    trie = Trie(choices, base.chat.end_ids, torch.device(base.device))
+    for done in _finished(base, prompts, trie, lambda index: _Search(trie, index)):
+        for row in done:
+            chosen[row.index] = row.answer()
+        advance(len(done), "")
     return [best for best in chosen if best is not None]
 
 
-class _Trie:
-    """Choices as a tree of tokens; node 0 is the prompt's last token. Nodes are numbers, places in the lists."""
+def score(
+    base: Base, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[int]], *, advance: Advance = unheard
+) -> list[list[float]]:
+    """The summed log-probability of every choice for each prompt, the end-of-turn token included, in nats; exact.
 
-    def __init__(self, choices: Sequence[Sequence[int]], end_ids: Sequence[int], device: torch.device) -> None:
-        if not choices or not all(choices):
-            raise DataError("there is nothing to choose from", hint="Give a label task at least one label, none empty.")
-        self.token, self.depth, self.parent = [-1], [0], [-1]
-        self.choice = [-1]
-        """Which choice ends at a node; -1: none."""
-        self.children: list[list[int]] = [[]]
-        known: dict[tuple[int, int], int] = {}
-        for choice, tokens in enumerate(choices):
-            node = 0
-            for token in tokens if tokens[-1] in end_ids else [*tokens, end_ids[0]]:
-                if (node, token) not in known:
-                    known[node, token] = self._add(node, token)
-                node = known[node, token]
-            if self.choice[node] == -1:
-                self.choice[node] = choice
-        self.child_tokens = [
-            torch.tensor([self.token[child] for child in children], dtype=torch.long, device=device)
-            for children in self.children
-        ]
-
-    def _add(self, parent: int, token: int) -> int:
-        node = len(self.token)
-        self.token.append(token)
-        self.depth.append(self.depth[parent] + 1)
-        self.parent.append(parent)
-        self.choice.append(-1)
-        self.children.append([])
-        self.children[parent].append(node)
-        return node
-
-    def line(self, node: int) -> list[int]:
-        """The node and those above it, without the prompt."""
-        line = []
-        while node:
-            line.append(node)
-            node = self.parent[node]
-        return line
+    Choices as for `choose`. A prompt runs once, and so does every distinct beginning of the choices behind it.
+    """
+    scores: list[list[float]] = [[] for _ in prompts]
+    trie = Trie(choices, base.chat.end_ids, torch.device(base.device))
+    for done in _finished(base, prompts, trie, lambda index: _Survey(trie, index)):
+        for row in done:
+            scores[row.index] = [row.total[node] for node in trie.ends]
+        advance(len(done), "")
+    return scores
 
 
-class _Row:
+class _Reached(NamedTuple):
+    """A node to run, with the summed log-probability of the way to it."""
+
+    total: float
+    node: int
+
+
+class _Search:
     """The search for one prompt: open nodes by falling log-probability, and the best complete choices so far."""
 
-    def __init__(self, trie: _Trie, prompt_length: int) -> None:
-        self.trie, self.prompt_length = trie, prompt_length
+    def __init__(self, trie: Trie, index: int) -> None:
+        self.trie, self.index = trie, index
         self.open: list[tuple[float, int]] = []
-        self.column: dict[int, int] = {}
-        """Cache column of each node that was run."""
         self.best, self.second = (-torch.inf, -1), -torch.inf
         self.dropped = -torch.inf
         """The likeliest node that was left out because it could not win."""
@@ -120,17 +103,17 @@ class _Row:
             else:
                 self.second = max(self.second, total)
 
-    def next_nodes(self) -> list[tuple[float, int]]:
+    def next_nodes(self) -> list[_Reached]:
         """The open nodes to run next with their sums; none when the best choice is proven."""
-        nodes: list[tuple[float, int]] = []
+        nodes: list[_Reached] = []
         while self.open and len(nodes) < MOST_NODES:
             total = -self.open[0][0]
-            if total <= self.best[0] or (nodes and total < nodes[0][0] - NEAR_NATS):
+            if total <= self.best[0] or (nodes and total < nodes[0].total - NEAR_NATS):
                 break
-            nodes.append((total, heapq.heappop(self.open)[1]))
+            nodes.append(_Reached(total, heapq.heappop(self.open)[1]))
         return nodes
 
-    def put_back(self, nodes: Sequence[tuple[float, int]]) -> None:
+    def put_back(self, nodes: Sequence[_Reached]) -> None:
         """Opens nodes again that were not run after all."""
         for total, node in nodes:
             heapq.heappush(self.open, (-total, node))
@@ -142,63 +125,114 @@ class _Row:
         return Chosen(index=self.best[1], logprob=self.best[0], margin=self.best[0] - self.second if known else None)
 
 
-def _choose_batch(base: Base, prompts: Sequence[Sequence[int]], trie: _Trie) -> list[_Row]:
-    session = Session(base, prompts)
-    done = [_Row(trie, len(prompt)) for prompt in prompts]
-    _score(session, session.hidden_BD, [(row, 0, 0.0) for row in done])
-    rows = done
-    while True:
-        nodes = [row.next_nodes() for row in rows]
-        open_rows = [place for place, found in enumerate(nodes) if found]
-        if not open_rows:
-            return done
-        if len(open_rows) <= LEAVE_SHARE * len(rows):
-            session.keep(open_rows)
-            rows, nodes = [rows[place] for place in open_rows], [nodes[place] for place in open_rows]
-        width = max(1, round(sum(map(len, nodes)) / len(open_rows)))  # the widest row would pad all others
-        for row, found in zip(rows, nodes, strict=True):
-            row.put_back(found[width:])
-        _run(session, rows, [found[:width] for found in nodes])
+class _Survey:
+    """All choices for one prompt, level by level of the trie."""
+
+    def __init__(self, trie: Trie, index: int) -> None:
+        self.trie, self.index = trie, index
+        self.total = {0: 0.0}
+        self.open: list[_Reached] = []
+
+    def reach(self, node: int, logprob: float, child_logprobs: list[float]) -> None:
+        """Takes the scores of a node's children; `logprob` is the node's own sum."""
+        for child, step in zip(self.trie.children[node], child_logprobs, strict=True):
+            self.total[child] = logprob + step
+            if self.trie.children[child]:
+                self.open.append(_Reached(logprob + step, child))
+
+    def next_nodes(self) -> list[_Reached]:
+        """The nodes of the next level; none when every choice is scored."""
+        nodes, self.open = self.open, []
+        return nodes
+
+    def put_back(self, nodes: Sequence[_Reached]) -> None:
+        """Opens nodes again that were not run after all."""
+        self.open = [*nodes, *self.open]
 
 
-def _run(session: Session, rows: Sequence[_Row], nodes: Sequence[Sequence[tuple[float, int]]]) -> None:
-    """One step: runs the given nodes of every row at once, each seeing its prompt and the nodes above it."""
-    device, trie = session.columns_BC.device, rows[0].trie
-    before, width = session.num_columns, max(map(len, nodes))
-    tokens = [[0] * width for _ in rows]
-    positions = [[-1] * width for _ in rows]
-    seen: list[tuple[int, int, int]] = []
-    run: list[tuple[_Row, int, float]] = []
-    places: list[tuple[int, int]] = []
-    for b, (row, found) in enumerate(zip(rows, nodes, strict=True)):
-        for q, (total, node) in enumerate(found):
-            tokens[b][q], positions[b][q] = trie.token[node], row.prompt_length + trie.depth[node] - 1
-            row.column[node] = before + q
-            seen += [(b, q, row.column[above]) for above in trie.line(node)]
-            run.append((row, node, total))
-            places.append((b, q))
-    in_prompt_BC = (session.columns_BC >= 0) & (session.columns_BC < _lengths(rows, device)[:, None])
-    visible_BQC = torch.zeros(len(rows), width, before + width, dtype=torch.bool, device=device)
-    visible_BQC[..., :before] = in_prompt_BC[:, None]
-    visible_BQC[tuple(torch.tensor(seen, device=device).T)] = True
-    hidden_BQD = session.extend(
-        torch.tensor(tokens, device=device), torch.tensor(positions, device=device), visible_BQC
-    )
-    _score(session, hidden_BQD[tuple(torch.tensor(places, device=device).T)], run)
+S = TypeVar("S", _Search, _Survey)
 
 
-def _lengths(rows: Sequence[_Row], device: torch.device) -> Tensor:
-    return torch.tensor([row.prompt_length for row in rows], device=device)
+class _Row(Generic[S]):
+    """A prompt in the session: its search, and where the nodes that were run lie behind the prompt."""
+
+    def __init__(self, search: S, columns: int) -> None:
+        self.search: S = search
+        self.columns = columns
+        self.place: dict[int, int] = {}
+        self.next: list[_Reached] = []
+
+    def node(self, node: int) -> Node:
+        """The node as the session takes it; it gets the next place."""
+        trie = self.search.trie
+        self.place[node] = len(self.place)
+        return Node(trie.token[node], trie.depth[node], [self.place[above] for above in trie.line(node)])
 
 
-def _score(session: Session, hidden_ND: Tensor, run: Sequence[tuple[_Row, int, float]]) -> None:
+def _finished(base: Base, prompts: Sequence[Sequence[int]], trie: Trie, start: Callable[[int], S]) -> Iterator[list[S]]:
+    """Runs all searches, as many at a time as there is room for, and gives those that end together."""
+    check_lengths(base, prompts)
+    session = Session(base)
+    most = max(1, CACHE_BYTES // bytes_per_token(base.model))
+    prefixes = Prefixes(session, most // 4)
+    lengths = prefixes.plan([tuple(prompt) for prompt in prompts], -1)
+    # longest first, so that a lack of memory shows at once
+    waiting = deque(sorted(range(len(prompts)), key=lambda index: (lengths[index] - len(prompts[index]), index)))
+    rows: list[_Row[S]] = []
+    while waiting or rows:
+        if rows:
+            _run(session, rows)
+        entering: list[int] = []
+        longest = max((row.columns for row in rows), default=0)
+        while waiting and len(rows) + len(entering) < MOST_ROWS:
+            columns = len(prompts[waiting[0]]) - lengths[waiting[0]]
+            longest = max(longest, columns)
+            count = len(rows) + len(entering) + 1
+            if count > 1 and (
+                count * (longest + len(trie.token)) > most or (len(entering) + 1) * longest > PROMPT_TOKENS
+            ):
+                break
+            entering.append(waiting.popleft())
+        if entering:
+            entries = [prefixes.entry(tuple(prompts[index]), lengths[index], -1) for index in entering]
+            new = [_Row(start(index), len(prompts[index]) - lengths[index]) for index in entering]
+            rows += new
+            _score(session, session.enter(entries), [(row.search, _Reached(0.0, 0)) for row in new])
+        for row in rows:
+            row.next = row.next or row.search.next_nodes()
+        done = [place for place, row in enumerate(rows) if not row.next]
+        if done:
+            yield [rows[place].search for place in done]
+            rows = [rows[place] for place in session.leave(done)]
+
+
+def _run(session: Session, rows: Sequence[_Row[S]]) -> None:
+    """One pass over the next nodes of every row."""
+    counts = [len(row.next) for row in rows]
+    # where rows are padded, the widest one would cost all others
+    width = round(sum(counts) / len(rows)) if session.pads else PROMPT_TOKENS // len(rows)
+    now: list[tuple[S, _Reached]] = []
+    nodes: list[list[Node]] = []
+    for row in rows:
+        found, rest = row.next[: max(1, width)], row.next[max(1, width) :]
+        row.search.put_back(rest)
+        row.next = []
+        nodes.append([row.node(reached.node) for reached in found])
+        now += [(row.search, reached) for reached in found]
+    _score(session, session.branch(nodes), now)
+
+
+def _score(session: Session, hidden_ND: Tensor, run: Sequence[tuple[S, _Reached]]) -> None:
     """Log-probabilities of the children of each node that was run."""
-    logits_NV = session.logits(hidden_ND)
-    total_N = logits_NV.logsumexp(-1)
-    trie = run[0][0].trie
-    counts = [len(trie.children[node]) for _, node, _ in run]
-    at = torch.repeat_interleave(torch.tensor(counts, device=logits_NV.device))
-    tokens = torch.cat([trie.child_tokens[node] for _, node, _ in run])
-    scores = iter((logits_NV[at, tokens] - total_N[at]).tolist())
-    for (row, node, total), count in zip(run, counts, strict=True):
-        row.reach(node, total, [next(scores) for _ in range(count)])
+    block = session.logits_rows
+    for start in range(0, len(run), block):
+        some = run[start : start + block]
+        logits_NV = session.logits(hidden_ND[start : start + block])
+        total_N = logits_NV.logsumexp(-1)
+        trie = some[0][0].trie
+        counts = [len(trie.children[reached.node]) for _, reached in some]
+        at = torch.repeat_interleave(torch.tensor(counts, device=logits_NV.device))
+        tokens = torch.cat([trie.child_tokens[reached.node] for _, reached in some])
+        scores = iter((logits_NV[at, tokens] - total_N[at]).tolist())
+        for (search, reached), count in zip(some, counts, strict=True):
+            search.reach(reached.node, reached.total, [next(scores) for _ in range(count)])

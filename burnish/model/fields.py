@@ -61,6 +61,11 @@ class FieldsGrammar:
         self._in_value = [t for t, s in enumerate(self._bytes) if s and QUOTE not in s and self.follow(_At(0, -1), t)]
         self._quoted = [t for t, s in enumerate(self._bytes) if s and QUOTE in s]
 
+    @property
+    def most_tokens(self) -> int:
+        """No object takes more tokens than this: one a byte of the keys, and at most 4 to close a value."""
+        return sum(map(len, self.literals)) + (len(self.literals) - 1) * (self.value_tokens + 4)
+
     def is_end(self, at: _At) -> bool:
         """True when the object is complete."""
         return at.part == len(self.literals) - 1 and at.offset == len(self.literals[-1])

@@ -1,12 +1,10 @@
 """What a base with its adapter says: free text, or a JSON object with given fields; and how likely it finds a text.
 
 The adapter is the one that `bank.use(slot)` puts around the call: one slot for all rows. Decoding is greedy, so the
-same prompt gives the same answer in any company, up to the rounding of sums.
+same prompt gives the same answer in any company, up to the rounding of sums. More wishes than these: `Generator`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -14,32 +12,23 @@ from torch import Tensor
 from burnish.errors import ModelError
 from burnish.model.base import Base
 from burnish.model.chat import Rendered
-from burnish.model.choose import Chosen, choose
 from burnish.model.fields import FieldsGrammar, FieldsWalk
 from burnish.model.forward import exact_head, forward_hidden, logits_of, output_head
-from burnish.model.session import LEAVE_SHARE, Session, batches, check_lengths
+from burnish.model.generator import Generated, Generator, Request
+from burnish.model.session import check_lengths
 from burnish.talk import Advance, unheard
 
-__all__ = ["Chosen", "Generated", "choose", "generate", "generate_fields", "loss_of", "target_logprobs"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Generated:
-    """An answer as it was produced."""
-
-    tokens: tuple[int, ...]
-    """Without the token that ended it."""
-    text: str
-    stop_reason: Literal["end", "length"]
-    logprob: float
-    """Summed over the produced tokens, the ending one included, in nats."""
+BATCH_ROWS = 128
+BATCH_TOKENS = 4096
+"""Tokens of one batch of whole rows, padding counted; more is no faster on a CPU."""
 
 
 def generate(
     base: Base, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, advance: Advance = unheard
 ) -> list[Generated]:
     """Greedy answers, one per prompt in their order, up to the end of the turn or `max_new_tokens`."""
-    return _decode(base, prompts, lambda: _FreeWalk(base.chat.end_ids, max_new_tokens), advance)
+    requests = [Request(prompt=tuple(prompt), max_new_tokens=max_new_tokens) for prompt in prompts]
+    return _answers(base, requests, advance)
 
 
 def generate_fields(
@@ -56,7 +45,11 @@ def generate_fields(
     """
     opening, literal = base.chat.answer_opening
     grammar = FieldsGrammar(base, keys, before=literal, value_tokens=max(1, max_new_tokens // len(keys)))
-    return _decode(base, [[*prompt, *opening] for prompt in prompts], lambda: FieldsWalk(grammar), advance)
+    requests = [
+        Request(prompt=(*prompt, *opening), max_new_tokens=grammar.most_tokens, grammar=lambda: FieldsWalk(grammar))
+        for prompt in prompts
+    ]
+    return _answers(base, requests, advance)
 
 
 def target_logprobs(base: Base, rows: Sequence[Rendered]) -> list[Tensor]:
@@ -86,91 +79,29 @@ def loss_of(base: Base, rows: Sequence[Rendered]) -> list[float]:
     return [-float(row.mean()) for row in logprobs]
 
 
-class Walk(Protocol):
-    """One answer on its way: which tokens may come next, and when it is done."""
-
-    @property
-    def stop(self) -> Literal["end", "length"] | None:
-        """Why the answer is done, or None while it is not."""
-
-    def allowed(self) -> Tensor | None:
-        """Which tokens may come next, bool [V]; None: any."""
-
-    def push(self, token: int) -> None:
-        """Takes the next token."""
-
-
-class _FreeWalk:
-    def __init__(self, end_ids: Sequence[int], max_new_tokens: int) -> None:
-        self._end_ids, self._left = end_ids, max_new_tokens
-        self.stop: Literal["end", "length"] | None = None
-
-    def allowed(self) -> None:
-        return None
-
-    def push(self, token: int) -> None:
-        self._left -= 1
-        self.stop = "end" if token in self._end_ids else "length" if self._left == 0 else None
+def batches(prompts: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Indices of the prompts in batches of similar length, longest first, so that a lack of memory shows at once."""
+    batch: list[int] = []
+    for index in _longest_first(prompts):
+        longest = len(prompts[batch[0]]) if batch else 0
+        if batch and (len(batch) == BATCH_ROWS or (len(batch) + 1) * longest > BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
 
 
-def _decode(
-    base: Base, prompts: Sequence[Sequence[int]], start: Callable[[], Walk], advance: Advance
-) -> list[Generated]:
-    check_lengths(base, prompts)
-    answers: list[Generated | None] = [None] * len(prompts)
-    with torch.inference_mode():
-        for batch in batches(prompts):
-            found = _decode_batch(base, [prompts[i] for i in batch], [start() for _ in batch])
-            for index, answer in zip(batch, found, strict=True):
-                answers[index] = answer
-            advance(len(batch), "")
-    return [answer for answer in answers if answer is not None]
+def _longest_first(prompts: Sequence[Sequence[int]]) -> list[int]:
+    return sorted(range(len(prompts)), key=lambda index: (-len(prompts[index]), index))
 
 
-def _decode_batch(base: Base, prompts: Sequence[Sequence[int]], walks: Sequence[Walk]) -> list[Generated]:
-    session = Session(base, prompts)
-    tokens: list[list[int]] = [[] for _ in prompts]
-    logprobs = [0.0] * len(prompts)
-    rows = list(range(len(prompts)))  # which prompt each row of the session belongs to
-    hidden_BD = session.hidden_BD
-    for _ in range(base.max_tokens - max(map(len, prompts))):
-        picked, scores = _greedy(session.logits(hidden_BD), [walks[row].allowed() for row in rows])
-        for row, token, score in zip(rows, picked, scores, strict=True):
-            if walks[row].stop is None:
-                walks[row].push(token)
-                tokens[row].append(token)
-                logprobs[row] += score
-        open_rows = [place for place, row in enumerate(rows) if walks[row].stop is None]
-        if not open_rows:
-            break
-        if len(open_rows) <= LEAVE_SHARE * len(rows):
-            session.keep(open_rows)
-            rows, picked = [rows[place] for place in open_rows], [picked[place] for place in open_rows]
-        hidden_BD = _step(session, picked, [len(prompts[row]) + len(tokens[row]) - 1 for row in rows])
-    return [_finished(base, *row) for row in zip(tokens, logprobs, walks, strict=True)]
-
-
-def _greedy(logits_BV: Tensor, allowed: Sequence[Tensor | None]) -> tuple[list[int], list[float]]:
-    """The likeliest allowed token of each row and its log-probability among all tokens."""
-    total_B = logits_BV.logsumexp(-1)
-    if any(mask is not None for mask in allowed):
-        free = logits_BV.new_ones(logits_BV.shape[1], dtype=torch.bool)
-        mask_BV = torch.stack([free if mask is None else mask.to(free.device) for mask in allowed])
-        logits_BV = logits_BV.masked_fill(~mask_BV, -torch.inf)
-    best_B, token_B = logits_BV.max(-1)
-    return token_B.tolist(), (best_B - total_B).tolist()
-
-
-def _step(session: Session, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
-    device = session.columns_BC.device
-    tokens_B1 = torch.tensor(tokens, device=device)[:, None]
-    positions_B1 = torch.tensor(positions, device=device)[:, None]
-    seen_BC = torch.cat([session.columns_BC, positions_B1], dim=1) >= 0
-    return session.extend(tokens_B1, positions_B1, seen_BC[:, None])[:, 0]
-
-
-def _finished(base: Base, tokens: list[int], logprob: float, walk: Walk) -> Generated:
-    kept = tokens[:-1] if tokens and tokens[-1] in base.chat.end_ids else tokens
-    return Generated(
-        tokens=tuple(kept), text=base.chat.answer_text(kept), stop_reason=walk.stop or "length", logprob=logprob
-    )
+def _answers(base: Base, requests: Sequence[Request], advance: Advance) -> list[Generated]:
+    check_lengths(base, [request.prompt for request in requests])
+    order = _longest_first([request.prompt for request in requests])
+    answers: dict[int, Generated] = {}
+    for event in Generator(base).run(requests[index] for index in order):
+        if event.answer:
+            answers[order[event.number]] = event.answer
+            advance(1, "")
+    return [answers[index] for index in range(len(requests))]

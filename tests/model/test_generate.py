@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from burnish.errors import DataError
 from burnish.fakes import FAMILIES, small_examples
-from burnish.model import session
 from burnish.model.chat import Rendered
-from burnish.model.generate import choose, generate, generate_fields, loss_of, target_logprobs
+from burnish.model.choose import MOST_ROWS, choose
+from burnish.model.generate import (
+    BATCH_ROWS,
+    BATCH_TOKENS,
+    batches,
+    generate,
+    generate_fields,
+    loss_of,
+    target_logprobs,
+)
 from burnish.model.lora import AdapterSpec, attach
+from burnish.model.prefixes import common_beginnings
 from burnish.records import Message
 
 LABELS = ("payment", "pay", "appeal", "address", "other", "address other")
@@ -84,7 +93,7 @@ def test_a_choice_is_the_same_alone_and_in_company_with_an_adapter(tiny):
 def test_many_choices_in_many_batches_are_still_exact(tiny):
     base = tiny("qwen3")
     choices = [base.chat.answer_tokens(f"{a}_{b}") for a in ("pay", "claim", "x", "where") for b in "abcdefgh"]
-    prompts = prompts_of(base, session.MAX_ROWS + 12)
+    prompts = prompts_of(base, MOST_ROWS + 12)
     chosen = choose(base, prompts, choices)
     for row in range(0, len(prompts), 15):
         rows = [joined(prompts[row], choice) for choice in choices]
@@ -94,17 +103,17 @@ def test_many_choices_in_many_batches_are_still_exact(tiny):
 
 def test_batches_hold_every_prompt_once_and_stay_small():
     lengths = [(7 * place) % 900 + 1 for place in range(300)]
-    found = list(session.batches([[0] * length for length in lengths]))
+    found = list(batches([[0] * length for length in lengths]))
     assert sorted(index for batch in found for index in batch) == list(range(300))
-    assert all(len(batch) <= session.MAX_ROWS for batch in found)
-    assert all(len(batch) * max(lengths[index] for index in batch) <= session.MAX_TOKENS for batch in found)
+    assert all(len(batch) <= BATCH_ROWS for batch in found)
+    assert all(len(batch) * max(lengths[index] for index in batch) <= BATCH_TOKENS for batch in found)
 
 
 def test_a_shared_beginning_changes_no_choice(tiny):
     base = tiny("mistral")
     shots = [Message(role="user", content="When is it paid?"), Message(role="assistant", content="payment")] * 3
     prompts = [base.chat.render_prompt([*shots, *example.prompt]) for example in small_examples(6)]
-    assert session._shared_prefix(prompts) >= session.SHARED_PREFIX
+    assert common_beginnings(sorted(map(tuple, prompts)))
     choices = [base.chat.answer_tokens(label) for label in LABELS]
     together = choose(base, prompts, choices)
     for row, prompt in zip(together, prompts, strict=True):
