@@ -23,6 +23,7 @@ from burnish.fingerprint import fingerprint
 from burnish.stats import mean_interval, paired_interval
 
 Row = dict[str, str]
+Pairs = Sequence[tuple[str, str]]
 BURNISH = (sys.executable, "-c", "from burnish.cli.main import main; main()")
 MAX_TEST_ROWS = 1000
 
@@ -154,32 +155,41 @@ def plain(name: str, project: Path, test: Path, roles: str) -> Line:
 
 
 def fit_plain(project: Path, test: Path, roles: str) -> None:
-    """Fits the plain baseline, its one knob chosen on dev_b, and prints its scores as JSON."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
+    """Fits the plain baseline on rows of a project and prints its scores on the test rows as JSON."""
     from burnish.data.dataset import load_examples
     from burnish.store.roles import current_roles
     from burnish.store.store import open_store
 
     store = open_store(project)
     role_of = current_roles(store)
-    rows = [(role_of[row.id], row.prompt[-1].content, row.answer) for row in load_examples(store)]
+    rows = [(role_of[row.id], (row.prompt[-1].content, row.answer)) for row in load_examples(store)]
+    train, dev = ([pair for role, pair in rows if role == wanted] for wanted in ("train", "dev_b"))
+    asked = [json.loads(line) for line in test.read_text(encoding="utf-8").split("\n") if line]
+    wanted = [(row["text"], row["label"]) for row in asked]
+    known = train if roles == "train" else [pair for _, pair in rows]
+    print(json.dumps({"scores": plain_scores(train, dev, wanted, known)}))
 
-    def fitted(chosen: Sequence[tuple[str, str, str]], c: float) -> Any:
+
+def plain_scores(train: Pairs, dev: Pairs, asked: Pairs, known: Pairs | None = None) -> list[float]:
+    """TF-IDF and logistic regression, its one knob chosen on `dev`, fitted on `known` (default: train): right or wrong.
+
+    Rows are pairs of text and label; the one on which the knob is chosen is never the one asked about.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    def fitted(rows: Pairs, c: float) -> Any:
         words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
         model = make_pipeline(words, LogisticRegression(C=c, max_iter=2000))
-        return model.fit([text for _, text, _ in chosen], [label for *_, label in chosen])
+        return model.fit([text for text, _ in rows], [label for _, label in rows])
 
-    train = [row for row in rows if row[0] == "train"]
-    dev = [row for row in rows if row[0] == "dev_b"]
-    by_dev = {c: fitted(train, c).score([text for _, text, _ in dev], [y for *_, y in dev]) for c in (1.0, 10.0, 100.0)}
-    best = max(by_dev, key=lambda c: by_dev[c])
-    model = fitted(train if roles == "train" else rows, best)
-    asked = [json.loads(line) for line in test.read_text(encoding="utf-8").split("\n") if line]
-    said = model.predict([row["text"] for row in asked])
-    print(json.dumps({"scores": [float(a == row["label"]) for a, row in zip(said, asked, strict=True)]}))
+    def scores(model: Any, rows: Pairs) -> list[float]:
+        said = model.predict([text for text, _ in rows])
+        return [float(answer == label) for answer, (_, label) in zip(said, rows, strict=True)]
+
+    best = max((1.0, 10.0, 100.0), key=lambda c: sum(scores(fitted(train, c), dev)))
+    return scores(fitted(train if known is None else known, best), asked)
 
 
 def measure(name: str, data: Path) -> list[str]:
