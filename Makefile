@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format size clean
+.PHONY: demo test check format size tree clean
 
 demo: $(READY)  ## the main job on the built-in base and example data
 	$(BIN)/burnish demo --dir demo
@@ -23,6 +23,9 @@ format: $(READY)  ## rewrite files in the house style
 
 size: $(READY)  ## lines per file and the longest functions
 	$(BIN)/python -m tests.sizes
+
+tree: $(READY)  ## the README's list of files, from their docstrings
+	$(BIN)/python -m tests.tree
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

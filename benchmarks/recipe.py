@@ -136,8 +136,8 @@ def shown(name: str, seed: int, found: Outcome) -> str:
     by_lr = ", ".join(f"{lr:.2g}: {100 * value:.1f}" for lr, value in found.by_lr.items())
     return (
         f"{name} seed {seed}: {found.num_train} rows, tuned {_percent(found.scores)}, TF-IDF {_percent(found.plain)}, "
-        f"gap {100 * gap.value:+.1f} [{low:+.1f}, {high:+.1f}], n {len(found.scores)}; "
-        f"lr {found.chosen.candidate.lr:.2g} step {found.chosen.best_step} {found.chosen.stopped} ({by_lr}), {found.seconds:.0f} CPU s"
+        f"gap {100 * gap.value:+.1f} [{low:+.1f}, {high:+.1f}], n {len(found.scores)}; lr {found.chosen.candidate.lr:.2g} "
+        f"step {found.chosen.best_step} {found.chosen.stopped} ({by_lr}), {found.seconds:.0f} CPU s"
     )
 
 

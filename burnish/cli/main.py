@@ -54,6 +54,7 @@ for part in (project, data, rounds, tune, models, inspect):
 
 def main() -> None:
     """Runs a command; a user's mistake ends in one clear message and its exit code, never in a traceback."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads; docs/decisions/0005 has the figures
     open_streams()
     before = hear(_interrupt)
     try:

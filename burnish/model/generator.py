@@ -136,7 +136,7 @@ class _Text:
 
 
 class Generator:
-    """Rows over one base; `step` moves all of them by a token. One thread drives it.
+    """Rows over one base; `step` moves all of them by a token. One thread drives it; after an exception it is done for.
 
     Adapters are used in place, so a changed one is told with `forget` before its next request.
     """

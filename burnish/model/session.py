@@ -180,7 +180,8 @@ class Session:
         if entry.prefix and isinstance(self._decoder, FamilyDecoder):
             for number, parts in enumerate(entry.prefix.layers):
                 self._store.write(number, parts, self.num_rows - 1, slice(0, known))
-            self._decoder.place(self.num_rows - 1, slice(0, known), torch.arange(known), self._size)
+            positions = torch.arange(known, device=self.base.device)
+            self._decoder.place(self.num_rows - 1, slice(0, known), positions, self._size)
 
     def _lengthen(self, counts: Sequence[int]) -> None:
         for row, count in zip(self._rows, counts, strict=True):

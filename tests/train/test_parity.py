@@ -78,8 +78,8 @@ def test_the_first_losses_equal_peft_and_torch_adamw(job: MakeJob, tmp_path: Pat
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_first_losses_equal_trl(job: MakeJob, rows: tuple[Row, ...], tmp_path: Path) -> None:
-    trl = pytest.importorskip("trl", reason="TRL is in the extra `bench`", exc_type=ImportError)
     import datasets
+    import trl
     from transformers import PreTrainedTokenizerFast
 
     asked = replace(job((ONE,), **QUIET), rows=rows[:32])  # whole batches only: TRL takes the rows one after the other

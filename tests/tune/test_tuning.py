@@ -21,9 +21,11 @@ from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import small_settings, write_rows
 
+TRIALS = 4
 
-def searched(project: Project, trials: int = 6) -> TuneResult:
-    return tune(project, Silence(), trials=trials, slots=3)
+
+def searched(project: Project, trials: int = TRIALS) -> TuneResult:
+    return tune(project, Silence(), trials=trials, slots=2)
 
 
 def shape(result: TuneResult) -> list[object]:
@@ -33,14 +35,14 @@ def shape(result: TuneResult) -> list[object]:
 
 def test_a_search_ends_with_settings_and_every_curve(small_project: Project) -> None:
     result = searched(small_project)
-    assert len(result.tried) == 6
+    assert len(result.tried) == TRIALS
     assert all(one.trial.curve for one in result.tried)
     assert result.verdict.chosen.trial.dev_score is not None
     assert result.settings["train.search"] == [1.0]
     kept = json.loads((small_project.store.root / RESULT_FILE).read_text())
     assert [trial["number"] for trial in kept["trials"]] == [one.number for one in result.tried]
     storage = f"sqlite:///{small_project.store.root / 'tune.db'}"
-    assert len(optuna.load_study(study_name=result.study, storage=storage).trials) == 6
+    assert len(optuna.load_study(study_name=result.study, storage=storage).trials) == TRIALS
 
 
 def test_asked_again_it_tries_nothing_and_says_the_same(small_project: Project) -> None:
@@ -49,7 +51,7 @@ def test_asked_again_it_tries_nothing_and_says_the_same(small_project: Project) 
     again = searched(small_project)
     assert shape(again) == shape(first)
     assert [(run.key, run.attempts) for run in stage_runs(small_project.store)] == stages
-    assert len(searched(small_project, trials=8).tried) == 8
+    assert len(searched(small_project, trials=6).tried) == 6
 
 
 @pytest.mark.parametrize("place", ["train.step=kill@5", "evaluate.rows=kill@1", "artifact.renamed=kill@2"])
@@ -65,7 +67,7 @@ def test_a_killed_search_goes_on_to_the_same_end(small_project: Project, tmp_pat
 def test_a_stop_between_heats_is_told_and_loses_nothing(small_project: Project) -> None:
     with pytest.raises(Interrupted, match="stopped after 0 of 6 trials"):
         tune(small_project, Silence(), trials=6, slots=3, should_stop=lambda: True)
-    assert len(searched(small_project).tried) == 6
+    assert len(searched(small_project).tried) == TRIALS
 
 
 def test_time_ends_a_search_after_a_whole_heat(small_project: Project) -> None:
