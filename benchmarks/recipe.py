@@ -134,10 +134,11 @@ def shown(name: str, seed: int, found: Outcome) -> str:
     assert gap.value is not None
     low, high = (math.nan if end is None else 100 * end for end in (gap.low, gap.high))
     by_lr = ", ".join(f"{lr:.2g}: {100 * value:.1f}" for lr, value in found.by_lr.items())
+    chosen = found.chosen
     return (
         f"{name} seed {seed}: {found.num_train} rows, tuned {_percent(found.scores)}, TF-IDF {_percent(found.plain)}, "
-        f"gap {100 * gap.value:+.1f} [{low:+.1f}, {high:+.1f}], n {len(found.scores)}; lr {found.chosen.candidate.lr:.2g} "
-        f"step {found.chosen.best_step} {found.chosen.stopped} ({by_lr}), {found.seconds:.0f} CPU s"
+        f"gap {100 * gap.value:+.1f} [{low:+.1f}, {high:+.1f}], n {len(found.scores)}; "
+        f"lr {chosen.candidate.lr:.2g} step {chosen.best_step} {chosen.stopped} ({by_lr}), {found.seconds:.0f} CPU s"
     )
 
 

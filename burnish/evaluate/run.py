@@ -31,7 +31,8 @@ LEAK = 10.0
 """From this many tolerances on, a moved log-probability is no rounding, even where the answer stayed the same."""
 
 TIE_NATS = {"float32": 1e-3, "bfloat16": 0.1}
-"""Two answers this close in log-probability are a tie: rounding may decide between them without any fault."""
+"""Two answers this close in log-probability are a tie: rounding may decide between them without any fault. So are two
+that LOGPROB_TOLERANCE cannot tell apart: at -26 nats, as of an untuned base, bfloat16 is not sure of a quarter nat."""
 
 
 class Answer(NamedTuple):
@@ -180,7 +181,7 @@ def _answered_alone(
     gaps = {at: _gap(base, task, prompts[at].tokens, answers[at], alone[at]) for at in changed}
     moves = {at: _relative(alone[at].logprob, answers[at].logprob) for at in chosen if at not in changed}
     tolerance = LOGPROB_TOLERANCE[base.precision]
-    leaks = [at for at, gap in gaps.items() if gap > TIE_NATS[base.precision]]
+    leaks = [at for at, gap in gaps.items() if gap > 1.0]
     leaks += [at for at, move in moves.items() if move > LEAK * tolerance]
     if leaks:
         said, again = answers[leaks[0]], alone[leaks[0]]
@@ -203,7 +204,7 @@ def _answered_alone(
 
 
 def _gap(base: Base, task: Task, prompt: Sequence[int], one: Answer, other: Answer) -> float:
-    """How much likelier one answer is than the other, in nats: the whole labels, or the first tokens that differ."""
+    """How far two answers are apart, 1 being the widest tie: whole labels, or the first tokens that differ."""
     opening = base.chat.answer_opening[0] if task.kind == "fields" else ()
     shown = (*prompt, *opening)
     rows = [
@@ -212,9 +213,14 @@ def _gap(base: Base, task: Task, prompt: Sequence[int], one: Answer, other: Answ
     ]
     first, second = (logprobs.tolist() for logprobs in target_logprobs(base, rows))
     if task.kind == "label":
-        return float(abs(sum(first) - sum(second)))
-    differ = [at for at, (a, b) in enumerate(zip(one.tokens, other.tokens, strict=False)) if a != b]
-    return abs(first[differ[0]] - second[differ[0]]) if differ else math.inf
+        pair = float(sum(first)), float(sum(second))
+    else:
+        differ = [at for at, (a, b) in enumerate(zip(one.tokens, other.tokens, strict=False)) if a != b]
+        if not differ:
+            return math.inf
+        pair = first[differ[0]], second[differ[0]]
+    tie = max(TIE_NATS[base.precision], LOGPROB_TOLERANCE[base.precision] * max(map(abs, pair)))
+    return abs(pair[0] - pair[1]) / tie
 
 
 def _spread(places: Sequence[int], count: int) -> list[int]:
