@@ -3,11 +3,9 @@
 Scoring and training are probed for some seconds each on the project's own rows; the rest is counting.
 """
 
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -16,13 +14,14 @@ from burnish.errors import DataError
 from burnish.evaluate.prompt import pick_shots
 from burnish.loop.project import Project
 from burnish.loop.seeds import Seeds, gather
+from burnish.loop.stages import job_of
 from burnish.loop.untuned import base_version
 from burnish.loop.workbench import Workbench
 from burnish.records import Example, ModelVersion
 from burnish.registry import champion
 from burnish.store.files import shown_size
 from burnish.talk import Talk
-from burnish.train.job import TrainJob, rows_of
+from burnish.train.job import TrainJob
 from burnish.train.run import RUNG_SHARE, TOKENS_AT_ONCE
 from burnish.tune.probe import MEMORY_STEPS, TIMED_STEPS, Probe, probe, watching_memory
 from burnish.tune.search import candidates
@@ -143,16 +142,7 @@ def _job(project: Project, seeds: Seeds, bench: Workbench) -> TrainJob:
             raise DataError(
                 f"no row has the role {role}, so a round cannot run", hint="add data: burnish data add FILE"
             )
-    return TrainJob(
-        base=base,
-        rows=rows_of(base, seeds.task, seeds.of("train")),
-        dev=rows_of(base, seeds.task, seeds.of("dev_b")),
-        candidates=candidates(settings, base),
-        train=settings.train,
-        lora=settings.lora,
-        seed=settings.seed,
-        folder=Path(tempfile.gettempdir()),
-    )
+    return job_of(settings, base, seeds, candidates(settings, base))
 
 
 def _training(job: TrainJob, all_slots: Probe, last_slots: Probe) -> Part:

@@ -5,17 +5,19 @@ starts to give other results.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from burnish.budget import Budget
+from burnish.config import Settings
 from burnish.evaluate.files import load_evaluation, save_evaluation
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project, settings_with
 from burnish.loop.seeds import Seeds, set_hash
 from burnish.loop.workbench import Workbench
-from burnish.records import Cost, Evaluation, Example, ModelVersion, Trial, as_json, from_json
+from burnish.model.base import Base
+from burnish.records import Candidate, Cost, Evaluation, Example, ModelVersion, Trial, as_json, from_json
 from burnish.store.artifacts import Sealed
 from burnish.store.stage import run_stage
 from burnish.talk import Talk
@@ -24,8 +26,8 @@ from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
 from burnish.tune.search import candidates
 
-EVALUATE_VERSION = 1
-TRAIN_VERSION = 1
+EVALUATE_VERSION = 2
+TRAIN_VERSION = 2
 WIDE_EVERY = 3
 GUESSED_TOKENS_PER_S = 2_000.0
 """Used for the first forecast of a project; later ones come from its own ledger."""
@@ -133,28 +135,11 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     """
     settings = shop.project.settings
     base = shop.bench.base
-    rows = rows_of(base, shop.seeds.task, shop.seeds.of("train"))
-    dev = rows_of(base, shop.seeds.task, shop.seeds.of("dev_b"))
     is_known = champion.lr is not None and settings.train.lr == "auto" and shop.number % WIDE_EVERY
     tried = candidates(
         settings_with(settings, {"train.lr": champion.lr, "train.search": [1.0]}) if is_known else settings, base
     )
-    num_tokens = sum(len(row.tokens) for row in rows) * settings.train.epochs * len(tried)
-
-    def work(folder: Path) -> dict[str, Any]:
-        job = TrainJob(
-            base=base,
-            rows=rows,
-            dev=dev,
-            candidates=tried,
-            train=settings.train,
-            lora=settings.lora,
-            seed=settings.seed,
-            folder=folder,
-        )
-        trials = train(job, talk=shop.talk, should_stop=shop.should_stop)
-        return {"trials": [as_json(trial) for trial in trials], "num_tokens": _tokens_seen(rows, trials)}
-
+    job = job_of(settings, base, shop.seeds, tried)
     inputs = {
         "base": base.base_hash,
         "template": base.chat.template_hash,
@@ -169,7 +154,40 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
         "task": as_json(shop.seeds.task),
         "precision": base.precision,
     }
-    sealed = shop.run("train", TRAIN_VERSION, key, inputs, num_tokens, work)
+    return train_sealed(shop, "train", TRAIN_VERSION, key, inputs, job)
+
+
+def job_of(
+    settings: Settings,
+    base: Base,
+    seeds: Seeds,
+    tried: Sequence[Candidate],
+    examples: Sequence[Example] | None = None,
+) -> TrainJob:
+    """Training of these candidates on train, or on `examples` instead, with dev_b beside it; no folder is set yet."""
+    return TrainJob(
+        base=base,
+        rows=rows_of(base, seeds.task, seeds.of("train") if examples is None else examples),
+        dev=rows_of(base, seeds.task, seeds.of("dev_b")),
+        candidates=tried,
+        train=settings.train,
+        lora=settings.lora,
+        seed=settings.seed,
+        folder=Path(),
+    )
+
+
+def train_sealed(
+    shop: Shop, stage: str, version: int, key: Mapping[str, Any], inputs: Mapping[str, str], job: TrainJob
+) -> tuple[Sealed, tuple[Trial, ...]]:
+    """A training as a stage: found, or run in the stage's own folder; with the trial of each candidate."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        trials = train(replace(job, folder=folder), talk=shop.talk, should_stop=shop.should_stop)
+        return {"trials": [as_json(trial) for trial in trials], "num_tokens": _tokens_seen(job.rows, trials)}
+
+    num_tokens = sum(len(row.tokens) for row in job.rows) * job.train.epochs * len(job.candidates)
+    sealed = shop.run(stage, version, key, inputs, num_tokens, work)
     return sealed, tuple(from_json(Trial, trial) for trial in sealed.record["trials"])
 
 

@@ -17,7 +17,7 @@ from burnish.registry import get
 from burnish.store.failpoints import failpoint
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 
-GATE_VERSION = 1
+GATE_VERSION = 2
 SOLVED = 0.5
 """Score from which a row counts as solved."""
 

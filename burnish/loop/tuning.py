@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from burnish.budget import open_budget
@@ -17,16 +16,14 @@ from burnish.errors import DataError, Interrupted, UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project, settings_with
 from burnish.loop.seeds import checked, gather, set_hash
-from burnish.loop.stages import Shop, score_stage, version_of
+from burnish.loop.stages import Shop, job_of, score_stage, train_sealed, version_of
 from burnish.loop.untuned import base_version
 from burnish.loop.workbench import Workbench
-from burnish.records import Example, Trial, as_json, from_json
+from burnish.records import Example, Trial, as_json
 from burnish.store.artifacts import Sealed
 from burnish.store.files import write_atomic
 from burnish.talk import Talk
-from burnish.train.job import TrainJob, rows_of
 from burnish.train.move import update_size
-from burnish.train.run import train
 from burnish.tune.rows import stratified, with_recipe
 from burnish.tune.rungs import Rungs
 from burnish.tune.search import prior_lr
@@ -208,30 +205,11 @@ class _Search:
 
     def _train(self, heat: Heat) -> tuple[Sealed, tuple[Trial, ...]]:
         shop, settings, recipe = self.shop, self.settings, heat.recipe
-        base, task = shop.bench.base, shop.seeds.task
         tried = [candidate_of(number, values, settings) for number, values in heat.proposals.items()]
         examples = with_recipe(self.rows, recipe, seed=settings.seed)
-        rows, dev = rows_of(base, task, examples), rows_of(base, task, shop.seeds.of("dev_b"))
-        changes = {"train.batch_size": min(recipe.batch_size, len(rows)), "train.epochs": recipe.epochs}
-        asked, referee = settings_with(settings, changes).train, Rungs()
-
-        def work(folder: Path) -> dict[str, Any]:
-            job = TrainJob(
-                base=base,
-                rows=rows,
-                dev=dev,
-                candidates=tried,
-                train=asked,
-                lora=settings.lora,
-                seed=settings.seed,
-                folder=folder,
-                referee=referee,
-            )
-            trials = train(job, talk=shop.talk, should_stop=shop.should_stop)
-            epochs = sum(max(point.epoch for point in trial.curve) for trial in trials)
-            tokens = round(epochs * sum(len(row.tokens) for row in rows))
-            return {"trials": [as_json(trial) for trial in trials], "num_tokens": tokens}
-
+        changes = {"train.batch_size": min(recipe.batch_size, len(examples)), "train.epochs": recipe.epochs}
+        job = job_of(settings_with(settings, changes), shop.bench.base, shop.seeds, tried, examples)
+        referee = Rungs()
         key = {
             "heat": heat.number,
             "recipe": as_json(recipe),
@@ -239,9 +217,7 @@ class _Search:
             "referee": dict(referee.identity()),
         }
         inputs = {"study": self.identity}
-        tokens = sum(len(row.tokens) for row in rows) * recipe.epochs * len(tried)
-        sealed = shop.run("tune", TUNE_VERSION, key, inputs, tokens, work)
-        return sealed, tuple(from_json(Trial, trial) for trial in sealed.record["trials"])
+        return train_sealed(shop, "tune", TUNE_VERSION, key, inputs, replace(job, referee=referee))
 
 
 def _shop(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> Shop:

@@ -1,6 +1,6 @@
 """A referee decides in the middle of a run, the run resumes with its decisions, and schedules keep their peak."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from burnish.config import LoraSettings, TrainSettings
-from burnish.fakes import small_examples, tiny_base
 from burnish.model.base import Base
-from burnish.records import Candidate, Task
+from burnish.records import Candidate
 from burnish.train.batch import Row, target_weight
-from burnish.train.job import TrainJob, rows_of
+from burnish.train.job import TrainJob
 from burnish.train.move import update_size
 from burnish.train.optim import scheduled_lr
 from burnish.train.referee import Losses, Referee
@@ -42,32 +41,13 @@ class Halver:
         return {"rule": "halver"}
 
 
-@pytest.fixture(scope="module")
-def base() -> Base:
-    return tiny_base()
-
-
-@pytest.fixture(scope="module")
-def rows(base: Base) -> tuple[Row, ...]:
-    return rows_of(base, Task(labels=("address", "appeal", "payment")), small_examples(34))
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Forked children may not use a pool of threads that their parent began."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def job(base: Base, rows: tuple[Row, ...], tmp_path: Path) -> MakeJob:
     def make(folder: str = "work", *, referee: Referee | None = None, decay_share: float = 1.0) -> TrainJob:
         return TrainJob(
             base=base,
             rows=rows[:24],
-            dev=rows[24:],
+            dev=rows[24:34],
             candidates=[Candidate(name=f"c{at}", rank=4, alpha=8.0, lr=lr, seed=0) for at, lr in enumerate(RATES)],
             train=TrainSettings(epochs=2, batch_size=8, checkpoint_every_s=1e-6, finalists=3),
             lora=LoraSettings(rank=4),
