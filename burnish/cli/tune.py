@@ -32,12 +32,13 @@ def tune_project(
     quiet: QuietOption = False,
 ) -> None:
     """Search learning rate, rank, epochs, batch size and data weights on train and dev_b; suggest the best."""
-    from burnish.loop.apply import apply_suggestion
     from burnish.loop.project import locked
-    from burnish.loop.tuning import tune
 
     place = opened(project, changes)
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+        from burnish.loop.apply import apply_suggestion
+        from burnish.loop.tuning import tune
+
         if apply:
             _tell_applied(apply_suggestion(place), as_json=as_json)
             return
@@ -90,11 +91,12 @@ def plan_round(
     quiet: QuietOption = False,
 ) -> None:
     """Say what memory and time the next round takes on this machine, from a probe of seconds."""
-    from burnish.loop.forecast import forecast
     from burnish.loop.project import locked
 
     place = opened(project, changes)
     with working(quiet=quiet) as (talk, _), locked(place, talk):
+        from burnish.loop.forecast import forecast
+
         found = forecast(place, talk)
     if as_json:
         print_json(found.as_json())

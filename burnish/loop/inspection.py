@@ -124,9 +124,12 @@ def _examples_of(file: str, settings: Settings) -> list[Example]:
     bad = _rejections(rows)
     if bad:
         raise DataError(
-            f"{len(bad)} rows of {file} cannot be read; the first is row {bad[0].row}: {bad[0].reason}",
+            f"{len(bad)} of the {len(rows):,} rows of {file} cannot be read; "
+            f"the first is row {bad[0].row}: {bad[0].reason}",
             hint=f"mend or remove them; all of them: burnish data check {file}",
         )
+    if not rows:
+        raise DataError(f"{file} holds no row", hint="name a file with at least one labelled row")
     return [row for row in rows if isinstance(row, Example)]
 
 

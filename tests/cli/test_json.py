@@ -1,6 +1,7 @@
 """What scripts rely on: one object on stdout, talk on stderr, the same keys and types release after release."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -134,3 +135,41 @@ def test_characters_that_could_drive_a_terminal_come_back_whole_from_json_and_ne
     assert not {"\x1b", "\u202e", "\x85"} & set(printed)
     print_text(text)
     assert capsys.readouterr().out == "a[31mbcd é\n"
+
+
+@pytest.fixture(scope="module")
+def searched(held, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searched") / "desk"
+    shutil.copytree(held[0], folder)
+    return folder, burnish("tune", "--project", folder, "--trials", "2", "--slots", "2", "--json", "--quiet")
+
+
+def test_a_search_keeps_its_shape(searched):
+    call = searched[1]
+    assert (call.code, call.data["chosen"] in {trial["number"] for trial in call.data["trials"]}) == (0, True)
+    assert set(call.data["settings"]) <= {"lora.rank", "train.epochs", "train.batch_size", "train.lr", "train.search"}
+    pin("tune", {**call.data, "settings": {}, "notes": []})  # which settings differ from now is the data's
+
+
+def test_what_a_search_applies_is_then_in_the_settings(searched):
+    folder, found = searched
+    changed = burnish("tune", "--apply", "--project", folder, "--json", "--quiet").data
+    assert changed == {"schema_version": 1, "changed": found.data["settings"]}
+    settings = burnish("config", "show", "--project", folder, "--json").data["settings"]
+    for name, value in found.data["settings"].items():
+        section, key = name.split(".")
+        assert settings[section][key] == value
+
+
+def test_a_plan_keeps_its_shape(held):
+    call = burnish("plan", "--project", held[0], "--json", "--quiet")
+    assert (call.code, call.data["peak_bytes"] > 0, call.data["seconds"] > 0) == (0, True, True)
+    pin("plan", call.data)
+
+
+def test_an_evaluation_of_an_empty_file_is_bad_data(held, tmp_path):
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("", encoding="utf-8")
+    call = burnish("eval", "--project", held[0], "--data", empty, "--json")
+    assert (call.code, call.out) == (65, "")
+    assert f"{empty} holds no row" in call.err
