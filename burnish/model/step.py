@@ -80,15 +80,15 @@ class StepDecoder:
         cos, sin = decoder.rotary_emb(x_ND[None], new.position_N[None])
         half = cos.shape[-1] // 2  # both halves hold the same angles
         turn = (cos[0, :, None, :half].contiguous(), sin[0, :, None, :half].contiguous())
-        hidden = torch.zeros_like(new.visible_BQC, dtype=x_ND.dtype)
-        hidden.masked_fill_(~new.visible_BQC, torch.finfo(x_ND.dtype).min)
+        mask_BQC = torch.zeros_like(new.visible_BQC, dtype=x_ND.dtype)
+        mask_BQC.masked_fill_(~new.visible_BQC, torch.finfo(x_ND.dtype).min)
         rows = (new.row_N - new.first).tolist() if len(set(new.slots)) > 1 else [0]
         slots_N = [new.slots[row] for row in rows]
         with routed(self._bank, slots_N):
             for number, layer in enumerate(decoder.layers[:-1]):
-                x_ND = self._layer(number, layer, x_ND, turn, hidden, new)
+                x_ND = self._layer(number, layer, x_ND, turn, mask_BQC, new)
             number, layer = len(decoder.layers) - 1, decoder.layers[-1]
-            mixed_ND = self._attention(number, layer, x_ND, turn, hidden, new)
+            mixed_ND = self._attention(number, layer, x_ND, turn, mask_BQC, new)
         if new.wanted_U is not None:
             mixed_ND, x_ND = mixed_ND.index_select(0, new.wanted_U), x_ND.index_select(0, new.wanted_U)
             if len(slots_N) > 1:
@@ -98,12 +98,12 @@ class StepDecoder:
         return rms_norm(x_UD, decoder.norm.weight, decoder.norm.variance_epsilon)
 
     def _layer(
-        self, number: int, layer: Any, x_ND: Tensor, turn: tuple[Tensor, Tensor], hidden_BQC: Tensor, new: Pass
+        self, number: int, layer: Any, x_ND: Tensor, turn: tuple[Tensor, Tensor], mask_BQC: Tensor, new: Pass
     ) -> Tensor:
-        return _rest(layer, x_ND, self._attention(number, layer, x_ND, turn, hidden_BQC, new))
+        return _rest(layer, x_ND, self._attention(number, layer, x_ND, turn, mask_BQC, new))
 
     def _attention(
-        self, number: int, layer: Any, x_ND: Tensor, turn: tuple[Tensor, Tensor], hidden_BQC: Tensor, new: Pass
+        self, number: int, layer: Any, x_ND: Tensor, turn: tuple[Tensor, Tensor], mask_BQC: Tensor, new: Pass
     ) -> Tensor:
         """What attention reads for every new token, [N, H * E], before the output projection."""
         attention, norm = layer.self_attn, layer.input_layernorm
@@ -120,7 +120,7 @@ class StepDecoder:
         keys, values = self._store.rows(number, new.first, new.last)
         shared = [(*prefix.layers[number], rows) for prefix, rows in new.prefixes]
         q_BGJE = _by_key_head(q, new, keys.shape[1])
-        return _by_token(attend(q_BGJE, keys, values, hidden_BQC, shared, scale=attention.scaling), new)
+        return _by_token(attend(q_BGJE, keys, values, mask_BQC, shared, scale=attention.scaling), new)
 
 
 def _rest(layer: Any, x_ND: Tensor, mixed_ND: Tensor) -> Tensor:
@@ -135,20 +135,20 @@ def attend(
     q_BGJE: Tensor,
     k_BGCE: Tensor,
     v_BGCE: Tensor,
-    hidden_BQC: Tensor,
+    mask_BQC: Tensor,
     shared: Sequence[tuple[Tensor, Tensor, list[int] | None]],
     *,
     scale: float,
 ) -> Tensor:
     """Attention of J = H / G * Q queries per key head over a row's own columns and its prefix, [B, G, J, E].
 
-    `hidden_BQC` is 0 where a query sees a column and the type's lowest number where not. Each of `shared` holds keys
+    `mask_BQC` is 0 where a query sees a column and the type's lowest number where not. Each of `shared` holds keys
     and values [G, P, E] and the rows that see them all. One softmax over both parts, so the split changes nothing.
     """
     rows, heads, queries, _ = q_BGJE.shape
     columns = k_BGCE.shape[2]
-    own = _scores(q_BGJE.flatten(0, 1), k_BGCE.flatten(0, 1), scale).view(rows, -1, hidden_BQC.shape[1], columns)
-    own = own.add_(hidden_BQC[:, None]).view(rows, heads, queries, columns)
+    own = _scores(q_BGJE.flatten(0, 1), k_BGCE.flatten(0, 1), scale).view(rows, -1, mask_BQC.shape[1], columns)
+    own = own.add_(mask_BQC[:, None]).view(rows, heads, queries, columns)
     if not shared:
         own = own.softmax(-1)
         return torch.bmm(own.flatten(0, 1), v_BGCE.flatten(0, 1)).view_as(q_BGJE)
