@@ -18,6 +18,11 @@ from burnish.cli.streams import open_streams
 from burnish.cli.terminal import GO_ON, print_text, tell
 from burnish.errors import AccessError, BurnishError, Interrupted, StorageError, UsageError
 
+SPIN_TURNS = "1000"
+"""How long a waiting thread of GNU's OpenMP spins before it gives up its core, read when torch loads. Its own default
+halves two trainings on shared cores, or worse; not spinning costs a quiet machine a third
+(docs/decisions/0005-waiting-threads.md)."""
+
 DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 IN_THE_WAY = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
@@ -54,7 +59,8 @@ for part in (project, data, rounds, tune, models, inspect):
 
 def main() -> None:
     """Runs a command; a user's mistake ends in one clear message and its exit code, never in a traceback."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads; docs/decisions/0005 has the figures
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_TURNS)
     open_streams()
     before = hear(_interrupt)
     try:
