@@ -32,7 +32,7 @@ from burnish.stats import mean_interval, paired_interval
 from burnish.talk import Silence
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
-from burnish.tune.search import candidates, pick
+from burnish.tune.search import candidates, pick, token_dropout
 
 HELD_OUT = 500
 
@@ -92,6 +92,7 @@ def tried(name: str, data: Path, options: Sequence[str]) -> Outcome:
             lora=settings.lora,
             seed=settings.seed,
             folder=project.folder / "trained",
+            token_dropout=token_dropout(settings, seeds.task, bench.base),
         )
         began = time.process_time()
         trials = train(job)

@@ -124,6 +124,9 @@ class TrainSettings(Section):
     finalists: Positive = 1
     """Candidates that train to the end; the others stop after 40% of the epochs, by their loss on dev_b."""
 
+    token_dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
+    """Share of a user's tokens left out anew in each epoch; auto: 0.15 for labels on a small base, else 0."""
+
     warmup_share: Share = 0.05
     """Share of the steps in which the learning rate rises; it falls linearly to zero afterwards."""
 

@@ -16,7 +16,7 @@ from burnish.data.task import task_of
 from burnish.evaluate.compare import compare
 from burnish.evaluate.prompt import pick_shots
 from burnish.evaluate.run import evaluate
-from burnish.gate import decide, precheck, public_view
+from burnish.gate.decide import decide, precheck, public_view
 from burnish.model.adapter import load_adapter
 from burnish.model.base import Base, load_base
 from burnish.model.lora import attach

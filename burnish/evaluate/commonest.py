@@ -3,10 +3,14 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from burnish.evaluate.scorers import score
-from burnish.records import Example, Interval, Task
-from burnish.stats import mean_interval
+from burnish.evaluate.summary import summarise
+from burnish.fingerprint import fingerprint
+from burnish.records import Evaluation, Example, Task
+
+NAME = "the commonest answer"
 
 
 def commonest_answer(task: Task, examples: Sequence[Example]) -> str:
@@ -18,9 +22,33 @@ def commonest_answer(task: Task, examples: Sequence[Example]) -> str:
     return json.dumps({name: json.loads(count.most_common(1)[0][0]) for name, count in values.items()})
 
 
-def commonest_score(task: Task, learned_from: Sequence[Example], rows: Sequence[Example]) -> Interval:
-    """What always giving the commonest answer of `learned_from` scores on `rows`, rows without a score left out."""
+def commonest_evaluation(
+    task: Task, learned_from: Sequence[Example], like: Evaluation, rows: Sequence[Example]
+) -> Evaluation:
+    """The commonest answer of `learned_from` given to `rows`, in the shape of a model's evaluation of the same rows.
+
+    A row that the model could not be asked has no score here either.
+    """
     answer = commonest_answer(task, learned_from)
-    scored = [(score(task, row, answer).value, row.group) for row in rows]
-    known = [(value, group) for value, group in scored if value is not None]
-    return Interval(**mean_interval([value for value, _ in known], [group for _, group in known])._asdict())
+    by_id = {example.id: example for example in rows}
+    given = []
+    for row in like.rows:
+        scored = score(task, by_id[row.example], answer)
+        value = None if row.score is None else scored.value
+        given.append(
+            replace(row, output=answer, score=value, logprob=None, stop_reason="choice", parts=dict(scored.parts))
+        )
+    columns = tuple(dict.fromkeys(name.partition("=")[0] for name in like.slices))
+    overall, slices = summarise(given, columns)
+    return replace(
+        like,
+        model=NAME,
+        model_hash=fingerprint({"answer": answer}),
+        rows=tuple(given),
+        overall=overall,
+        slices=slices,
+        shots=0,
+        warnings=(),
+        seconds=0.0,
+        num_tokens=0,
+    )

@@ -1,4 +1,7 @@
-"""The demonstration: two rounds on the example help desk, in two portions as real projects get their data."""
+"""The demonstration: two rounds on the example help desk, in two portions as real projects get their data.
+
+The task is what the desk does with a message (`action`, one of 7); what the message is about (`intent`) is a slice.
+"""
 
 import json
 from collections.abc import Callable
@@ -30,7 +33,7 @@ def open_demo(folder: Path) -> Project:
     """The demonstration's project; a new one is made when there is none."""
     if (folder / SETTINGS_FILE).exists():
         return open_project(folder)
-    settings = settings_with(Settings(), {"project": "claims", "data.slices": ["channel"]})
+    settings = settings_with(Settings(), {"project": "claims", "data.slices": ["channel", "intent"]})
     return create_project(folder, settings)
 
 
@@ -57,7 +60,7 @@ def _portions(project: Project) -> tuple[Path, Path]:
     early = [int(fingerprint(row["group"])[:8], 16) < limit for row in rows]
     for path, wanted in zip(paths, (True, False), strict=True):
         kept = [
-            {name: row[name] for name in ("id", "text", "intent", "channel", "group")}
+            {"label": row["action"], **{name: row[name] for name in ("id", "text", "intent", "channel", "group")}}
             for row, is_early in zip(rows, early, strict=True)
             if is_early is wanted
         ]

@@ -9,7 +9,8 @@ from burnish.data.slices import slice_columns
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
 from burnish.errors import DataError
-from burnish.gate import PLAN_DISCORDANCE, POWER, alpha_of_attempt
+from burnish.gate.decide import PLAN_DISCORDANCE, alpha_of_attempt
+from burnish.gate.pairs import POWER
 from burnish.loop.project import Project
 from burnish.loop.seeds import is_vault, vault_number
 from burnish.records import Example, Task

@@ -24,7 +24,7 @@ from burnish.talk import Talk
 from burnish.train.batch import Row
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
-from burnish.tune.search import candidates
+from burnish.tune.search import candidates, token_dropout
 
 EVALUATE_VERSION = 2
 TRAIN_VERSION = 2
@@ -153,6 +153,7 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
         "candidates": [as_json(candidate) for candidate in tried],
         "task": as_json(shop.seeds.task),
         "precision": base.precision,
+        "token_dropout": job.token_dropout,
     }
     return train_sealed(shop, "train", TRAIN_VERSION, key, inputs, job)
 
@@ -174,6 +175,7 @@ def job_of(
         lora=settings.lora,
         seed=settings.seed,
         folder=Path(),
+        token_dropout=token_dropout(settings, seeds.task, base),
     )
 
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.evaluate.commonest import commonest_evaluation
 from burnish.evaluate.compare import compare
 from burnish.evaluate.files import save_evaluation
-from burnish.evaluate.summary import ANSWER_COLUMN
-from burnish.gate import alpha_of_attempt, decide, is_retired, precheck, public_view
+from burnish.evaluate.skill import slices_without_skill
+from burnish.gate.decide import alpha_of_attempt, decide, is_retired, precheck, public_view
+from burnish.gate.guards import Beside
 from burnish.loop.choose import Choice
 from burnish.loop.seeds import set_hash
 from burnish.loop.stages import Shop, score_stage
@@ -17,7 +19,7 @@ from burnish.registry import get
 from burnish.store.failpoints import failpoint
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 
-GATE_VERSION = 2
+GATE_VERSION = 3
 SOLVED = 0.5
 """Score from which a row counts as solved."""
 
@@ -43,13 +45,18 @@ def ask_gate(
         seen = "no finite loss" if loss is None else f"a held-out loss of {loss:.2f} nats per token"
         return _no_look("HOLD", f"Training learned nothing: {seen}, where guessing costs {guess:.2f}.")
     before = score_stage(shop, champion, "dev_b", shots=shots)
-    check = precheck(compare(before, choice.on_dev_b), settings, unguarded=_unguarded(champion))
+    beside = Beside(
+        commonest=_over_commonest(shop, choice.on_dev_b, shop.seeds.of("dev_b")),
+        unguarded=_unguarded(shop, champion, shots),
+    )
+    check = precheck(compare(before, choice.on_dev_b), settings, beside)
     if not check.go:
         return _no_look(check.decision, f"{check.reason} No vault was opened.")
     vault = _usable_vault(shop, choice)
     if not vault:
         return _no_look("INCONCLUSIVE", "No vault is left: every one was used. Add labelled examples.")
-    return _look(shop, champion, choice, vault, shots, solved_before(shop, champion, after))
+    beside = replace(beside, commonest=None, solved_before=solved_before(shop, champion, after))
+    return _look(shop, champion, choice, vault, shots, beside)
 
 
 def _usable_vault(shop: Shop, choice: Choice) -> str:
@@ -67,7 +74,7 @@ def _look(
     choice: Choice,
     vault: str,
     shots: Sequence[Example],
-    solved: Comparison | None,
+    beside: Beside,
 ) -> Ruling:
     rows, store, settings = shop.seeds.of(vault), shop.project.store, shop.project.settings.gate
     vault_hash, challenger = set_hash(rows), choice.challenger
@@ -93,8 +100,7 @@ def _look(
             vault=vault,
             vault_hash=vault_hash,
             spent=spent,
-            solved_before=solved,
-            unguarded=_unguarded(champion),
+            beside=replace(beside, commonest=_over_commonest(shop, seen[1], rows)),
         )
         return {"verdict": as_json(verdict), "num_tokens": sum(evaluation.num_tokens for evaluation in seen)}
 
@@ -105,6 +111,7 @@ def _look(
         "shots": set_hash(shots),
         "base": shop.bench.base.base_hash,
         "dev_a": set_hash(shop.seeds.of("dev_a")),
+        "train": set_hash(shop.seeds.of("train")),
     }
     asked = {"gate": settings.model_dump(mode="json"), "attempt": attempt, "spent": spent}
     sealed = shop.run("gate", GATE_VERSION, asked, inputs, 120 * len(rows), work)
@@ -114,9 +121,19 @@ def _look(
     return Ruling(verdict=public_view(verdict, retired=retired), retired=retired)
 
 
-def _unguarded(champion: ModelVersion) -> frozenset[str]:
-    """Columns whose slices may lose: an untuned base that says one label to everything has that label always right."""
-    return frozenset() if champion.artifact else frozenset({ANSWER_COLUMN})
+def _over_commonest(shop: Shop, after: Evaluation, rows: Sequence[Example]) -> Comparison:
+    """The commonest answer of train against the challenger, on the rows that it was just asked."""
+    return compare(commonest_evaluation(shop.seeds.task, shop.seeds.of("train"), after, rows), after)
+
+
+def _unguarded(shop: Shop, champion: ModelVersion, shots: Sequence[Example]) -> frozenset[str]:
+    """Slices that may lose: where an untuned base is right on dev_a by luck alone. A tuned champion's are all guarded.
+
+    Only labels can be dealt out at random; of fields and text every slice is guarded.
+    """
+    if champion.artifact or shop.seeds.task.kind != "label":
+        return frozenset()
+    return slices_without_skill(score_stage(shop, champion, "dev_a", shots=shots))
 
 
 def solved_before(shop: Shop, champion: ModelVersion, after: Evaluation) -> Comparison | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from burnish.config import Settings
-from burnish.evaluate.commonest import commonest_score
+from burnish.evaluate.commonest import commonest_evaluation
 from burnish.evaluate.prompt import pick_shots
 from burnish.fingerprint import fingerprint
 from burnish.loop.stages import Shop, score_stage
@@ -55,7 +55,7 @@ def untuned_baseline(shop: Shop) -> Untuned:
     version = base_version(shop.bench, settings)
     zero_shot = score_stage(shop, version, "dev_a")
     train = shop.seeds.of("train")
-    commonest = commonest_score(shop.seeds.task, train, shop.seeds.of("dev_a"))
+    commonest = commonest_evaluation(shop.seeds.task, train, zero_shot, shop.seeds.of("dev_a")).overall
     shots = pick_shots(train, settings.task.shots, settings.seed)
     if not shots:
         return Untuned(version=version, zero_shot=zero_shot, few_shot=None, commonest=commonest)

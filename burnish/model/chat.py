@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Tokenizer
@@ -35,6 +36,8 @@ class Rendered:
     """The text in pieces, each learned or not; control tokens as they are written."""
     forged: int = 0
     """Control tokens found inside contents and turned into plain text."""
+    asked: tuple[bool, ...] = ()
+    """Which tokens stand wholly inside what a user wrote; empty: not known."""
 
     @property
     def text(self) -> str:
@@ -59,6 +62,13 @@ class _Step(NamedTuple):
     parts: tuple[str | int, ...]
     learned: bool
     strip: str
+
+
+class _Spelled(NamedTuple):
+    """A text as tokens, each with where it begins and ends in the text; (0, 0): nowhere."""
+
+    ids: list[int]
+    places: list[tuple[int, int]]
 
 
 class Chat:
@@ -140,11 +150,18 @@ class Chat:
 
     def encode(self, text: str) -> list[int]:
         """Plain text to tokens, in which no control token can occur."""
-        marked = self._plain.encode(self._mark + text, add_special_tokens=False).ids[1:]
-        if self._control_ids.isdisjoint(marked):
-            return marked
+        return self._spell(text).ids
+
+    def _spell(self, text: str) -> _Spelled:
+        if not text:
+            return _Spelled([], [])
+        marked = self._plain.encode(self._mark + text, add_special_tokens=False)
+        if self._control_ids.isdisjoint(marked.ids[1:]):
+            start = len(self._mark)
+            return _Spelled(marked.ids[1:], [(low - start, high - start) for low, high in marked.offsets[1:]])
         letters = (self._plain.encode(self._mark + letter, add_special_tokens=False).ids[1:] for letter in text)
-        return [token for ids in letters for token in ids if token not in self._control_ids]
+        ids = [token for ids in letters for token in ids if token not in self._control_ids]
+        return _Spelled(ids, [(0, 0)] * len(ids))
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -157,18 +174,25 @@ class Chat:
         contents = [_trimmed(message.content, trim) for message, trim in zip(messages, trims, strict=True)]
         tokens: list[int] = []
         learned: list[bool] = []
+        asked: list[bool] = []
         pieces: list[tuple[str, bool]] = []
         for step in plan:
-            text = "".join(part if isinstance(part, str) else contents[part] for part in step.parts)
-            ids = [step.token] if step.token is not None else self.encode(_trimmed(text, step.strip)) if text else []
+            texts = [part if isinstance(part, str) else contents[part] for part in step.parts]
+            text = "".join(texts)
+            plain = _trimmed(text, step.strip)
+            ids, places = self._spell(plain) if step.token is None else _Spelled([step.token], [(0, 0)])
             tokens += ids
             learned += [step.learned] * len(ids)
+            is_user = [isinstance(part, int) and roles[part] == "user" for part in step.parts]
+            asked += _inside(places, texts, is_user, shift=text.find(plain))
             if pieces and pieces[-1][1] == step.learned:
                 pieces[-1] = (pieces[-1][0] + text, step.learned)
             else:
                 pieces.append((text, step.learned))
         forged = sum(len(self._control_pattern.findall(content)) for content in contents)
-        return Rendered(tokens=tuple(tokens), learned=tuple(learned), pieces=tuple(pieces), forged=forged)
+        return Rendered(
+            tokens=tuple(tokens), learned=tuple(learned), pieces=tuple(pieces), forged=forged, asked=tuple(asked)
+        )
 
     def _plan(self, roles: Roles, *, add_prompt: bool) -> tuple[_Step, ...]:
         key = (roles, add_prompt)
@@ -268,6 +292,15 @@ class Chat:
 def _trimmed(text: str, sides: str) -> str:
     text = text.lstrip() if "l" in sides else text
     return text.rstrip() if "r" in sides else text
+
+
+def _inside(
+    places: Sequence[tuple[int, int]], texts: Sequence[str], wanted: Sequence[bool], *, shift: int
+) -> list[bool]:
+    """Which places lie wholly inside a wanted text; they count from `shift` on in the joined texts."""
+    ends = list(accumulate(map(len, texts), initial=-shift))
+    spans = [span for span, is_wanted in zip(pairwise(ends), wanted, strict=True) if is_wanted]
+    return [any(low <= start < end <= high for low, high in spans) for start, end in places]
 
 
 def _own_template(tokenizer: Any) -> str:

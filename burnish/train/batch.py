@@ -29,6 +29,8 @@ class Row:
     learned: Sequence[bool]
     weight: float = 1.0
     """Multiplies the loss of each of its target tokens."""
+    asked: Sequence[bool] = ()
+    """Which tokens stand in what a user wrote; empty: not known, then none may be left out."""
 
 
 class Batch(NamedTuple):
@@ -66,6 +68,7 @@ def hash_rows(rows: Sequence[Row]) -> str:
             f"{row.id}\0{len(row.tokens)}\0{row.weight!r}\0".encode(),
             np.asarray(row.tokens, dtype="<i8").tobytes(),
             np.asarray(row.learned, dtype="u1").tobytes(),
+            np.asarray(row.asked, dtype="u1").tobytes(),
         )
     )
 

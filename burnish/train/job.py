@@ -14,8 +14,8 @@ from burnish.records import Candidate, Example, Task, as_json
 from burnish.train.batch import Row, hash_rows
 from burnish.train.referee import Referee
 
-NO_EFFECT = {"checkpoint_every_s", "lr", "search", "precision"}
-"""Settings that decide nothing once candidates and base are given: a rerun may change them and go on."""
+NO_EFFECT = {"checkpoint_every_s", "lr", "search", "precision", "token_dropout"}
+"""Settings that decide nothing once the rest of the job is given: a rerun may change them and go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +37,8 @@ class TrainJob:
     """Decides who leaves on the way, in place of `train.finalists`; needs dev rows."""
     decay_share: float = 1.0
     """Share of the steps over which the learning rate falls to zero at the end; before, it stays at its peak."""
+    token_dropout: float = 0.0
+    """Share of a user's tokens that each epoch leaves out (train/dropout.py)."""
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as plain JSON."""
@@ -54,6 +56,7 @@ class TrainJob:
             "torch": torch.__version__,
             **({} if self.referee is None else {"referee": dict(self.referee.identity())}),
             **({} if self.decay_share == 1.0 else {"decay_share": self.decay_share}),
+            **({} if self.token_dropout == 0.0 else {"token_dropout": self.token_dropout}),
         }
 
 
@@ -62,5 +65,13 @@ def rows_of(base: Base, task: Task, examples: Sequence[Example]) -> tuple[Row, .
     rows = []
     for example in examples:
         rendered = base.chat.render(conversation(task, example))
-        rows.append(Row(id=example.id, tokens=rendered.tokens, learned=rendered.learned, weight=example.weight))
+        rows.append(
+            Row(
+                id=example.id,
+                tokens=rendered.tokens,
+                learned=rendered.learned,
+                weight=example.weight,
+                asked=rendered.asked,
+            )
+        )
     return tuple(rows)

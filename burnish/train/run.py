@@ -19,6 +19,7 @@ from burnish.store.files import require_space
 from burnish.talk import Silence, Talk
 from burnish.train.batch import Row, by_length, check_rows, epoch_order, target_weight
 from burnish.train.checkpoint import KEPT, Checkpoint, claim_folder, last_good_checkpoint, save_checkpoint
+from burnish.train.dropout import thinned
 from burnish.train.job import TrainJob
 from burnish.train.memory import in_portions
 from burnish.train.optim import AdamW, clip_, scheduled_lr
@@ -104,7 +105,8 @@ class _Run:
         """The batches of this epoch from the current place on."""
         job = self.job
         order = epoch_order(self.lengths, batch_size=job.train.batch_size, seed=job.seed, epoch=self.epoch)
-        return [[job.rows[index] for index in batch] for batch in order[self.place :]]
+        rows = thinned(job.rows, job.token_dropout, seed=job.seed, epoch=self.epoch)
+        return [[rows[index] for index in batch] for batch in order[self.place :]]
 
     def take_step(self, rows: Sequence[Row]) -> None:
         """One update of every running slot. A slot whose loss or gradient is not finite stops and harms no other."""

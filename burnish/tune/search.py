@@ -10,7 +10,7 @@ from typing import Any
 from burnish.config import Settings
 from burnish.errors import TrainingError
 from burnish.model.base import Base
-from burnish.records import Candidate, Interval, Trial
+from burnish.records import Candidate, Interval, Task, Trial
 
 FULL_LR = 5e-5
 """Learning rate of full fine-tuning at the reference width of 2,000."""
@@ -20,6 +20,9 @@ WIDTH_POWER = {"llama": 0.781, "mistral": 0.781, "qwen2": 0.0775, "qwen3": 0.077
 """How fast the best rate falls with the hidden size, by family, fitted on the same sweep."""
 OTHER_FAMILIES_LR = 2e-4
 STANDARD_ERROR_Z = 1.96
+SMALL_BASE = 1024
+"""Below this hidden size token dropout is on for labels; it was measured on the built-in base alone."""
+LABEL_DROPOUT = 0.15
 
 
 def prior_lr(family: str, hidden_size: int, *, method: str = "lora") -> float:
@@ -54,6 +57,18 @@ def candidates(settings: Settings, base: Base) -> tuple[Candidate, ...]:
         )
         for index, multiple in enumerate(multiples)
     )
+
+
+def token_dropout(settings: Settings, task: Task, base: Base) -> float:
+    """The share of user tokens that training leaves out.
+
+    auto: 0.15 where the answer is a label and the base small, where it paid (docs/decisions/0006-token-dropout.md); 0
+    for fields and text, whose answers may copy the very token that was dropped.
+    """
+    asked = settings.train.token_dropout
+    if asked != "auto":
+        return asked
+    return LABEL_DROPOUT if task.kind == "label" and base.hidden_size < SMALL_BASE else 0.0
 
 
 def pick(trials: Sequence[Trial]) -> Trial:

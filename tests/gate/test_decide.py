@@ -5,14 +5,8 @@ from dataclasses import replace
 import pytest
 
 from burnish.config import GateSettings
-from burnish.gate import (
-    alpha_of_attempt,
-    decide,
-    is_retired,
-    precheck,
-    protected_guards,
-    public_view,
-)
+from burnish.gate.decide import alpha_of_attempt, decide, is_retired, precheck, public_view
+from burnish.gate.guards import Beside, protected_guards
 from burnish.records import Comparison, Interval, SliceComparison, Verdict
 
 NOTHING = Interval(value=None, low=None, high=None, n=0)
@@ -47,10 +41,8 @@ def comparison(rows: list[tuple[int, int, int, str]], *, champion: float = 0.6, 
 
 
 def judge(rows: list[tuple[int, int, int, str]], settings: GateSettings = SETTINGS, **more: object) -> Verdict:
-    solved = more.pop("solved_before", None)
-    return decide(
-        comparison(rows, **more), settings, attempt=1, vault="vault_1", vault_hash="a" * 64, solved_before=solved
-    )
+    beside = Beside(solved_before=more.pop("solved_before", None), commonest=more.pop("commonest", None))
+    return decide(comparison(rows, **more), settings, attempt=1, vault="vault_1", vault_hash="a" * 64, beside=beside)
 
 
 def test_three_attempts_spend_alpha_as_the_design_says():
@@ -121,13 +113,35 @@ def test_a_proven_loss_below_the_margin_counts_as_no_loss():
     assert verdict.decision == "PROMOTE"
 
 
-def test_slices_of_an_unguarded_column_may_lose():
+def test_an_unguarded_slice_may_lose():
     blocks = [(0, 6, 24, "most common label"), (60, 0, 30, "others")]
     vault = {"attempt": 1, "vault": "v", "vault_hash": ""}
+    lucky = Beside(unguarded={"channel=most common label"})
     assert decide(comparison(blocks), SETTINGS, **vault).decision == "HOLD"
-    assert decide(comparison(blocks), SETTINGS, **vault, unguarded={"channel"}).decision == "PROMOTE"
+    assert decide(comparison(blocks), SETTINGS, **vault, beside=lucky).decision == "PROMOTE"
     assert not precheck(comparison(blocks), SETTINGS).go
-    assert precheck(comparison(blocks), SETTINGS, unguarded={"channel"}).go
+    assert precheck(comparison(blocks), SETTINGS, lucky).go
+
+
+def test_a_model_that_only_knows_the_commonest_answer_is_not_promoted_over_a_base_that_knows_less():
+    over_base, over_commonest = [(60, 2, 38, "web")], comparison([(0, 0, 100, "web")])
+    assert judge(over_base).decision == "PROMOTE"
+    verdict = judge(over_base, commonest=over_commonest)
+    assert verdict.decision == "HOLD"
+    assert "a gain worth having is ruled out: gain over the commonest answer +0.0 points" in verdict.reason
+    few = judge(over_base, commonest=comparison([(4, 1, 95, "web")]))
+    assert few.decision == "INCONCLUSIVE"
+    assert few.rows_needed > 100
+    check = precheck(comparison(over_base), SETTINGS, Beside(commonest=over_commonest))
+    assert not check.go
+    assert "over the commonest answer" in check.reason
+
+
+def test_a_model_that_beats_base_and_commonest_answer_is_promoted_and_both_guards_are_shown():
+    verdict = judge([(60, 2, 38, "web")], commonest=comparison([(40, 8, 52, "web")]))
+    assert verdict.decision == "PROMOTE"
+    shown = {guard.name: guard.passed for guard in verdict.guards if guard.kind == "superiority"}
+    assert shown == {"overall": True, "the commonest answer": True}
 
 
 def test_rows_without_a_group_are_their_own():

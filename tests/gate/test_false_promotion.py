@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binom
 
 from burnish.config import GateSettings
-from burnish.gate import alpha_of_attempt, decide, public_view
+from burnish.gate.decide import alpha_of_attempt, decide, public_view
 from burnish.stats import mcnemar_midp, superiority_p
 from tests.gate.test_decide import comparison
 

@@ -69,6 +69,17 @@ def test_each_answer_and_the_token_that_ends_it_are_learned_and_marked(chats):
     assert thinking.endswith("assistant\n⟦<think>\n\n</think>\n\nyes<|im_end|>⟧\n")
 
 
+def test_what_a_user_wrote_is_marked_token_by_token_and_nothing_else_is(chats):
+    for name, chat in chats.items():
+        system = "Be short." if name != "gemma" else None
+        rendered = chat.render(turns("Where is my payment?", "in the post", "And then what?", "wait", system=system))
+        assert len(rendered.asked) == len(rendered.tokens)
+        said = chat._decode([token for token, asked in zip(rendered.tokens, rendered.asked, strict=True) if asked])
+        # a token that also holds white space of the template is not wholly the user's
+        assert "".join(said.split()) == "Whereismypayment?Andthenwhat?", name
+        assert not any(asked and learned for asked, learned in zip(rendered.asked, rendered.learned, strict=True))
+
+
 def test_an_answers_tokens_lead_back_to_the_answer(chats):
     for chat in chats.values():
         for text in ("payment", '{"amount":"1","date":""}', "two words"):

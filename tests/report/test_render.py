@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import burnish.report
-from burnish.gate import public_view
+from burnish.gate.decide import public_view
 from burnish.records import Interval, as_json, from_json
 from burnish.report.record import Piece, RoundReport
 from burnish.report.render import render_card, render_html, render_json, render_markdown
