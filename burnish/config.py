@@ -109,7 +109,7 @@ class TrainSettings(Section):
     method: Literal["lora", "full"] = "lora"
     """lora: adapters on the frozen base. full: every weight, for comparison."""
 
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 6
+    epochs: Annotated[int, Field(ge=1, le=1000)] = 8
     """Passes over the training examples at most; early stopping ends sooner."""
 
     batch_size: Positive = 8
@@ -121,11 +121,19 @@ class TrainSettings(Section):
     search: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0)
     """Multiples of lr, each trained as one adapter of the same bank; the best on dev_b is the challenger."""
 
-    finalists: Positive = 1
+    finalists: Positive = 2
     """Candidates that train to the end; the others stop after 40% of the epochs, by their loss on dev_b."""
 
     token_dropout: Annotated[float, Field(ge=0, lt=1)] | Literal["auto"] = "auto"
     """Share of a user's tokens left out anew in each epoch; auto: 0.15 for labels on a small base, else 0."""
+
+    human_weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Weight in the loss of rows that people wrote, against 1 for rows that the column provenance says are synthetic or
+    replay; where it names no such rows, or nothing else, nothing changes. Useful: 1 to 5."""
+
+    replay_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the training rows that are replay rows (column provenance), stratified by answer, fewer if there are not
+    enough; 0: all of them, like any other row. Where there are none, nothing changes. Useful: 0.01 to 0.1."""
 
     warmup_share: Share = 0.05
     """Share of the steps in which the learning rate rises; it falls linearly to zero afterwards."""

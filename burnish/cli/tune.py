@@ -58,7 +58,9 @@ def _tell_applied(changed: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _show(found: "TuneResult") -> None:
-    columns = ["trial", "lr", "rank", "batch", "epochs", "dev loss", "score", "move", "ended"]
+    weights = {"human": "human_weight", "replay": "replay_share"}
+    varied = {name: key for name, key in weights.items() if len({one.values[key] for one in found.tried}) > 1}
+    columns = ["trial", "lr", "rank", "batch", "epochs", *varied, "dev loss", "score", "move", "ended"]
     rows: list[list[object]] = []
     for one in found.tried:
         trial, score = one.trial, one.trial.dev_score
@@ -69,6 +71,7 @@ def _show(found: "TuneResult") -> None:
                 trial.candidate.rank,
                 one.values["batch_size"],
                 one.values["epochs"],
+                *(f"{one.values[key]:g}" for key in varied.values()),
                 "-" if trial.dev_loss is None else f"{trial.dev_loss:.4f}",
                 "-" if score is None or score.value is None else f"{100 * score.value:.1f}%",
                 "-" if one.move is None else f"{100 * one.move:.2f}%",
@@ -80,8 +83,6 @@ def _show(found: "TuneResult") -> None:
     print_text(f"take trial {found.verdict.chosen.number}: {found.verdict.reason}")
     for name, value in found.settings.items():
         print_text(f"  {name}: {value}")
-    for note in found.notes:
-        print_text(f"  {note}")
 
 
 def plan_round(

@@ -19,6 +19,9 @@ from burnish.talk import Talk
 FIRST_PORTION = 0.6
 """Share of the groups in the first portion; the rest arrives before round 2."""
 
+EPOCHS = 6
+"""Two fewer than the default, for the patience of somebody who only looks."""
+
 EXAMPLE = "claims.jsonl"
 
 
@@ -33,7 +36,9 @@ def open_demo(folder: Path) -> Project:
     """The demonstration's project; a new one is made when there is none."""
     if (folder / SETTINGS_FILE).exists():
         return open_project(folder)
-    settings = settings_with(Settings(), {"project": "claims", "data.slices": ["channel", "intent"]})
+    settings = settings_with(
+        Settings(), {"project": "claims", "data.slices": ["channel", "intent"], "train.epochs": EPOCHS}
+    )
     return create_project(folder, settings)
 
 

@@ -12,6 +12,7 @@ from burnish.data.dataset import rejects
 from burnish.loop.past import results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
+from burnish.loop.searched import finite, searches_of
 from burnish.loop.seeds import Seeds
 from burnish.loop.stages import Shop, stage_costs
 from burnish.loop.untuned import Untuned
@@ -56,9 +57,10 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         measured_on="rows of dev_a, which played no part in any choice",
         comparison=outcome.comparison,
         baselines=_baselines(outcome.untuned),
-        trials=outcome.choice.trials,
+        trials=tuple(finite(trial) for trial in outcome.choice.trials),
         chosen=outcome.choice.trial.candidate.name,
         guessing_loss=shop.bench.guessing_loss,
+        search=searches_of(shop),
         verdict=outcome.ruling.verdict,
         attempts=shop.project.settings.gate.attempts,
         costs=tuple(StageCost(stage=stage, cost=cost) for stage, cost in stage_costs(shop).items()),
@@ -95,6 +97,7 @@ def _baselines(untuned: Untuned) -> tuple[Baseline, ...]:
         "commonest_answer": "always the commonest answer",
         "zero_shot": "untuned, no examples shown",
         "few_shot": f"untuned, {shots} examples shown",
+        "calibrated": "untuned, no label preferred",
     }
     return tuple(
         Baseline(name=names[key], score=score, shots=shots if key == "few_shot" else 0)

@@ -21,13 +21,14 @@ from burnish.records import Candidate, Cost, Evaluation, Example, ModelVersion, 
 from burnish.store.artifacts import Sealed
 from burnish.store.stage import run_stage
 from burnish.talk import Talk
-from burnish.train.batch import Row
+from burnish.train.batch import Row, hash_rows
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
+from burnish.tune.rows import with_recipe
 from burnish.tune.search import candidates, token_dropout
 
 EVALUATE_VERSION = 2
-TRAIN_VERSION = 2
+TRAIN_VERSION = 3
 WIDE_EVERY = 3
 GUESSED_TOKENS_PER_S = 2_000.0
 """Used for the first forecast of a project; later ones come from its own ledger."""
@@ -143,8 +144,8 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     inputs = {
         "base": base.base_hash,
         "template": base.chat.template_hash,
-        "train": set_hash(shop.seeds.of("train")),
-        "dev_b": set_hash(shop.seeds.of("dev_b")),
+        "train": hash_rows(job.rows),
+        "dev_b": hash_rows(job.dev),
     }
     asked = settings.train.model_dump(mode="json", exclude={"checkpoint_every_s"})
     key = {
@@ -165,10 +166,19 @@ def job_of(
     tried: Sequence[Candidate],
     examples: Sequence[Example] | None = None,
 ) -> TrainJob:
-    """Training of these candidates on train, or on `examples` instead, with dev_b beside it; no folder is set yet."""
+    """Training of these candidates on train, or on `examples` instead, with dev_b beside it; no folder is set yet.
+
+    Which of the rows are used, and with which weight, is what `with_recipe` says under the settings.
+    """
+    mixed = with_recipe(
+        seeds.of("train") if examples is None else examples,
+        human_weight=settings.train.human_weight,
+        replay_share=settings.train.replay_share,
+        seed=settings.seed,
+    )
     return TrainJob(
         base=base,
-        rows=rows_of(base, seeds.task, seeds.of("train") if examples is None else examples),
+        rows=rows_of(base, seeds.task, mixed),
         dev=rows_of(base, seeds.task, seeds.of("dev_b")),
         candidates=tried,
         train=settings.train,

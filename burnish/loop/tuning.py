@@ -14,6 +14,7 @@ from burnish.budget import open_budget
 from burnish.config import Settings
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.fingerprint import fingerprint
+from burnish.loop.past import next_number
 from burnish.loop.project import Project, settings_with
 from burnish.loop.seeds import checked, gather, set_hash
 from burnish.loop.stages import Shop, job_of, score_stage, train_sealed, version_of
@@ -24,14 +25,14 @@ from burnish.store.artifacts import Sealed
 from burnish.store.files import write_atomic
 from burnish.talk import Talk
 from burnish.train.move import update_size
-from burnish.tune.rows import stratified, with_recipe
+from burnish.tune.rows import stratified
 from burnish.tune.rungs import Rungs
 from burnish.tune.search import prior_lr
-from burnish.tune.space import Space, candidate_of, space_of
-from burnish.tune.study import Heat, Tried, TuneStudy, Values
+from burnish.tune.space import Space, candidate_of, provenance, space_of
+from burnish.tune.study import Heat, Scope, Tried, TuneStudy, Values
 from burnish.tune.verdict import Verdict, finalists, verdict_on
 
-TUNE_VERSION = 1
+TUNE_VERSION = 2
 DB_FILE = "tune.db"
 RESULT_FILE = "tune.json"
 SUBSET_ROWS = 1000
@@ -39,7 +40,7 @@ SUBSET_ROWS = 1000
 NUM_FINALISTS = 2
 PRIOR_TIMES = (1.0, 2.0, 0.5, 1.5)
 """Multiples of the prior learning rate that a project's first heat tries, the most promising first."""
-SEARCHED = {"lr", "search", "finalists", "epochs", "batch_size", "rank"}
+SEARCHED = {"lr", "search", "finalists", "epochs", "batch_size", "rank", "human_weight", "replay_share"}
 """Settings that a trial replaces: they shape the space and the first trials, and nothing else."""
 OUTSIDE_ROUNDS = 0
 """Number under which a search is kept in the ledger of costs: it belongs to no round."""
@@ -54,8 +55,6 @@ class TuneResult:
     verdict: Verdict
     settings: dict[str, Any]
     """What to write into burnish.yaml, by full name."""
-    notes: tuple[str, ...]
-    """What the verdict says that no setting holds."""
     stopped: str
     """Why the search ended: trials or time."""
     seconds: float
@@ -73,7 +72,6 @@ class TuneResult:
             "best": self.verdict.best.number,
             "reason": self.verdict.reason,
             "settings": self.settings,
-            "notes": list(self.notes),
             "trials": [
                 {"number": one.number, "values": dict(one.values), "move": one.move, **as_json(one.trial)}
                 for one in self.tried
@@ -109,11 +107,13 @@ def tune(
     subset = stratified(train_rows, subset_rows, seed=project.settings.seed)
     search = _Search(shop, space, subset, started=started, budget_s=budget_s)
     try:
+        search.study.note_scope(search.scope())
         stopped = search.run(trials, slots, search.opening())
         tried = search.study.tried()
         if len(subset) < len(train_rows):
             talk.say(f"repeating the best {NUM_FINALISTS} settings on all {len(train_rows):,} rows")
             search = _Search(shop, space, train_rows, started=started, budget_s=None, before=search)
+            search.study.note_scope(search.scope())
             for one in finalists(tried, NUM_FINALISTS):
                 search.run(search.count() + 1, 1, [one.values])
             tried = search.study.tried()
@@ -152,6 +152,15 @@ class _Search:
         if self.before:
             self.before.close()
 
+    def scope(self) -> Scope:
+        """What is searched on which rows, and for which round."""
+        return Scope(
+            round=next_number(self.shop.project),
+            num_rows=len(self.rows),
+            total_rows=len(self.shop.seeds.of("train")),
+            repeats=self.before.study.name if self.before else "",
+        )
+
     def count(self) -> int:
         """Trials with an outcome."""
         return len(self.study.tried())
@@ -165,8 +174,8 @@ class _Search:
             "rank": self.settings.lora.rank,
             "batch_size": min(train.batch_size, len(self.rows)),
             "epochs": train.epochs,
-            "human_weight": 1.0,
-            "replay_share": 0.0,
+            "human_weight": train.human_weight,
+            "replay_share": train.replay_share,
         }
         rates = [{"lr": float(f"{middle * times:.3g}"), **plain} for times in PRIOR_TIMES]
         return [*self.study.choices_before()[:1], *rates]
@@ -206,9 +215,8 @@ class _Search:
     def _train(self, heat: Heat) -> tuple[Sealed, tuple[Trial, ...]]:
         shop, settings, recipe = self.shop, self.settings, heat.recipe
         tried = [candidate_of(number, values, settings) for number, values in heat.proposals.items()]
-        examples = with_recipe(self.rows, recipe, seed=settings.seed)
-        changes = {"train.batch_size": min(recipe.batch_size, len(examples)), "train.epochs": recipe.epochs}
-        job = job_of(settings_with(settings, changes), shop.bench.base, shop.seeds, tried, examples)
+        changes = {f"train.{name}": value for name, value in as_json(recipe).items()}
+        job = job_of(settings_with(settings, changes), shop.bench.base, shop.seeds, tried, self.rows)
         referee = Rungs()
         key = {
             "heat": heat.number,
@@ -249,10 +257,12 @@ def _refuse_what_cannot_be_tuned(shop: Shop) -> None:
 def _identity(shop: Shop, rows: Sequence[Example], space: Space) -> str:
     """What one search is about: data, base, space, and the settings that every trial keeps."""
     settings, base = shop.project.settings, shop.bench.base
+    known = sorted([example.content_hash, provenance(example), example.weight] for example in rows)
     fixed = settings.train.model_dump(mode="json", exclude={"checkpoint_every_s", *SEARCHED})
     return fingerprint(
         {
-            "train": set_hash(rows),
+            "version": TUNE_VERSION,
+            "train": known,
             "dev_b": set_hash(shop.seeds.of("dev_b")),
             "base": base.base_hash,
             "precision": base.precision,
@@ -269,18 +279,11 @@ def _identity(shop: Shop, rows: Sequence[Example], space: Space) -> str:
 def _result(search: _Search, tried: Sequence[Tried], stopped: str) -> TuneResult:
     verdict = verdict_on(tried)
     search.study.note_choice(verdict.chosen.number)
-    values = verdict.chosen.values
-    notes = [
-        f"{name.replace('_', ' ')} {values[name]:g}: no setting holds it; give the rows a weight column, or mix them so"
-        for name, plain in (("human_weight", 1.0), ("replay_share", 0.0))
-        if values[name] != plain
-    ]
     return TuneResult(
         study=search.study.name,
         tried=tuple(tried),
         verdict=verdict,
-        settings=suggested(values, search.settings),
-        notes=tuple(notes),
+        settings=suggested(verdict.chosen.values, search.settings),
         stopped=stopped,
         seconds=time.monotonic() - search.started,
     )
@@ -292,6 +295,8 @@ def suggested(values: Values, settings: Settings) -> dict[str, Any]:
         "lora.rank": values["rank"],
         "train.epochs": values["epochs"],
         "train.batch_size": values["batch_size"],
+        "train.human_weight": values["human_weight"],
+        "train.replay_share": values["replay_share"],
         "train.lr": float(f"{values['lr']:.3g}"),
         "train.search": [1.0],
     }
@@ -302,5 +307,5 @@ def suggested(values: Values, settings: Settings) -> dict[str, Any]:
 def _shown(heat: Heat) -> str:
     recipe = heat.recipe
     extra = f", human weight {recipe.human_weight:g}" if recipe.human_weight != 1 else ""
-    extra += f", replay {recipe.replay_share:.0%}" if recipe.replay_share else ""
+    extra += f", replay {recipe.replay_share:.3g}" if recipe.replay_share else ""
     return f"batch {recipe.batch_size}, {recipe.epochs} epochs{extra}"

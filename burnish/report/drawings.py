@@ -8,8 +8,8 @@ from markupsafe import Markup
 from burnish.records import Comparison, SliceComparison
 from burnish.report import words
 from burnish.report.facts import ladder
-from burnish.report.plots import WhiskerRow, curve_plot, history_plot, whisker_plot
-from burnish.report.record import RoundReport
+from burnish.report.plots import STOPPED, WhiskerRow, curve_plot, history_plot, search_plot, whisker_plot
+from burnish.report.record import RoundReport, SearchReport
 
 WIDE, NARROW = 760, 346
 """Widths of the two drawings of each plot, in CSS pixels: the page's column, and a phone's."""
@@ -25,11 +25,12 @@ class Plots(NamedTuple):
     narrow: Markup
 
 
-def drawings(report: RoundReport) -> dict[str, Plots | Markup | None]:
+def drawings(report: RoundReport) -> dict[str, Plots | Markup | tuple[Plots, ...] | None]:
     """Every drawing of the page by name; None where the report has nothing to draw."""
     return {
         "ladder": _ladder_plots(report),
         "slices": _slice_plots(report.comparison) if report.comparison else None,
+        "search_plots": tuple(_search_plots(part, report.guessing_loss) for part in report.search),
         "curves": _curve_plots(report),
         "history": _history_plots(report),
         "icon": Markup(f'<svg viewBox="0 0 20 20" aria-hidden="true"><path d="{ICONS[report.decision]}"/></svg>'),
@@ -81,6 +82,15 @@ def _curve_plots(report: RoundReport) -> Plots | None:
     told = [f"{t.candidate.name} ended at {t.dev_loss:.3f}" for t in report.trials if t.dev_loss is not None]
     label = f"Loss over epochs of {len(report.trials)} adapters: {'; '.join(told)}"
     return _twice(lambda width: curve_plot(report.trials, report.chosen, report.guessing_loss, width, label))
+
+
+def _search_plots(part: SearchReport, guessing_loss: float | None) -> Plots:
+    left = sum(one.trial.stopped in STOPPED for one in part.trials)
+    ends = {one.number: one.trial.dev_loss for one in part.trials}
+    end = None if part.chosen is None else ends[part.chosen]
+    chosen = f"; trial {part.chosen} was chosen, its lowest is {end:.3f}" if end is not None else ""
+    label = f"Held-out loss over epochs of {len(part.trials)} trials, {left} of them stopped on the way{chosen}"
+    return _twice(lambda width: search_plot(part, guessing_loss, width, label))
 
 
 def _history_plots(report: RoundReport) -> Plots | None:

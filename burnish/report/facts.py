@@ -14,6 +14,7 @@ from burnish.data.quality import mask
 from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
 from burnish.report.record import RoundReport
+from burnish.report.search import search_words
 from burnish.report.story import counts, story
 
 MOST_FLIPS = 8
@@ -58,6 +59,7 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "slice_words": _slice_words(report),
         "flip_sets": _flip_sets(report.comparison) if report.comparison else (),
         "trial_words": _trial_words(report),
+        "searches": search_words(report),
         "data_words": _data_words(report),
     }
 

@@ -1,4 +1,4 @@
-"""Plots as inline SVG, drawn by hand: dots with whiskers, learning curves, rounds; colours come from the page's CSS.
+"""Plots as inline SVG, drawn by hand: whiskers, learning curves, searches, rounds; colours come from the page's CSS.
 
 Each plot is drawn for a width in CSS pixels, so that its text keeps its size; the page holds a wide and a narrow one.
 Figures in `aria-label` say in words what the plot shows.
@@ -12,11 +12,15 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from burnish.records import Interval, Trial
-from burnish.report.record import PastRound
+from burnish.report.record import PastRound, SearchReport, SearchTrial
 from burnish.report.words import visible
 
 Scale = Callable[[float], float]
 NARROW_BELOW = 480
+STOPPED = ("outrun", "diverged")
+"""Ends of trials that stopped on the way; their curves are thin."""
+WIDE_RANGE = 3.0
+"""Losses that span more than this factor are drawn on a log scale, or the last differences would not be seen."""
 CHAR_WIDTH = 6.9
 """Average width of a character at 13 px, for cutting labels; a generous sans-serif."""
 
@@ -129,14 +133,82 @@ def _curve(points: Sequence[Point], across: Scale, up: Scale, kind: str) -> str:
 def _end_labels(
     lines: Sequence[tuple[Trial, list[Point], list[Point]]], chosen: str, across: Scale, up: Scale, right: float
 ) -> list[str]:
-    """The learning rate at the end of each curve, pushed apart so that none covers another."""
-    ends = [(up((dev or train)[-1].y), trial) for trial, dev, train in lines if dev or train]
+    """The learning rate at the end of each curve."""
+    ends = [(up((dev or train)[-1].y), trial.candidate) for trial, dev, train in lines if dev or train]
+    kinds = {chosen: "tick strong"}
+    return _labels([_End(right, y, f"lr {one.lr:.3g}", kinds.get(one.name, "tick")) for y, one in ends])
+
+
+class _End(NamedTuple):
+    """Where a curve ends, and what is written there."""
+
+    x: float
+    y: float
+    text: str
+    kind: str
+
+
+def _labels(ends: Sequence[_End]) -> list[str]:
+    """The texts at the ends of curves, pushed apart so that none covers another."""
     parts, last = [], -math.inf
-    for y, trial in sorted(ends, key=lambda end: end[0]):
-        last = max(y, last + 15)
-        kind = "tick strong" if trial.candidate.name == chosen else "tick"
-        parts.append(_text(right + 8, last + 4, f"lr {trial.candidate.lr:.3g}", kind))
+    for end in sorted(ends, key=lambda end: end.y):
+        last = max(end.y, last + 15)
+        parts.append(_text(end.x + 8, last + 4, end.text, end.kind))
     return parts
+
+
+def search_plot(search: SearchReport, guessing_loss: float | None, width: int, label: str) -> Markup:
+    """Held-out loss of every trial of a search, in nats per token over epochs; thin where it stopped on the way.
+
+    A loss above twice that of guessing runs along the upper edge.
+    """
+    narrow = width < NARROW_BELOW
+    height, left, right = (230.0 if narrow else 280.0), 42.0, width - (58.0 if narrow else 78.0)
+    lines = [(one, _curves(one.trial)[0]) for one in search.trials]
+    points = [point for _, dev in lines for point in dev]
+    if not points:
+        return Markup("")
+    ticks, up, scale = _loss_axis([point.y for point in points], guessing_loss, height - 34, 28)
+    across = _scale(0.0, max(max(p.x for p in points), 1e-9), left, right)
+    parts = [_text(2, 11, f"held-out loss, nats per token{scale}", "tick")]
+    parts += [_level(up(tick), left, right, f"{tick:g}") for tick in ticks]
+    parts += [_text(across(tick), height - 16, f"{tick:g}", "tick", anchor="middle") for tick in _epochs(points)]
+    parts.append(_text((left + right) / 2, height - 1, "epochs", "tick", anchor="middle"))
+    for one, dev in sorted(lines, key=lambda line: (line[0].number == search.chosen, not _is_stopped(line[0]))):
+        parts.append(_curve(dev, across, up, f"curve dev {_tone(one, search)}"))
+    parts += _trial_labels(lines, search, across, up)
+    return _svg(width, height + 6, label, parts)
+
+
+def _loss_axis(
+    losses: Sequence[float], guessing_loss: float | None, bottom: float, top: float
+) -> tuple[list[float], Scale, str]:
+    """Ticks, scale, and the words for it: logarithmic where the losses span a wide range."""
+    high = max(losses) if guessing_loss is None else min(max(losses), 2 * guessing_loss)
+    low = min(max(min(losses), high / 1e4), high)
+    if not 0 < WIDE_RANGE * low < high:
+        ticks = _ticks(low, high)
+        return ticks, _scale(ticks[0], ticks[-1], bottom, top), ""
+    ticks = _log_ticks(low, high)
+    inside = _scale(math.log(ticks[0]), math.log(ticks[-1]), bottom, top)
+    return ticks, lambda loss: inside(math.log(max(loss, ticks[0]))), ", log scale"
+
+
+def _is_stopped(one: SearchTrial) -> bool:
+    return one.trial.stopped in STOPPED
+
+
+def _tone(one: SearchTrial, search: SearchReport) -> str:
+    return "after" if one.number == search.chosen else "other thin" if _is_stopped(one) else "other"
+
+
+def _trial_labels(
+    lines: Sequence[tuple[SearchTrial, list[Point]]], search: SearchReport, across: Scale, up: Scale
+) -> list[str]:
+    """The numbers of the chosen trial and of the best one at the ends of their curves, which may end anywhere."""
+    kinds = {search.best: "tick over", search.chosen: "tick strong over"}
+    named = [(dev[-1], one.number) for one, dev in lines if dev and one.number in kinds]
+    return _labels([_End(across(end.x), up(end.y), f"trial {number}", kinds[number]) for end, number in named])
 
 
 def history_plot(rounds: Sequence[PastRound], width: int, label: str, *, axis: str = "") -> Markup:
@@ -192,6 +264,15 @@ def _ticks(low: float, high: float) -> list[float]:
     step = next(power * m for m in (1, 2, 2.5, 5, 10, 20) if reach / (power * m) <= 5)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(step * k, 10) for k in range(first, max(last, first + 1) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2 and 5 times the powers of ten from the last at or below `low` to the first at or above `high`."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = [float(f"{m}e{power}") for power in powers for m in (1, 2, 5)]
+    first = max(step for step in steps if step <= low)
+    last = min(step for step in steps if step >= high)
+    return [step for step in steps if first <= step <= last]
 
 
 def _epochs(points: Sequence[Point]) -> list[float]:

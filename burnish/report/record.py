@@ -82,6 +82,42 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SearchTrial:
+    """Settings that a search tried, and how far they came."""
+
+    number: int
+    values: Mapping[str, int | float]
+    """lr, rank, batch_size, epochs, human_weight, replay_share."""
+    trial: Trial
+    move: float | None = None
+    """Size of the update relative to the weights that it changes; None for a trial that left early."""
+    rungs: int = 0
+    """Rungs reached, where those that cannot win leave."""
+    num_rungs: int = 0
+    """Rungs that there were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchReport:
+    """A search for settings that was made before the round."""
+
+    study: str
+    """Its name in the project's tune.db."""
+    num_rows: int
+    """Training rows that it used."""
+    total_rows: int
+    """Training rows that there were."""
+    trials: tuple[SearchTrial, ...]
+    chosen: int | None = None
+    """Number of the trial to take; None when the search had not ended."""
+    best: int | None = None
+    """Number of the trial with the best dev score."""
+    reason: str = ""
+    is_used: bool = False
+    """True when the round trained with the chosen settings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
     """A round as the report tells it."""
 
@@ -108,6 +144,8 @@ class RoundReport:
     """Name of the candidate that became the challenger."""
     guessing_loss: float | None = None
     """Loss of guessing uniformly over the vocabulary, in nats per token."""
+    search: tuple[SearchReport, ...] = ()
+    """The search for settings made before this round; of a large project first on a part of the rows, then on all."""
     verdict: Verdict | None = None
     """The gate's public view: whole once the vault is retired, one bit before."""
     attempts: int = 3

@@ -14,7 +14,7 @@ from burnish.records import Candidate, Example, Task, as_json
 from burnish.train.batch import Row, hash_rows
 from burnish.train.referee import Referee
 
-NO_EFFECT = {"checkpoint_every_s", "lr", "search", "precision", "token_dropout"}
+NO_EFFECT = {"checkpoint_every_s", "lr", "search", "precision", "token_dropout", "human_weight", "replay_share"}
 """Settings that decide nothing once the rest of the job is given: a rerun may change them and go on."""
 
 

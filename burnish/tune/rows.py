@@ -1,4 +1,4 @@
-"""Which rows a search trains on: a stratified subset, human rows weighted, replay mixed in."""
+"""Which rows are trained on: a stratified subset for a search, human rows weighted, replay mixed in."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import replace
 from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.records import Example
-from burnish.tune.space import REPLAY, Recipe, provenance
+from burnish.tune.space import HUMAN, REPLAY, provenance
 
 
 def stratified(examples: Sequence[Example], count: int, *, seed: int) -> list[Example]:
@@ -31,15 +31,31 @@ def stratified(examples: Sequence[Example], count: int, *, seed: int) -> list[Ex
     return [example for example in examples if example.id in kept]
 
 
-def with_recipe(examples: Sequence[Example], recipe: Recipe, *, seed: int) -> list[Example]:
-    """The rows that a recipe trains on, human ones with its weight, and as many replay rows as make its share."""
-    plain = [example for example in examples if provenance(example) != REPLAY]
-    if not plain:
-        raise DataError("there is no row to train on but replay rows", hint="add rows of the task")
-    wanted = round(recipe.replay_share / (1 - recipe.replay_share) * len(plain))
-    replay = [example for example in examples if provenance(example) == REPLAY]
-    mixed = [*plain, *(stratified(replay, wanted, seed=seed) if replay and wanted else [])]
+def with_recipe(examples: Sequence[Example], *, human_weight: float, replay_share: float, seed: int) -> list[Example]:
+    """The rows to train on under `train.human_weight` and `train.replay_share`, in their order; for round and search.
+
+    One rule: a replay share of 0 takes every replay row as it is, like any other; a share above 0 takes as many of
+    them, stratified, as make that share of all rows, or all if there are not enough. Rows that people wrote count
+    `human_weight` times their own weight; only the ratio to other rows matters, so rows that are all human stay as
+    they are. Raises DataError when a share is asked for and there is nothing but replay rows.
+    """
+    mixed = _with_share(examples, replay_share, seed=seed) if replay_share else list(examples)
+    if all(provenance(example) == HUMAN for example in mixed):
+        return mixed
     return [
-        replace(example, weight=example.weight * recipe.human_weight) if provenance(example) == "human" else example
+        replace(example, weight=example.weight * human_weight) if provenance(example) == HUMAN else example
         for example in mixed
     ]
+
+
+def _with_share(examples: Sequence[Example], share: float, *, seed: int) -> list[Example]:
+    """The examples with as many of their replay rows as make the share."""
+    replay = [example for example in examples if provenance(example) == REPLAY]
+    if not replay:
+        return list(examples)
+    num_plain = len(examples) - len(replay)
+    if not num_plain:
+        raise DataError("there is no row to train on but replay rows", hint="add rows of the task")
+    wanted = round(share / (1 - share) * num_plain)
+    kept = {example.id for example in stratified(replay, wanted, seed=seed)} if wanted else set()
+    return [example for example in examples if provenance(example) != REPLAY or example.id in kept]

@@ -22,6 +22,7 @@ LOOK_ROWS = 64
 """Dev rows of a look: with all of them, five looks cost more than the training that they save on small data."""
 DOUBLINGS_BEFORE = 2
 """A curve promises something once two doublings of the steps are known, so the first rung is at 1/8."""
+NUM_RUNGS = FIRST_LOOK - DOUBLINGS_BEFORE
 
 
 class _Curve(NamedTuple):
@@ -59,6 +60,11 @@ class Rungs:
     def looks(self, total_steps: int) -> tuple[int, ...]:
         """Steps after which dev is measured: 1/32, 1/16, 1/8, 1/4 and 1/2 of all."""
         return tuple(sorted({round(total_steps / 2**power) for power in range(1, FIRST_LOOK + 1)} - {0}))
+
+    def passed(self, step: int, total_steps: int) -> tuple[int, int]:
+        """How many rungs a candidate that came to `step` has reached, and how many there are."""
+        rungs = self.looks(total_steps)[DOUBLINGS_BEFORE:]
+        return sum(rung <= step for rung in rungs), len(rungs)
 
     def rows(self, num_dev: int) -> tuple[int, ...]:
         """At most LOOK_ROWS rows, evenly spread."""

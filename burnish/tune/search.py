@@ -62,7 +62,7 @@ def candidates(settings: Settings, base: Base) -> tuple[Candidate, ...]:
 def token_dropout(settings: Settings, task: Task, base: Base) -> float:
     """The share of user tokens that training leaves out.
 
-    auto: 0.15 where the answer is a label and the base small, where it paid (docs/decisions/0006-token-dropout.md); 0
+    auto: 0.15 where the answer is a label and the base small, where it paid (docs/decisions/0007-token-dropout.md); 0
     for fields and text, whose answers may copy the very token that was dropped.
     """
     asked = settings.train.token_dropout
@@ -72,22 +72,25 @@ def token_dropout(settings: Settings, task: Task, base: Base) -> float:
 
 
 def pick(trials: Sequence[Trial]) -> Trial:
-    """The trial to take: of all within one standard error of the best dev score, the one with the lowest learning rate.
+    """The trial to take: of all within one standard error of the best dev score, the one with the lowest dev loss.
 
-    The smaller move keeps more of what the base knew for about the same gain. Trials without a score count by their dev
-    loss only when none has a score. Diverged trials are taken last. Raises TrainingError when there is nothing to pick.
+    Scores of a hundred rows cannot tell close trials apart, but the loss on the same rows often can; ties go to the
+    lower learning rate. Trials without a score count only when none has one. Diverged trials are taken last.
+    Raises TrainingError when there is nothing to pick.
     """
     if not trials:
         raise TrainingError("no candidate was trained", hint="Put at least one multiple into train.search.")
     alive = [trial for trial in trials if trial.stopped != "diverged"] or list(trials)
     scored = [(trial, trial.dev_score) for trial in alive if trial.dev_score and trial.dev_score.value is not None]
     if not scored:
-        return min(
-            alive, key=lambda trial: (float("inf") if trial.dev_loss is None else trial.dev_loss, trial.candidate.lr)
-        )
+        return min(alive, key=_loss_then_lr)
     best = max((score for _, score in scored), key=_value)
     close = [trial for trial, score in scored if _value(score) >= _value(best) - _standard_error(best)]
-    return min(close, key=lambda trial: trial.candidate.lr)
+    return min(close, key=_loss_then_lr)
+
+
+def _loss_then_lr(trial: Trial) -> tuple[float, float]:
+    return (float("inf") if trial.dev_loss is None else trial.dev_loss, trial.candidate.lr)
 
 
 def _value(score: Interval) -> float:

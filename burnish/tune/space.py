@@ -23,7 +23,7 @@ HUMAN_WEIGHTS = (1.0, 3.0, 5.0)
 REPLAY_SHARES = (0.0, 0.05, 0.1)
 PROVENANCE = "provenance"
 """The metadata column that tells where a row comes from: human, synthetic or replay; rows without it are human."""
-SYNTHETIC, REPLAY = "synthetic", "replay"
+HUMAN, SYNTHETIC, REPLAY = "human", "synthetic", "replay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +33,9 @@ class Recipe:
     batch_size: int
     epochs: int
     human_weight: float = 1.0
-    """Weight of a row that people wrote, synthetic ones counting 1."""
+    """Weight of a row that people wrote, others counting 1."""
     replay_share: float = 0.0
-    """Share of replay rows, which keep general abilities alive, among all rows."""
+    """Share of replay rows, which keep general abilities alive, among all rows; 0: all that there are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +91,19 @@ def space_of(settings: Settings, base: Base, train: Sequence[Example]) -> Space:
         batch_sizes=tuple(
             sorted({*(size for size in BATCH_SIZES if size <= len(train)), min(settings.train.batch_size, len(train))})
         ),
-        human_weights=HUMAN_WEIGHTS if SYNTHETIC in kinds else (1.0,),
-        replay_shares=REPLAY_SHARES if REPLAY in kinds else (0.0,),
+        human_weights=_with(settings.train.human_weight, HUMAN_WEIGHTS if {HUMAN, SYNTHETIC} <= kinds else ()),
+        replay_shares=_with(settings.train.replay_share, REPLAY_SHARES if REPLAY in kinds else ()),
     )
 
 
 def provenance(example: Example) -> str:
     """human, synthetic or replay, as the column says."""
-    return example.slices.get(PROVENANCE, "") or "human"
+    return example.slices.get(PROVENANCE, "") or HUMAN
+
+
+def _with(own: float, choices: Sequence[float]) -> tuple[float, ...]:
+    """The project's own value among the choices; alone where there is nothing to choose."""
+    return tuple(sorted({own, *choices}))
 
 
 def recipe_of(values: Mapping[str, Any]) -> Recipe:

@@ -148,7 +148,7 @@ def test_a_search_keeps_its_shape(searched):
     call = searched[1]
     assert (call.code, call.data["chosen"] in {trial["number"] for trial in call.data["trials"]}) == (0, True)
     assert set(call.data["settings"]) <= {"lora.rank", "train.epochs", "train.batch_size", "train.lr", "train.search"}
-    pin("tune", {**call.data, "settings": {}, "notes": []})  # which settings differ from now is the data's
+    pin("tune", {**call.data, "settings": {}})  # which settings differ from now is the data's
 
 
 def test_what_a_search_applies_is_then_in_the_settings(searched):

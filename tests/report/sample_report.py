@@ -23,6 +23,8 @@ from burnish.report.record import (
     PastRound,
     Piece,
     RoundReport,
+    SearchReport,
+    SearchTrial,
     SettingReason,
     StageCost,
 )
@@ -89,6 +91,57 @@ def trial(name: str, lr: float, floor: float, speed: float, right: int) -> Trial
         adapter_hash="c" * 64,
         stopped="early",
     )
+
+
+def searched(
+    number: int, lr: float, stopped: str, *, floor: float = 0.6, right: int = 0, rungs: int = 3
+) -> SearchTrial:
+    """A trial of the search: one that stopped has the first part of its curve and no score."""
+    whole = curve(lr, floor, 1.1)
+    kept = {"outrun": whole[: 24 >> (4 - rungs)], "diverged": whole[:2]}.get(stopped, whole)
+    start = CurvePoint(step=0, epoch=0.0, train_loss=None, dev_loss=4.3, lr=0.0)
+    return SearchTrial(
+        number=number,
+        values={"lr": lr, "rank": 16, "batch_size": 8, "epochs": 6, "human_weight": 3.0, "replay_share": 0.05},
+        trial=Trial(
+            candidate=Candidate(name=f"t{number:03d}", rank=16, alpha=32.0, lr=lr, seed=0),
+            curve=(start, *kept),
+            best_step=kept[-1].step,
+            dev_loss=min(point.dev_loss or math.inf for point in kept),
+            dev_score=rate(right, 112) if right else None,
+            adapter_hash="c" * 64,
+            stopped=stopped,
+        ),
+        move=0.013 + number / 1000 if right else None,
+        rungs=rungs,
+        num_rungs=3,
+    )
+
+
+def search(**changes: object) -> SearchReport:
+    """Sixteen trials: seven came to an end of their own, eight were left behind, one diverged."""
+    ended = [
+        searched(
+            number, 1e-3 + number * 1e-4, "early" if number % 2 else "done", floor=0.5 + number / 40, right=86 - number
+        )
+        for number in range(7)
+    ]
+    left = [
+        searched(number, 2e-4 * number, "outrun", floor=1.0 + number / 20, rungs=1 + number % 2)
+        for number in range(7, 15)
+    ]
+    wild = searched(15, 6.6e-3, "diverged", rungs=0)
+    fields: dict[str, object] = {
+        "study": "claims-0123456789ab",
+        "num_rows": 452,
+        "total_rows": 452,
+        "trials": (*ended, *left, wild),
+        "chosen": 2,
+        "best": 0,
+        "reason": "75.0% is within one standard error (4.0%) of the best, 76.8%, and moves the base less",
+        "is_used": True,
+    }
+    return SearchReport(**(fields | changes))
 
 
 FLIPS = (
@@ -168,6 +221,7 @@ def sample_report(**changes: object) -> RoundReport:
         ),
         "chosen": "lr x1",
         "guessing_loss": 4.16,
+        "search": (search(),),
         "verdict": Verdict(
             decision="PROMOTE",
             reason="Promoted: better: gain +50.6 points, one-sided p 3e-11 at level 0.03; no guard objects.",

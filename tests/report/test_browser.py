@@ -71,7 +71,7 @@ def test_every_plot_has_ink_and_the_page_fits(browser, width, theme):
     page.set_content(render_html(sample_report()))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     plots = [plot for plot in page.query_selector_all("svg.plot") if plot.is_visible()]
-    assert len(plots) == 4, "standing, slices, curves, rounds: one drawing of each"
+    assert len(plots) == 5, "standing, slices, search, curves, rounds: one drawing of each"
     for plot in plots:
         image = pixels(plot.screenshot())
         ground = image[2, 2]

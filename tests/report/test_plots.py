@@ -1,5 +1,6 @@
 """Plots have ink: every slice its marks, every whisker a length, every curve many points, all inside the frame."""
 
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -8,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from burnish.records import CurvePoint, Interval
-from burnish.report.plots import WhiskerRow, curve_plot, history_plot, whisker_plot
-from tests.report.sample_report import PARTS, rate, sample_report
+from burnish.report.plots import WhiskerRow, curve_plot, history_plot, search_plot, whisker_plot
+from tests.report.sample_report import PARTS, rate, sample_report, search, searched
 
 WIDTHS = pytest.mark.parametrize("width", [760, 346])
 
@@ -99,6 +100,49 @@ def test_a_single_point_is_a_dot_and_no_point_is_no_plot():
     one = drawn(curve_plot((replace(trial, curve=trial.curve[:1]),), "", None, 760, "one"))
     assert len(by_class(one, "circle", "curve")) == 2
     assert curve_plot((replace(trial, curve=()),), "", None, 760, "none") == ""
+
+
+@WIDTHS
+def test_every_trial_of_a_search_has_a_curve_and_the_chosen_one_stands_out_last(width):
+    svg = drawn(search_plot(search(), 4.16, width, "search"))
+    curves = by_class(svg, "path", "curve")
+    assert len(curves) == 16
+    assert [curve.get("class") for curve in curves].count("curve dev other thin") == 9, "left behind or diverged"
+    assert [curve for curve in curves if "after" in curve.get("class")] == [curves[-1]], "above all others"
+    for curve in curves:
+        assert len(set(re.findall(r"-?\d+\.\d,-?\d+\.\d", curve.get("d")))) > 2
+    words = [node.text for node in svg.iter("text")]
+    assert "trial 2" in words
+    assert "trial 0" in words, "the best one, which was not taken"
+    assert_inside(svg)
+
+
+def test_on_a_log_scale_equal_ratios_of_loss_are_equal_lengths():
+    points = [CurvePoint(step=k, epoch=k, train_loss=None, dev_loss=8.0 / 4**k, lr=0.1) for k in range(4)]
+    one = searched(0, 1e-3, "done")
+    one = replace(one, trial=replace(one.trial, curve=tuple(points)))
+    svg = drawn(search_plot(search(trials=(one,)), None, 760, "halves"))
+    heights = [y for _, y in places(svg)[-4:]]
+    falls = [after - before for before, after in itertools.pairwise(heights)]
+    # places are written with one decimal, so a difference of two is off by at most 0.1
+    assert falls == pytest.approx([falls[0]] * 3, abs=0.11)
+    assert falls[0] > 10
+
+
+@pytest.mark.parametrize("losses", [(1.2, 1.1, 1.0), (0.0, 0.0), (5.0, 0.0), (math.inf, 2.0, 1.0), (1e9, 1.0)])
+def test_any_losses_of_a_search_stay_inside_the_frame(losses):
+    points = [CurvePoint(step=k, epoch=k, train_loss=None, dev_loss=y, lr=0.1) for k, y in enumerate(losses)]
+    one = searched(0, 1e-3, "diverged")
+    one = replace(one, trial=replace(one.trial, curve=tuple(points)))
+    svg = drawn(search_plot(search(trials=(one,)), 4.16, 346, "odd"))
+    assert "nan" not in ElementTree.tostring(svg).decode()
+    assert by_class(svg, "path", "curve")
+    assert_inside(svg)
+
+
+def test_a_search_without_a_curve_is_no_plot():
+    one = searched(0, 1e-3, "done")
+    assert search_plot(search(trials=(replace(one, trial=replace(one.trial, curve=())),)), 4.16, 760, "none") == ""
 
 
 @WIDTHS

@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,9 +12,9 @@ import yaml
 import burnish.report
 from burnish.gate.decide import public_view
 from burnish.records import Interval, as_json, from_json
-from burnish.report.record import Piece, RoundReport
+from burnish.report.record import Piece, RoundReport, SearchReport, SearchTrial
 from burnish.report.render import render_card, render_html, render_json, render_markdown
-from tests.report.sample_report import sample_report, sample_version
+from tests.report.sample_report import sample_report, sample_version, search
 
 NOTHING = Interval(value=None, low=None, high=None, n=0)
 PAYLOAD = "\"'><script>alert(1)</script><img src=x onerror=alert(1)> | `x` [a](javascript:alert(1)) {{ 7*7 }}\u202e"
@@ -253,6 +253,47 @@ def test_text_and_marks_have_the_contrast_of_wcag_aa(theme):
         assert contrast(colours[mark], colours["paper"]) >= 3.0, mark
 
 
+def test_a_search_shows_its_best_trials_counts_the_rest_and_says_why_one_was_taken():
+    report = sample_report()
+    html, markdown = render_html(report), render_markdown(report).replace("\\", "")
+    for text in (html, markdown):
+        assert "a search tried 16 settings on 452 training rows: 7 came to an end of their own, 8 left behind" in text
+        assert "1 diverged." in text
+        assert "Trial 2 was chosen: 75.0% is within one standard error" in text
+        assert "This round trained with its settings." in text
+        assert "And 4 more" in text
+        assert "lr 0.0012, rank 16, batch 8, 6 epochs, human weight 3, replay 5%" in text
+    rows = re.findall(r"^\| (\d+)( \(chosen\))? \| lr", markdown, re.MULTILINE)
+    assert len(rows) == 12
+    assert [number for number, chosen in rows if chosen] == ["2"]
+    assert "| 75.0% [66.2, 82.1] |" in markdown
+    assert len(json.loads(render_json(report))["search"][0]["trials"]) == 16
+
+
+def test_the_chosen_trial_is_in_the_table_wherever_it_ranks():
+    markdown = render_markdown(sample_report(search=(search(chosen=15),))).replace("\\", "")
+    assert re.search(r"^\| 15 \(chosen\) \|", markdown, re.MULTILINE)
+    assert "And 4 more" in markdown
+
+
+def test_a_search_in_two_parts_has_a_title_for_each():
+    parts = (search(num_rows=100, reason="the best of those that were trained again on all 452 rows"), search())
+    html = render_html(sample_report(search=parts))
+    assert html.index("On 100 of 452 rows") < html.index("The best again, on all 452 rows")
+
+
+def test_a_search_whose_settings_were_not_taken_or_that_had_not_ended_says_so():
+    assert "This round did not train with its settings" in render_html(sample_report(search=(search(is_used=False),)))
+    page = render_html(sample_report(search=(search(chosen=None, best=None, reason="", is_used=False),)))
+    assert "had not ended when this round began, so nothing was chosen" in page
+    assert "of the chosen trial" not in page
+
+
+def test_a_round_without_a_search_says_nothing_about_one():
+    for text in (render_html(empty_report()), render_markdown(empty_report())):
+        assert "search" not in text.split("</style>")[-1].lower()
+
+
 def test_every_format_tells_what_was_done_with_the_paired_numbers():
     report = sample_report()
     html = " ".join("".join(Tags(render_html(report)).text).split())
@@ -286,3 +327,10 @@ def test_markdown_has_every_table_of_the_data():
     markdown = render_markdown(sample_report()).replace("\\", "")
     for row in ("| train | 452 |", "| payment status | 263 |", "| channel=web | 571 |", "| no-answer | 6 |"):
         assert row in markdown
+
+
+def test_every_field_of_the_report_and_of_its_search_is_in_the_reference():
+    reference = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`([a-z_]+)`", reference.split("### burnish report")[1].split("### burnish plan")[0]))
+    for record in (RoundReport, SearchReport, SearchTrial):
+        assert {field.name for field in fields(record)} - documented == set(), record.__name__

@@ -54,12 +54,12 @@ def trial(
     return Trial(candidate=candidate, curve=(), best_step=1, dev_loss=loss, dev_score=value, **more)  # type: ignore[arg-type]
 
 
-def test_within_one_standard_error_the_smaller_rate_wins() -> None:
+def test_within_one_standard_error_the_lower_loss_wins_and_of_equal_losses_the_smaller_rate() -> None:
     # half width 0.098, so one standard error is 0.05
-    close = [trial("a", 1e-3, (0.86, 0, 1)), trial("b", 2e-3, (0.90, 0.802, 0.998)), trial("c", 4e-3, (0.89, 0, 1))]
-    assert pick(close).candidate.name == "a"
-    apart = [trial("a", 1e-3, (0.84, 0, 1)), *close[1:]]
-    assert pick(apart).candidate.name == "b"
+    best, third = trial("b", 2e-3, (0.90, 0.802, 0.998), loss=0.5), trial("c", 4e-3, (0.89, 0, 1), loss=0.5)
+    assert pick([trial("a", 1e-3, (0.86, 0, 1), loss=0.4), best, third]).candidate.name == "a"
+    assert pick([trial("a", 1e-3, (0.84, 0, 1), loss=0.4), best, third]).candidate.name == "b"
+    assert pick([trial("a", 1e-3, (0.86, 0, 1), loss=0.6), third, best]).candidate.name == "b"
 
 
 def test_without_scores_the_dev_loss_decides() -> None:

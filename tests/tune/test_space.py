@@ -11,7 +11,7 @@ from burnish.fakes import small_examples, tiny_base
 from burnish.records import Candidate, Example, Interval, Trial
 from burnish.tune.rows import stratified, with_recipe
 from burnish.tune.search import prior_lr
-from burnish.tune.space import Recipe, Space, candidate_of, space_of
+from burnish.tune.space import Space, candidate_of, space_of
 from burnish.tune.study import Tried
 from burnish.tune.verdict import finalists, verdict_on
 
@@ -37,6 +37,14 @@ def test_data_weights_are_offered_only_where_the_data_has_such_rows() -> None:
     assert (mixed.human_weights, mixed.replay_shares) == ((1.0, 3.0, 5.0), (0.0,))
     kept = space_of(Settings(), tiny_base(), [*rows, *marked(rows, "replay")])
     assert (kept.human_weights, kept.replay_shares) == ((1.0,), (0.0, 0.05, 0.1))
+
+
+def test_the_projects_own_data_weights_are_among_the_choices_and_the_only_ones_without_such_rows() -> None:
+    settings, rows = Settings(train=TrainSettings(human_weight=2.0, replay_share=0.2)), small_examples(20)
+    plain = space_of(settings, tiny_base(), rows)
+    assert (plain.human_weights, plain.replay_shares) == ((2.0,), (0.2,))
+    mixed = space_of(settings, tiny_base(), [*rows, *marked(rows, "synthetic"), *marked(rows, "replay")])
+    assert (mixed.human_weights, mixed.replay_shares) == ((1.0, 2.0, 3.0, 5.0), (0.0, 0.05, 0.1, 0.2))
 
 
 def test_a_batch_is_never_larger_than_the_rows() -> None:
@@ -75,18 +83,36 @@ def test_an_empty_subset_is_refused() -> None:
 def test_a_recipe_weights_human_rows_and_adds_its_share_of_replay() -> None:
     human, synthetic = small_examples(20), marked(small_examples(18), "synthetic")
     replay = marked(small_examples(30, seed=1), "replay")
-    recipe = Recipe(batch_size=8, epochs=2, human_weight=3.0, replay_share=0.05)
-    mixed = with_recipe([*human, *synthetic, *replay], recipe, seed=0)
+    mixed = with_recipe([*human, *synthetic, *replay], human_weight=3.0, replay_share=0.05, seed=0)
     assert len(mixed) == 40  # 38 rows and 2 of replay make 5%
     weights = {example.id: example.weight for example in mixed}
     assert weights["row-0"] == 3.0
     assert weights["synthetic-row-0"] == 1.0
-    assert with_recipe([*human, *replay], Recipe(batch_size=8, epochs=2), seed=0) == human
+    assert [example.weight for example in mixed if example.id.startswith("replay")] == [1.0, 1.0]
 
 
-def test_replay_rows_alone_are_no_training_set() -> None:
+def test_what_a_project_starts_with_trains_on_every_row_as_it_is() -> None:
+    plain = TrainSettings()
+    rows = [*small_examples(20), *marked(small_examples(18), "synthetic"), *marked(small_examples(30), "replay")]
+    assert with_recipe(rows, human_weight=plain.human_weight, replay_share=plain.replay_share, seed=0) == rows
+
+
+def test_data_weights_change_nothing_where_no_row_has_such_a_provenance() -> None:
+    for rows in (small_examples(20), marked(small_examples(20), "human"), marked(small_examples(20), "synthetic")):
+        assert with_recipe(rows, human_weight=5.0, replay_share=0.1, seed=0) == rows
+
+
+def test_a_share_that_asks_for_more_replay_rows_than_there_are_takes_all_in_their_place() -> None:
+    rows = [*marked(small_examples(2), "replay"), *small_examples(20)]
+    assert with_recipe(rows, human_weight=1.0, replay_share=0.5, seed=0) == rows
+    assert with_recipe(rows, human_weight=1.0, replay_share=0.01, seed=0) == rows[2:]
+
+
+def test_a_share_of_nothing_but_replay_rows_is_refused() -> None:
+    rows = marked(small_examples(6), "replay")
     with pytest.raises(DataError, match="but replay rows"):
-        with_recipe(marked(small_examples(6), "replay"), Recipe(batch_size=8, epochs=2), seed=0)
+        with_recipe(rows, human_weight=1.0, replay_share=0.1, seed=0)
+    assert with_recipe(rows, human_weight=1.0, replay_share=0.0, seed=0) == rows
 
 
 def tried(number: int, score: float | None, *, move: float | None = 0.1, loss: float = 1.0) -> Tried:
