@@ -1,6 +1,6 @@
 """Choosing one of 77 labels for 1,000 rows against batched scoring that repeats the prompt for every label.
 
-    python -m benchmarks.evaluate [--rounds 3] [--json]
+    python -m benchmarks.evaluate [--rounds 3] [--quick] [--json]
 
 The peer runs every row with every label as one sequence through transformers, in batches of one length class, with
 logits for all positions (its default form) or at label tokens only (tuned), at the best of several batch sizes. It runs
@@ -8,14 +8,15 @@ some of the rows, since its time is the same for each. First all three agree on 
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
 import torch
 
-from benchmarks.peers import base_of, claims, flops_per_token, in_turn, middle, peak_mb, rate, seconds_of
+from benchmarks.line import Timed, line, ratios, tell
+from benchmarks.machine import peak_mb
+from benchmarks.peers import base_of, claims, flops_per_token, in_turn, middle, rate, seconds_of
 from burnish.model.base import Base
 from burnish.model.choose import choose, score
 from burnish.records import Message
@@ -78,13 +79,13 @@ def checked(base: Base, prompts: Sequence[list[int]], choices: Sequence[list[int
     )
 
 
-def measured(rounds: int) -> dict:
+def measured(rounds: int, count: int) -> dict:
     """Everything that is reported."""
     exact, base = base_of("english-10m", "float32"), base_of("english-10m", "bfloat16")
     system = Message(role="system", content=RULES)
-    prompts = [base.chat.render_prompt([system, Message(role="user", content=text)]) for text in claims(ROWS)]
+    prompts = [base.chat.render_prompt([system, Message(role="user", content=text)]) for text in claims(count)]
     choices = [base.chat.answer_tokens(label) for label in LABELS]
-    few = sorted(prompts, key=len)[:: ROWS // PEER_ROWS][:PEER_ROWS]
+    few = sorted(prompts, key=len)[:: count // PEER_ROWS][:PEER_ROWS]
     checks = [checked(one, few, choices) for one in (exact, base)]
     bases = {"float32": exact, "bfloat16": base}
     grid = {}
@@ -103,28 +104,30 @@ def measured(rounds: int) -> dict:
             "peer tuned": lambda: seconds_of(lambda: repeated(bases[kind], few, choices, batch, tuned=True)),
         },
     )
-    counts = {"choose": ROWS, "score": len(prompts[::8]), "peer default": len(few[::2]), "peer tuned": len(few)}
-    speeds = {key: [counts[key] / one for one in values] for key, values in seconds.items()}
-    middles = {key: middle(values) for key, values in speeds.items()}
+    counts = {"choose": count, "score": len(prompts[::8]), "peer default": len(few[::2]), "peer tuned": len(few)}
+    engines = {key: Timed(seconds=some, work=counts[key]) for key, some in seconds.items()}
     limit = max(limit, rate(base))
     own = sum(len(prompt) for prompt in prompts)
-    return {
-        "name": "evaluate",
-        "rows": ROWS,
-        "labels": len(LABELS),
-        "prompt_tokens": own / ROWS,
-        "label_tokens": sum(map(len, choices)) / len(choices),
-        "ratio_default": middles["choose"] / middles["peer default"],
-        "ratio_tuned": middles["choose"] / middles["peer tuned"],
-        "ratio_score_tuned": middles["score"] / middles["peer tuned"],
-        "limit_share": own * flops_per_token(base) / middle(seconds["choose"]) / limit,
-        "matrix_rate_gflops": limit / 1e9,
-        "rows_per_s": speeds,
-        "best": best,
-        "grid_rows_per_s": grid,
-        "peak_mb_of_all": peak_mb(),
-        "checks": checks,
-    }
+    scored = ratios(engines["score"], engines["peer tuned"])
+    return line(
+        "evaluate",
+        engines,
+        unit="rows",
+        default="peer default",
+        tuned="peer tuned",
+        limit_share=own * flops_per_token(base) / middle(seconds["choose"]) / limit,
+        checks=checks,
+        ratio_score_tuned=scored[0] if scored else None,
+        rows=count,
+        labels=len(LABELS),
+        prompt_tokens=own / count,
+        label_tokens=sum(map(len, choices)) / len(choices),
+        matrix_rate_gflops=limit / 1e9,
+        rows_per_s_by_round={key: engine.speeds for key, engine in engines.items()},
+        best=best,
+        grid_rows_per_s=grid,
+        peak_mb_of_all=peak_mb(),
+    )
 
 
 def shown(found: dict) -> str:
@@ -135,7 +138,7 @@ def shown(found: dict) -> str:
         *(f"check {check}" for check in found["checks"]),
         *(f"peer, once: {key} {value:.2f} rows/s" for key, value in found["grid_rows_per_s"].items()),
     ]
-    for key, speeds in found["rows_per_s"].items():
+    for key, speeds in found["rows_per_s_by_round"].items():
         lines.append(f"{key}: {middle(speeds):,.2f} rows/s, {min(speeds):,.2f} to {max(speeds):,.2f}")
     lines.append(
         f"choose: {found['ratio_default']:.0f} times the default, {found['ratio_tuned']:.0f} times {found['best']}; "
@@ -149,10 +152,11 @@ def main() -> None:
     """Prints what was found, or one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="96 rows, one round")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measured(options.rounds)
-    print(json.dumps(found) if options.json else shown(found))
+    found = measured(1, 96) if options.quick else measured(options.rounds, ROWS)
+    tell(found, as_json=options.json, text=shown(found))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Generating with a shared system prompt against `transformers.generate`, one by one and at its best batch.
 
-    python -m benchmarks.generate [--model english-10m|smollm-135m] [--rounds 3] [--json]
+    python -m benchmarks.generate [--model english-10m|smollm-135m] [--rounds 3] [--quick] [--json]
 
 Greedy, the same prompts and the same weights in one process. First both say the same, in float32 and in bfloat16. Then
 the peer's batch sizes and number types are tried once, and its best takes turns with burnish and with the peer one by
@@ -8,16 +8,16 @@ one. The peer runs a part of the prompts (its speed does not depend on how many 
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 
+from benchmarks.line import Timed, line, tell
+from benchmarks.machine import peak_mb
 from benchmarks.peers import (
     base_of,
     claims,
     flops_per_token,
     in_turn,
     middle,
-    peak_mb,
     rate,
     same_or_tie,
     seconds_of,
@@ -57,16 +57,19 @@ def main() -> None:
     parser.add_argument("--model", default="english-10m", choices=sorted(COMPLETIONS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--peer", help='the peer\'s best as an earlier run found it, such as "bfloat16 batch 32"')
+    parser.add_argument("--quick", action="store_true", help="48 completions, one round, the peer at batch 16 untried")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    found = measured(options.model, options.rounds, options.peer)
-    print(json.dumps(found) if options.json else shown(found))
+    if options.quick:
+        options.rounds, options.peer = 1, options.peer or "bfloat16 batch 16"
+    found = measured(options.model, options.rounds, options.peer, 48 if options.quick else COMPLETIONS[options.model])
+    tell(found, as_json=options.json, text=shown(found))
 
 
-def measured(name: str, rounds: int, best: str | None) -> dict:
+def measured(name: str, rounds: int, best: str | None, count: int) -> dict:
     """Everything that is reported."""
     exact, base = base_of(name, "float32"), base_of(name, "bfloat16")
-    prompts = prompts_of(base, COMPLETIONS[name])
+    prompts = prompts_of(base, count)
     few = prompts[:: len(prompts) // 6][: 2 if name == "smollm-135m" else 6]
     checks = [same_or_tie(one, few, ours(one, few), _peer(one, few, len(few))) for one in (exact, base)]
     ours(base, prompts[:32])
@@ -77,7 +80,7 @@ def measured(name: str, rounds: int, best: str | None) -> dict:
     grid = {} if best else _grid(name, bases, prompts)
     best = best or max(grid, key=lambda key: grid[key])
     kind, batch = best.split()[0], int(best.split()[2])
-    best_rows = _part(prompts, max(batch, 64 if name == "english-10m" else 32))
+    best_rows = _part(prompts, max(batch, min(count, 64 if name == "english-10m" else 32)))
     alone = few[:1] if name == "smollm-135m" else few
     limit = rate(base)
     seconds = in_turn(
@@ -89,28 +92,30 @@ def measured(name: str, rounds: int, best: str | None) -> dict:
         },
     )
     counts = {"burnish": len(prompts), "one by one": len(alone), "best batch": len(best_rows)}
-    speeds = {key: [counts[key] * NEW_TOKENS / one for one in values] for key, values in seconds.items()}
+    engines = {key: Timed(seconds=some, work=counts[key] * NEW_TOKENS) for key, some in seconds.items()}
     shared = len(_common(prompts))
     tokens = len(prompts) * NEW_TOKENS + sum(len(prompt) - shared for prompt in prompts) + shared
     limit = max(limit, rate(base))
-    return {
-        "name": "generate",
-        "model": name,
-        "completions": len(prompts),
-        "prompt_tokens": sum(map(len, prompts)) / len(prompts),
-        "shared_tokens": shared,
-        "ratio_default": middle(speeds["burnish"]) / middle(speeds["one by one"]),
-        "ratio_tuned": middle(speeds["burnish"]) / middle(speeds["best batch"]),
-        "limit_share": tokens * flops_per_token(base) / middle(seconds["burnish"]) / limit,
-        "matrix_rate_gflops": limit / 1e9,
-        "tokens_per_s": speeds,
-        "seconds_first_run": first,
-        "best": best,
-        "grid_tokens_per_s": grid,
-        "peak_mb_added_by_burnish": memory_ours,
-        "peak_mb_of_all": peak_mb(),
-        "checks": checks,
-    }
+    return line(
+        "generate",
+        engines,
+        unit="tokens",
+        default="one by one",
+        tuned="best batch",
+        limit_share=tokens * flops_per_token(base) / middle(seconds["burnish"]) / limit,
+        checks=checks,
+        model=name,
+        completions=len(prompts),
+        prompt_tokens=sum(map(len, prompts)) / len(prompts),
+        shared_tokens=shared,
+        matrix_rate_gflops=limit / 1e9,
+        tokens_per_s_by_round={key: engine.speeds for key, engine in engines.items()},
+        seconds_first_run=first,
+        best=best,
+        grid_tokens_per_s=grid,
+        peak_mb_added_by_burnish=memory_ours,
+        peak_mb_of_all=peak_mb(),
+    )
 
 
 def _peer(base: Base, prompts: Sequence[Sequence[int]], batch: int) -> list[list[int]]:
@@ -146,7 +151,7 @@ def shown(found: dict) -> str:
         *(f"check {check}" for check in found["checks"]),
         *(f"peer, once: {key} {value:,.0f} tokens/s" for key, value in found["grid_tokens_per_s"].items()),
     ]
-    for key, speeds in found["tokens_per_s"].items():
+    for key, speeds in found["tokens_per_s_by_round"].items():
         lines.append(f"{key}: {middle(speeds):,.0f} tokens/s, {min(speeds):,.0f} to {max(speeds):,.0f}")
     lines.append(
         f"{found['ratio_default']:.1f} times one by one, {found['ratio_tuned']:.1f} times {found['best']}; "

@@ -1,7 +1,6 @@
 """What the generation benchmarks share: models, the peer as its users run it, and runs that take turns."""
 
 import json
-import resource
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -11,25 +10,15 @@ from typing import Any
 
 import torch
 
+from benchmarks.machine import matrix_rate
+from benchmarks.shapes import SMOLLM_135M
 from burnish.model.base import Base, load_base
 from burnish.model.chat import Rendered
 from burnish.model.generate import target_logprobs
-from burnish.model.speed import gflops
 
 TIE_NATS = {"float32": 1e-3, "bfloat16": 0.5}
 """Two tokens this close may change places. In float32 that is rounding of sums. In bfloat16 a log-probability of the
 built-in base is off by 0.03 (root mean square) and by up to 0.5, in burnish and in transformers alike."""
-
-SMOLLM_135M = {
-    "hidden_size": 576,
-    "num_hidden_layers": 30,
-    "num_attention_heads": 9,
-    "num_key_value_heads": 3,
-    "intermediate_size": 1536,
-    "vocab_size": 49152,
-    "max_position_embeddings": 2048,
-    "tie_word_embeddings": True,
-}
 
 
 def base_of(name: str, precision: str) -> Base:
@@ -70,7 +59,7 @@ def seconds_of(work: Callable[[], Any]) -> float:
 
 def rate(base: Base) -> float:
     """This machine's best matrix rate in the base's number type, in FLOP/s, measured anew at each call."""
-    return gflops.__wrapped__(base.precision, 2048, 2048, "cpu", 0.5) * 1e9
+    return matrix_rate(base.precision)
 
 
 def flops_per_token(base: Base) -> int:
@@ -79,11 +68,6 @@ def flops_per_token(base: Base) -> int:
     linear = sum(m.weight.numel() for m in base.model.modules() if isinstance(m, torch.nn.Linear))
     assert config.tie_word_embeddings  # then the head is among the linear layers, and the embeddings are not
     return 2 * linear
-
-
-def peak_mb() -> float:
-    """Most memory that this process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def middle(values: Sequence[float]) -> float:

@@ -20,10 +20,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arithmetic import shape_of, step_flops, work_of
+from benchmarks.line import Timed, line, tell, timed
+from benchmarks.machine import matrix_rate, peak_mb
+from benchmarks.shapes import CONFIGS
+
 RATES = (5e-4, 1e-3, 2e-3, 4e-3, 8e-3)
 RANKS = (4, 8, 16, 32)
 ALPHA, BATCH, WARMUP_SHARE = 32, 8, 0.05
 WITHIN = 0.003
+SAME_START = 0.03
+"""Relative: TRL's eval loss is the mean over batches, ours over tokens, and one may compute in bfloat16."""
 TRL = {
     "trl default": "SFTConfig as it comes: bf16 autocast, gradient checkpointing",
     "trl tuned fp32": "float32, no checkpointing, batches grouped by length",
@@ -42,7 +49,7 @@ def main() -> None:
         rows.write_text(json.dumps(_rendered(options.train, options.dev)))
         results = _run_all(rows, options)
     report = _report(results, options)
-    print(json.dumps(report) if options.json else _table(report))
+    tell(report, as_json=options.json, text=_table(report))
 
 
 def _options() -> argparse.Namespace:
@@ -139,7 +146,7 @@ def _ours(data: dict, options: argparse.Namespace, *, has_rungs: bool) -> dict:
     from burnish.tune.rungs import Rungs
 
     base = load_base("builtin:english-10m")
-    rate = _matrix_rate(base.precision)
+    rate = matrix_rate("bfloat16")
     rows, dev = ([Row(id=str(n), **row) for n, row in enumerate(data[part])] for part in ("train", "dev"))
     points = [Candidate(name=f"p{at:02d}", rank=r, alpha=ALPHA, lr=lr, seed=0) for at, (lr, r) in enumerate(_grid())]
     settings = TrainSettings(epochs=options.epochs, batch_size=BATCH, patience=1000, warmup_share=WARMUP_SHARE)
@@ -159,8 +166,7 @@ def _ours(data: dict, options: argparse.Namespace, *, has_rungs: bool) -> dict:
         trials = train(job)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     steps = sum(trial.curve[-1].step for trial in trials)
-    tokens = steps * BATCH * sum(len(row.tokens) for row in rows) / len(rows)
-    weights = sum(module.weight.numel() for module in base.model.modules() if type(module).__name__ == "Linear")
+    flops = _flops(data["train"], trials)
     finished = [trial for trial in trials if trial.stopped != "outrun" and trial.dev_loss is not None]
     best = min(finished, key=lambda trial: trial.dev_loss)
     return {
@@ -170,22 +176,19 @@ def _ours(data: dict, options: argparse.Namespace, *, has_rungs: bool) -> dict:
         "at": [best.candidate.lr, best.candidate.rank],
         "start": next(point.dev_loss for point in trials[0].curve if point.dev_loss is not None),
         "steps_share": steps / (len(points) * max(trial.curve[-1].step for trial in trials)),
-        "share_of_rate": 4 * weights * tokens / seconds / rate,
-        "peak_gb": _peak_gb(),
+        "share_of_rate": flops / seconds / rate,
+        "peak_mb": peak_mb(),
         "note": base.reason,
     }
 
 
-def _matrix_rate(precision: str) -> float:
-    from burnish.model.speed import matrix_rates
+def _flops(rows: list[dict], trials: Sequence) -> float:
+    """Products of the training steps that were taken; looks at dev rows are not counted."""
+    from burnish.train.batch import epoch_order
 
-    return matrix_rates()[precision] * 1e9
-
-
-def _peak_gb() -> float:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    order = epoch_order([len(row["tokens"]) for row in rows], batch_size=BATCH, seed=0, epoch=0)
+    epoch, shape = work_of([[rows[at] for at in batch] for batch in order]), shape_of(CONFIGS["english-10m"]())
+    return sum(step_flops(shape, epoch, t.candidate.rank) * t.curve[-1].step / len(order) for t in trials)
 
 
 def _trl(data: dict, options: argparse.Namespace, form: str, lr: float, rank: int) -> dict:
@@ -196,8 +199,8 @@ def _trl(data: dict, options: argparse.Namespace, form: str, lr: float, rank: in
     trainer.train()
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     losses = [entry["eval_loss"] for entry in trainer.state.log_history if "eval_loss" in entry]
-    told = {"at": [lr, rank], "start": begin, "peak_gb": _peak_gb()}
-    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "losses": [min(losses[1:])], **told}
+    told = {"at": [lr, rank], "start": begin, "peak_mb": peak_mb()}
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "losses": [min(losses)], **told}
 
 
 def _trainer(data: dict, options: argparse.Namespace, form: str, lr: float, rank: int, callbacks: Sequence = ()):
@@ -272,7 +275,7 @@ def _optuna(data: dict, options: argparse.Namespace, goal: float) -> dict:
     states = [trial.state.name for trial in study.trials]
     best = study.best_trial
     at = [best.params["lr"], best.params["rank"]]
-    told = {"trials": len(states), "pruned": states.count("PRUNED"), "peak_gb": _peak_gb()}
+    told = {"trials": len(states), "pruned": states.count("PRUNED"), "peak_mb": peak_mb()}
     told |= {"cpu_seconds": cpu_seconds}
     return {"seconds": seconds, "losses": [best.value], "at": at, **told}
 
@@ -282,23 +285,53 @@ def _report(results: dict[str, list[dict]], options: argparse.Namespace) -> dict
     goal = min(results["grid"][0]["losses"]) * (1 + WITHIN)
     wall, cpu = (_medians(results, options.solo, clock) for clock in ("seconds", "cpu_seconds"))
     by_wall, by_cpu = _ratios(wall), _ratios(cpu)
-    seconds = [run["seconds"] for run in results["burnish"]]
-    return {
-        "name": "sweep",
-        **by_wall,
-        "limit_share": results["burnish"][0]["share_of_rate"],
-        "medians_s": wall,
-        "spread_s": [min(seconds), max(seconds)],
-        "cpu_medians_s": cpu,
-        "by_cpu_time": by_cpu,
-        "goal_loss": goal,
-        "reached": {name: _has_reached(runs, goal) for name, runs in results.items()},
-        "absent": {name: run["absent"] for name, runs in results.items() for run in runs if "absent" in run},
-        "solo_runs_made": options.solo,
-        "rows": options.train,
-        "epochs": options.epochs,
-        "runs": results,
-    }
+    engines = {name: _engine_of(name, results[name], options.solo) for name in sorted(results, key=_ours_first)}
+    found = line(
+        "sweep",
+        engines,
+        unit="sweeps",
+        limit_share=results["burnish"][0]["share_of_rate"],
+        checks=_same_start(results),
+        by_cpu_time=by_cpu,
+        goal_loss=goal,
+        reached={name: _has_reached(runs, goal) for name, runs in results.items()},
+        solo_runs_made=options.solo,
+        rows=options.train,
+        epochs=options.epochs,
+        runs=results,
+    )
+    # the grids are sums over few runs, multiplied, and Optuna is one run a seed: there are no rounds to take ratios by
+    cpu_ratios = {f"{name}_cpu": value for name, value in by_cpu.items()}
+    return found | by_wall | cpu_ratios | {"medians_s": wall, "cpu_medians_s": cpu, "default": "trl default"}
+
+
+def _same_start(results: dict[str, list[dict]]) -> list[str]:
+    """The untuned base's dev loss in both engines; raises SystemExit when they differ by more than SAME_START."""
+    ours, said = results["burnish"][0]["start"], []
+    for name in TRL:
+        for run in (run for run in results[name] if "start" in run):
+            off = abs(ours - run["start"]) / run["start"]
+            if not off <= SAME_START:
+                raise SystemExit(f"not the same data: untuned, {name} loses {run['start']:.4f}, burnish {ours:.4f}")
+            said.append(f"untuned dev loss within {off:.1g} of {name}'s, relative (allowed: {SAME_START:g})")
+    return sorted(set(said))
+
+
+def _ours_first(name: str) -> bool:
+    return name != "burnish"
+
+
+def _engine_of(name: str, runs: Sequence[dict], solo: int) -> Timed:
+    """Seconds of whole sweeps: a TRL grid's one is the sum of its runs, multiplied to 20."""
+    if name not in TRL or any("absent" in run for run in runs):
+        return timed(runs, 1)
+    sums = {key: [sum(run[key] for run in runs) * len(_grid()) / solo] for key in ("seconds", "cpu_seconds")}
+    return Timed(
+        seconds=sums["seconds"],
+        work=1,
+        peak_mb=max(run["peak_mb"] for run in runs),
+        cpu_seconds=sums["cpu_seconds"],
+    )
 
 
 def _medians(results: dict[str, list[dict]], solo: int, clock: str) -> dict[str, float | None]:
@@ -345,7 +378,7 @@ def _table(report: dict) -> str:
         best = min(runs, key=lambda run: min(run["losses"]))
         reached = "yes" if report["reached"][name] else "no"
         cells = [name, f"{seconds:.1f}", f"{report['cpu_medians_s'][name]:.1f}", f"{min(best['losses']):.4f}"]
-        cells += [f"{best['at'][0]:g}, {best['at'][1]}", reached, f"{max(run['peak_gb'] for run in runs):.2f}"]
+        cells += [f"{best['at'][0]:g}, {best['at'][1]}", reached, f"{max(run['peak_mb'] for run in runs) / 1e3:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     ours = report["runs"]["burnish"][0]
     share, rate = ours["steps_share"], ours["share_of_rate"]

@@ -2,8 +2,8 @@
 
     python -m benchmarks.waiting [--runs 3]
 
-Each worker is a process with two threads that trains an adapter on the built-in base (the burnish engine of
-train.py). The ways of waiting take turns; the figure of several workers is the mean over them. Prints a Markdown table.
+Each worker is a process with two threads that trains an adapter on the built-in base (engine.py). The ways of waiting
+take turns; the figure of several workers is the mean over them. Prints a Markdown table.
 GOMP_SPINCOUNT is understood by GNU's OpenMP, which the usual torch for Linux brings.
 """
 
@@ -25,7 +25,6 @@ WAYS = {
     "PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
 }
 COMPANY = (1, 2)
-TRAIN = str(Path(__file__).with_name("train.py"))
 NUM_ROWS, THREADS = 200, 2
 
 
@@ -42,7 +41,7 @@ def render(folder: Path) -> Path:
         rendered = chat.render(turns)
         rows.append({"tokens": list(rendered.tokens), "learned": list(rendered.learned)})
     path = folder / "rows.json"
-    path.write_text(json.dumps(rows), encoding="utf-8")
+    path.write_text(json.dumps({"rows": rows}), encoding="utf-8")
     return path
 
 
@@ -50,7 +49,7 @@ def together(rows: Path, way: str, count: int) -> float:
     """Mean tokens a second of `count` workers at once."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
     environment = {**kept, **WAYS[way], "OMP_NUM_THREADS": str(THREADS)}
-    command = [sys.executable, TRAIN, "--engine", "burnish", "--rendered", str(rows), "--epochs", "1"]
+    command = [sys.executable, "-m", "benchmarks.engine", str(rows)]
     workers = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     done = [json.loads(worker.communicate()[0].strip().splitlines()[-1]) for worker in workers]
     return statistics.mean(one["tokens"] / one["seconds"] for one in done)

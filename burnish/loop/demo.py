@@ -16,7 +16,7 @@ from burnish.loop.result import RoundResult
 from burnish.loop.round import run_round
 from burnish.talk import Talk
 
-FIRST_PORTION = 0.6
+FIRST_PORTION = 0.7
 """Share of the groups in the first portion; the rest arrives before round 2."""
 
 EPOCHS = 6
