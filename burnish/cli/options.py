@@ -48,8 +48,10 @@ def check_place(file: Path | None) -> None:
         raise UsageError(what, hint="name a file in a folder that exists")
 
 
-def local_base(name: str | None) -> str | None:
-    """A base as burnish.yaml should hold it: a local folder by its full path, so that it is found from everywhere.
+def local_base(name: str | None, home: Path) -> str | None:
+    """A base as burnish.yaml of the project folder `home` should hold it, so that it is found from everywhere.
+
+    A folder inside the project is named from there, so that both can move together; any other by its full path.
 
     Raises ModelError at once for a folder or built-in model that is not there or not to be trusted; a hub id is looked
     at when it is loaded.
@@ -63,7 +65,10 @@ def local_base(name: str | None) -> str | None:
     from burnish.model.folder import inspect_folder
 
     inspect_folder(find_folder(name, None), name)
-    return name if name.startswith("builtin:") else str(place.resolve())
+    if name.startswith("builtin:"):
+        return name
+    folder, home = place.resolve(), home.resolve()
+    return folder.relative_to(home).as_posix() if folder.is_relative_to(home) else str(folder)
 
 
 def hear(stop: Callable[[int, FrameType | None], None]) -> dict[int, Any]:

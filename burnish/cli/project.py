@@ -37,7 +37,10 @@ def init(
 
     if task and task not in get_args(TaskKind):
         raise UsageError(f"--task is {task!r}", hint=f"it is one of {', '.join(get_args(TaskKind))}")
-    changes: dict[str, object] = {"project": plain(folder.resolve().name), "base": local_base(base) or Settings().base}
+    changes: dict[str, object] = {
+        "project": plain(folder.resolve().name),
+        "base": local_base(base, folder) or Settings().base,
+    }
     settings = settings_with(Settings(), changes)
     if source and not task:
         settings = settings_from(str(source), settings)

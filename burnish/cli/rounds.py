@@ -44,7 +44,7 @@ def try_file(
 
     home = folder or Path(f"burnish-{'stdin' if file == STDIN else file.stem.split('.')[0] or 'data'}")
     file = _kept_input(home) if file == STDIN else file
-    place = open_or_create(home, str(file), changes or (), base=local_base(base))
+    place = open_or_create(home, str(file), changes or (), base=local_base(base, home))
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
         from burnish.loop.round import run_round
 

@@ -39,11 +39,16 @@ class Workbench:
         if self._base is None:
             known = self._remembered()
             precision = known.partition(":")[0] or self.settings.train.precision
-            base = load_base(self.settings.base, revision=self.settings.revision, precision=precision)
+            base = load_base(self._base_place(), revision=self.settings.revision, precision=precision)
             self._base = replace(base, reason=known or base.reason)
             self._remember(self._base)
             self.talk.say(f"base: {self.settings.base} ({self._base.reason})")
         return self._base
+
+    def _base_place(self) -> str:
+        """The base as it can be loaded: a folder named from the project is looked for there first."""
+        inside = self.root.parent / self.settings.base
+        return str(inside) if inside.is_dir() else self.settings.base
 
     def _remembered(self) -> str:
         """For auto the precision that this project measured first, with its reason, since it decides the weights."""

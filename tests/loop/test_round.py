@@ -1,6 +1,7 @@
 """A round does what it says, once; and what it decided can be traced."""
 
 import json
+import shutil
 
 from burnish.budget import Budget
 from burnish.data.dataset import add_files, load_examples
@@ -8,6 +9,7 @@ from burnish.loop.past import results, round_folder
 from burnish.loop.project import open_project
 from burnish.loop.round import run_round
 from burnish.loop.rounds import run_rounds
+from burnish.loop.workbench import Workbench
 from burnish.registry import champion, models
 from burnish.store.artifacts import verify
 from burnish.store.roles import current_roles
@@ -35,6 +37,14 @@ def test_the_same_project_elsewhere_ends_with_the_same_weights(small_project, tm
     second, _ = run_round(again, Silence(), again=True)
     assert second.round == 2
     assert second.challenger_hash == first.challenger_hash
+
+
+def test_a_base_inside_the_project_is_found_after_a_move(small_project, small_base, tmp_path):
+    shutil.copytree(small_base, small_project.folder / "models" / "own")
+    small_project.folder.rename(tmp_path / "moved")
+    again = open_project(tmp_path / "moved", ["base=models/own"])
+    bench, plain = (Workbench(place.settings, place.store.root, Silence()) for place in (again, small_project))
+    assert bench.base.base_hash == plain.base.base_hash
 
 
 def test_new_data_makes_a_new_round_and_known_rows_keep_their_role(small_project, tmp_path):
