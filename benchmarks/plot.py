@@ -71,18 +71,23 @@ def _panel(panel: Panel) -> str:
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 24}" text-anchor="middle">{_short(10**power)}</text>')
     parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 6}" text-anchor="middle">{escape(panel.across)}</text>')
-    for at, (name, series) in enumerate(panel.series.items()):
-        parts.append(_series(name, [(across(x), up(y)) for x, y in series], at))
+    parts += [
+        _series([(across(x), up(y)) for x, y in series], _colour(at)) for at, series in enumerate(panel.series.values())
+    ]
+    if len(panel.series) > 1:
+        keys = (f'<tspan dx="9" fill="{_colour(at)}">{escape(name)}</tspan>' for at, name in enumerate(panel.series))
+        parts.append(f'<text x="{WIDTH - RIGHT}" y="12" text-anchor="end">{"".join(keys)}</text>')
     return "".join(parts)
 
 
-def _series(name: str, places: Sequence[tuple[float, float]], at: int) -> str:
-    colour = COLOURS[at % len(COLOURS)]
+def _series(places: Sequence[tuple[float, float]], colour: str) -> str:
     path = " L".join(f"{x:.1f},{y:.1f}" for x, y in places)
     dots = "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places)
-    line = f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>'
-    key = f'<text x="{LEFT + 6}" y="{TOP + 14 + 15 * at}" style="fill:{colour}">{escape(name)}</text>'
-    return line + dots + key
+    return f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}'
+
+
+def _colour(at: int) -> str:
+    return COLOURS[at % len(COLOURS)]
 
 
 def _reach(values: Sequence[float]) -> tuple[float, float]:

@@ -56,6 +56,7 @@ def small_settings(base: Path) -> Settings:
         "train.epochs": 2,
         "train.search": [1.0, 2.0],
         "train.precision": "float32",
+        "train.token_dropout": 0.0,
         "lora.rank": 4,
         "data.max_tokens": 256,
         "roles.vaults": 1,
