@@ -2,7 +2,8 @@
 
 With causal attention a hidden state depends on the tokens up to it and on nothing else. So the rows of a batch are laid
 into a tree; each node is one history, computed once, however many rows run through it; padding is never computed at
-all. Only attention sees rows. The last layer's feed-forward runs at the wanted nodes alone. All of it is exact.
+all. Only attention sees rows, and what all of them begin with it sees once, too. The last layer's feed-forward runs at
+the wanted nodes alone. All of it is exact.
 
 Shapes: N nodes, B rows, T positions, G slots of the adapter bank, U wanted nodes, D hidden, H heads of size E.
 """
@@ -14,6 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from burnish.model.fused import causal_attention, gated_silu, rms_norm, rotate
+from burnish.model.shared import shared_attention
+
+LEAST_SHARED = 32
+"""Positions in common from which attention treats them apart: fewer save less than the extra products cost."""
 
 KINDS = frozenset({"llama", "mistral", "qwen2", "qwen3"})
 """Families whose layers are this decoder's: RMSNorm before, rotary positions on whole heads, SwiGLU."""
@@ -72,13 +77,15 @@ def can_decode(model: nn.Module) -> bool:
 
 
 class _Lanes(NamedTuple):
-    """Where each head's rows lie: from nodes to the attention grid and back."""
+    """Where each head's rows lie: from nodes to the attention grid behind what is shared, and back."""
 
     query_rows: Tensor
     key_rows: Tensor
     home_rows: Tensor
     num_lanes: int
-    """Z = G * B * H."""
+    """Z = G * H * B."""
+    num_shared: int
+    """P, the first nodes, which all rows run through and which attention sees apart; 0: none."""
 
 
 def decode(model: nn.Module, histories: Histories, *, num_slots: int, wanted_U: Tensor | None = None) -> Tensor:
@@ -124,23 +131,50 @@ def _attention(attention: Any, h_GND: Tensor, turn: tuple[Tensor, Tensor], lanes
         part.reshape(-1, attention.head_dim).index_select(0, rows).view(lanes.num_lanes, -1, attention.head_dim)
         for part, rows in ((q, lanes.query_rows), (k, lanes.key_rows), (v, lanes.key_rows))
     )
-    out_ZTE = causal_attention(q_ZTE, k_ZTE, v_ZTE, scale=attention.scaling)
-    return out_ZTE.reshape(-1, attention.head_dim).index_select(0, lanes.home_rows).view(slots, nodes, -1)
+    if not lanes.num_shared:
+        out_ZTE = causal_attention(q_ZTE, k_ZTE, v_ZTE, scale=attention.scaling)
+        return out_ZTE.reshape(-1, attention.head_dim).index_select(0, lanes.home_rows).view(slots, nodes, -1)
+    q_YPE, k_YPE, v_YPE = (_shared_part(part, lanes.num_shared, q.shape[2]) for part in (q, k, v))
+    begin_YPE = causal_attention(q_YPE, k_YPE, v_YPE, scale=attention.scaling)
+    begin_GPD = begin_YPE.view(slots, q.shape[2], lanes.num_shared, -1).transpose(1, 2).flatten(2)
+    out_ZTE = shared_attention(q_ZTE, k_ZTE, v_ZTE, k_YPE, v_YPE, scale=attention.scaling)
+    rest_RE = out_ZTE.reshape(-1, attention.head_dim).index_select(0, lanes.home_rows)
+    return torch.cat([begin_GPD, rest_RE.view(slots, nodes - lanes.num_shared, -1)], 1)
+
+
+def _shared_part(part: Tensor, num_shared: int, heads: int) -> Tensor:
+    """The first nodes of [G, N, heads of keys or queries, E] as [G * H, P, E]."""
+    first = part[:, :num_shared].transpose(1, 2)
+    return first.repeat_interleave(heads // first.shape[1], dim=1).flatten(0, 1).contiguous()
+
+
+def _num_shared(grid_BT: Tensor) -> int:
+    """How many first nodes all rows run through, if attention is to see them apart."""
+    num_rows, width = grid_BT.shape
+    if num_rows == 1:
+        return 0
+    alike_T = (grid_BT == torch.arange(width, device=grid_BT.device)).all(0)
+    count = int(alike_T.long().cumprod(0).sum())
+    return count if LEAST_SHARED <= count < width else 0
 
 
 def _lanes(config: Any, histories: Histories, num_slots: int) -> _Lanes:
-    num_rows, width = histories.grid_BT.shape
+    shared = _num_shared(histories.grid_BT)
+    grid_BT = histories.grid_BT[:, shared:]
+    num_rows, width = grid_BT.shape
     num_nodes = len(histories.tokens_N)
     heads, key_heads = config.num_attention_heads, config.num_key_value_heads
     device = histories.grid_BT.device
     slot_G111 = torch.arange(num_slots, device=device)[:, None, None, None]
-    head_H1 = torch.arange(heads, device=device)[:, None]
-    node_GBHT = slot_G111 * num_nodes + histories.grid_BT[None, :, None, :]
-    row_N, at_N = histories.home_N // width, histories.home_N % width
-    lane_GNH = (slot_G111[:, 0] * num_rows + row_N[None, :, None]) * heads + head_H1.T
+    head_H11 = torch.arange(heads, device=device)[:, None, None]
+    node_GHBT = slot_G111 * num_nodes + grid_BT
+    home_N = histories.home_N[shared:]
+    row_N, at_N = home_N // (shared + width), home_N % (shared + width) - shared
+    lane_GNH = (slot_G111[:, 0] * heads + head_H11[:, 0].T) * num_rows + row_N[None, :, None]
     return _Lanes(
-        (node_GBHT * heads + head_H1).flatten(),
-        (node_GBHT * key_heads + head_H1 // (heads // key_heads)).flatten(),
+        (node_GHBT * heads + head_H11).flatten(),
+        (node_GHBT * key_heads + head_H11 // (heads // key_heads)).flatten(),
         (lane_GNH * width + at_N[None, :, None]).flatten(),
         num_slots * num_rows * heads,
+        shared,
     )
