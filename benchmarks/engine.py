@@ -21,8 +21,10 @@ USUAL: dict[str, Any] = {
     "warmup_share": 0.05,
     "candidates": [{"name": "a", "rank": 16, "alpha": 32, "lr": 1e-3, "seed": 0}],
     "keep": None,
+    "tokens_at_once": None,
 }
-"""What a spec may leave out. keep: a folder that keeps the adapters."""
+"""What a spec may leave out. keep: a folder that keeps the adapters. tokens_at_once: how many tokens a forward pass
+takes at most, in place of the engine's own number; 1 takes every row alone."""
 
 
 def run(spec: dict[str, Any]) -> dict[str, Any]:
@@ -30,11 +32,12 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
     from burnish.config import LoraSettings, TrainSettings
     from burnish.model.base import load_base
     from burnish.records import Candidate
+    from burnish.train import run as loop
     from burnish.train.batch import Row
     from burnish.train.job import TrainJob
-    from burnish.train.run import train
 
     asked = {**USUAL, **spec}
+    loop.TOKENS_AT_ONCE = asked["tokens_at_once"] or loop.TOKENS_AT_ONCE
     rows = [Row(id=str(number), **row) for number, row in enumerate(asked["rows"])]
     base = load_base(asked["base"], precision=asked["precision"], device="cpu")
     candidates = [Candidate(**one) for one in asked["candidates"]]
@@ -53,7 +56,7 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
             folder=Path(asked["keep"] or folder),
         )
         before_mb, start, cpu_start = peak_mb(), time.perf_counter(), time.process_time()
-        trials = train(job)
+        trials = loop.train(job)
         seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     return {
         "seconds": seconds,
