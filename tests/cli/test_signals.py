@@ -25,6 +25,14 @@ LONG = {
 """Training of some seconds, whose checkpoints tell from outside how far it is."""
 
 
+@pytest.fixture(autouse=True)
+def _as_on_a_terminal():
+    """A test run started in the background of a script ignores Ctrl-C, and so would everything started from it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def checkpoints(folder: Path) -> set[str]:
     return {str(path) for path in (folder / ".burnish" / "work").glob("train-*/scratch/**/*")}
 
