@@ -256,6 +256,14 @@ class Candidate:
     alpha: float
     lr: float
     seed: int
+    subset: str = ""
+    """Name of the subset of the job's rows that it learns from; empty: all of them."""
+    epochs: int | None = None
+    """Passes over its own rows at most; None: as the job says, and so below."""
+    warmup_share: float | None = None
+    """Share of its steps in which the learning rate rises."""
+    decay_share: float | None = None
+    """Share of its steps after the warm-up in which the learning rate falls to zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

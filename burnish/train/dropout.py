@@ -18,7 +18,8 @@ STREAM = 1
 def thinned(rows: Sequence[Row], share: float, *, seed: int, epoch: int) -> Sequence[Row]:
     """All rows of an epoch, each token of a user left out with probability `share`; seed and epoch alone decide which.
 
-    Rows whose user tokens are not known stay as they are.
+    Rows whose user tokens are not known stay as they are, and so does every first token: what is learned has to be
+    predicted from something.
     """
     if not share:
         return rows
@@ -29,7 +30,9 @@ def thinned(rows: Sequence[Row], share: float, *, seed: int, epoch: int) -> Sequ
 def _without(row: Row, unlucky: np.ndarray) -> Row:
     if not row.asked:
         return row
-    kept = np.flatnonzero(~(unlucky & np.asarray(row.asked, dtype=bool))).tolist()
+    gone = unlucky & np.asarray(row.asked, dtype=bool)
+    gone[:1] = False
+    kept = np.flatnonzero(~gone).tolist()
     return replace(
         row,
         tokens=[row.tokens[at] for at in kept],

@@ -1,7 +1,7 @@
 """What training is asked to do: a frozen record of everything that decides the result, and its identity."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 
 from burnish.config import LoraSettings, TrainSettings
 from burnish.data.conversation import conversation
+from burnish.fingerprint import fingerprint
 from burnish.model.base import Base
 from burnish.records import Candidate, Example, Task, as_json
 from burnish.train.batch import Row, hash_rows
@@ -39,6 +40,8 @@ class TrainJob:
     """Share of the steps over which the learning rate falls to zero at the end; before, it stays at its peak."""
     token_dropout: float = 0.0
     """Share of a user's tokens that each epoch leaves out (train/dropout.py)."""
+    subsets: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Ids of rows by the name under which candidates ask for them."""
 
     def identity(self) -> dict[str, Any]:
         """Everything that decides the result, as plain JSON."""
@@ -57,6 +60,11 @@ class TrainJob:
             **({} if self.referee is None else {"referee": dict(self.referee.identity())}),
             **({} if self.decay_share == 1.0 else {"decay_share": self.decay_share}),
             **({} if self.token_dropout == 0.0 else {"token_dropout": self.token_dropout}),
+            **(
+                {"subsets": {name: fingerprint(sorted(set(ids))) for name, ids in self.subsets.items()}}
+                if self.subsets
+                else {}
+            ),
         }
 
 

@@ -37,7 +37,7 @@ def flatten_(parameters: Sequence[nn.Parameter], *, num_slots: int, stacked: boo
     sizes = [parameter.numel() // num_slots for parameter in parameters]
     starts = [0]
     for size in sizes:
-        starts.append(starts[-1] + -(-size // ALIGN) * ALIGN)
+        starts.append(starts[-1] + padded(size))
     theta_KP = torch.zeros(num_slots, starts[-1], device=parameters[0].device)
     grad_KP = torch.zeros_like(theta_KP)
     grad_views = []
@@ -47,6 +47,11 @@ def flatten_(parameters: Sequence[nn.Parameter], *, num_slots: int, stacked: boo
         parameter.data = view
         grad_views.append(grad_KP[:, start : start + size].view(parameter.shape))
     return Flat(theta_KP, grad_KP, tuple(parameters), tuple(grad_views))
+
+
+def padded(size: int) -> int:
+    """Numbers that a parameter of this size takes in a line of the buffer."""
+    return -(-size // ALIGN) * ALIGN
 
 
 def scheduled_lr(peak: float, *, step: int, total_steps: int, warmup_steps: int, decay_share: float = 1.0) -> float:
@@ -68,25 +73,30 @@ def clip_(grad_KP: Tensor, max_norm: float) -> Tensor:
 
 
 class AdamW:
-    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101) with a learning rate a slot; state is m, v and the count."""
+    """AdamW (Loshchilov and Hutter 2019, arXiv 1711.05101), a learning rate a slot; state is m, v and the counts."""
 
     def __init__(self, like_KP: Tensor, *, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> None:
         self.m_KP = torch.zeros_like(like_KP)
         self.v_KP = torch.zeros_like(like_KP)
-        self.count = 0
+        self.counts = [0] * len(like_KP)
+        """Updates of each slot so far."""
         self._betas = betas
         self._eps = eps
 
     @torch.no_grad()
-    def step_(self, flat: Flat, lr_K: Tensor, *, weight_decay: float) -> None:
-        """One update of every slot; a slot with learning rate 0 does not move."""
-        self.count += 1
+    def step_(self, flat: Flat, lr_K: Tensor, *, weight_decay: float, slots: slice = slice(None)) -> None:
+        """One update of these slots, which must have had equally many; one with learning rate 0 does not move.
+
+        Of all other slots nothing is touched.
+        """
+        (count,) = {count + 1 for count in self.counts[slots]}
+        self.counts[slots] = [count] * len(self.counts[slots])
         beta1, beta2 = self._betas
-        grad = flat.grad_KP
-        self.m_KP.lerp_(grad, 1 - beta1)
-        self.v_KP.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        theta, grad, m, v = flat.theta_KP[slots], flat.grad_KP[slots], self.m_KP[slots], self.v_KP[slots]
+        lr_K1 = lr_K[slots, None]
+        m.lerp_(grad, 1 - beta1)
+        v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         if weight_decay:
-            flat.theta_KP.mul_(1 - lr_K[:, None] * weight_decay)
-        step_size_K1 = lr_K[:, None] / (1 - beta1**self.count)
-        spread = self.v_KP.sqrt().div_((1 - beta2**self.count) ** 0.5).add_(self._eps)
-        flat.theta_KP.sub_(torch.div(self.m_KP, spread, out=spread).mul_(step_size_K1))
+            theta.mul_(1 - lr_K1 * weight_decay)
+        spread = v.sqrt().div_((1 - beta2**count) ** 0.5).add_(self._eps)
+        theta.sub_(torch.div(m, spread, out=spread).mul_(lr_K1 / (1 - beta1**count)))

@@ -6,7 +6,7 @@ import torch
 from burnish.errors import ModelError
 from burnish.fakes import FAMILIES, small_examples, tiny_base
 from burnish.model.forward import forward_hidden, logits_of, output_head
-from burnish.model.lora import AdapterSpec, LoraLinear, attach
+from burnish.model.lora import GRID_ROWS, AdapterSpec, LoraLinear, attach
 
 SPECS = [AdapterSpec(name=f"a{k}", rank=rank, alpha=16, seed=k) for k, rank in enumerate((4, 2, 8))]
 
@@ -54,6 +54,51 @@ def test_every_way_to_name_slots_gives_the_same_answer(base, bank, tokens_BT):
     for row, slot in enumerate([1, 0, 2, -1, 0, 1]):
         torch.testing.assert_close(mixed[row], alone[slot][row], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(alone[0], alone[1], atol=1e-2)
+
+
+def rows_in_any_order(count, *slots):
+    picked = torch.randint(len(slots), (count,), generator=torch.Generator().manual_seed(count)).tolist()
+    return [slots[place] for place in picked]
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [
+        rows_in_any_order(40, 0, 1, 2),
+        rows_in_any_order(40, 0, 2, -1),
+        [1, *rows_in_any_order(40, 0, 2, 2, 2, 2, 2, 2, 2, 2), -1],
+        [0, 1] * GRID_ROWS + [0, 2, 1],
+        [2, -1, 2],
+    ],
+    ids=["even", "with the base", "skewed", "many rows", "one slot"],
+)
+def test_rows_in_any_order_get_their_own_adapter_with_its_gradient(base, bank, slots):
+    layer = base.model.get_submodule("model.layers.0.mlp.up_proj")
+    factors = (layer.A, layer.B)
+    x = torch.randn(len(slots), 2, 32, generator=torch.Generator().manual_seed(3))
+    aim = torch.linspace(-1, 1, len(slots))[:, None, None]
+    with bank.use(slots):
+        mixed = layer(x)
+        gradients = torch.autograd.grad((mixed * aim).sum(), factors)
+    expected = layer.linear(x)
+    for row, slot in enumerate(slots):
+        if slot != -1:
+            expected[row] += layer.scale[slot] * (x[row] @ layer.A[slot].T @ layer.B[slot].T)
+    # float32 sums of 32 products and of some dozen rows, in another order
+    torch.testing.assert_close(mixed, expected, atol=1e-5, rtol=1e-5)
+    for ours, reference in zip(gradients, torch.autograd.grad((expected * aim).sum(), factors), strict=True):
+        torch.testing.assert_close(ours, reference, atol=1e-4, rtol=1e-4)
+
+
+def test_an_adapter_that_is_not_finite_harms_no_row_of_another(base, bank, tokens_BT):
+    with torch.no_grad():
+        alone = logits(base, bank, 0, tokens_BT), logits(base, bank, None, tokens_BT)
+        for entry in bank.parameters_of_bank():
+            entry.A[2].fill_(torch.nan)
+        mixed = logits(base, bank, [0, 2, -1, 0, -1, 2], tokens_BT)
+    for row, reference in ((0, alone[0]), (3, alone[0]), (2, alone[1]), (4, alone[1])):
+        torch.testing.assert_close(mixed[row], reference[row], atol=1e-5, rtol=1e-5)
+    assert mixed[[1, 5]].isnan().all()
 
 
 def test_the_hand_written_gradient_equals_autograd(base, bank, tokens_BT):

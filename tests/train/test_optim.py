@@ -70,6 +70,29 @@ def test_a_slot_with_a_broken_gradient_leaves_the_others_alone() -> None:
     assert torch.equal(got[1], torch.ones(16))
 
 
+def test_slots_that_take_no_part_in_a_step_are_untouched() -> None:
+    torch.manual_seed(1)
+    flat = flatten_([nn.Parameter(torch.randn(3, 16))], num_slots=3, stacked=True)
+    both, apart = AdamW(flat.theta_KP), AdamW(flat.theta_KP)
+    twin = flat._replace(theta_KP=flat.theta_KP.clone(), grad_KP=torch.randn(3, 16))
+    flat.grad_KP.copy_(twin.grad_KP)
+    lr = torch.tensor([0.1, 0.1, 0.1])
+    both.step_(twin, lr, weight_decay=0.1)
+    before = flat.theta_KP.clone()
+    flat.grad_KP[2] = math.nan
+    apart.step_(flat, lr, weight_decay=0.1, slots=slice(0, 2))
+    assert torch.equal(flat.theta_KP[2], before[2])
+    assert not apart.m_KP[2].any()
+    assert not apart.v_KP[2].any()
+    assert apart.counts == [1, 1, 0]
+    assert torch.equal(flat.theta_KP[:2], twin.theta_KP[:2])
+    flat.grad_KP.copy_(twin.grad_KP)
+    apart.step_(
+        flat, lr, weight_decay=0.1, slots=slice(2, 3)
+    )  # later, but its own first step: the same bias correction
+    assert torch.equal(flat.theta_KP[2], twin.theta_KP[2])
+
+
 def test_the_rate_rises_over_the_warm_up_and_falls_to_zero() -> None:
     rates = [scheduled_lr(1.0, step=step, total_steps=10, warmup_steps=2) for step in range(11)]
     assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
