@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.sweep import ALPHA, BATCH, RATES, WARMUP_SHARE, _rendered
+from benchmarks.sweep import _rendered
+from benchmarks.sweep_trl import ALPHA, BATCH, RATES, WARMUP_SHARE
 from burnish.config import LoraSettings, TrainSettings
 from burnish.model.base import load_base
 from burnish.records import Candidate

@@ -307,6 +307,71 @@ class ModelVersion:
     created_at: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weakness:
+    """A slice in which a model does worse than elsewhere: found on dev_a, tested anew on dev_b."""
+
+    name: str
+    """"column=value", two of them joined by " & ", or what its texts are about, "text: appeal, deadline"."""
+    kind: Literal["declared", "metadata", "text"]
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """The columns that define it, and their values; empty for a slice of texts."""
+    terms: tuple[str, ...] = ()
+    """Distinctive terms of a slice of texts, most telling first."""
+    found: Interval
+    """Score on its rows of dev_a."""
+    checked: Interval
+    """Score on its rows of dev_b."""
+    p_holm: float | None
+    """One-sided, on dev_b, "worse than the rest", Holm-adjusted over all candidates; None: too few rows to test."""
+    confirmed: bool
+    prevalence: float
+    """Share of all rows looked at."""
+    shrunk_error: float
+    """Error rate pulled towards the mean of all slices, as far as its rows are few."""
+    priority: float
+    """Prevalence times the shrunk error above the target; the list is sorted by it."""
+    causes: Mapping[str, int] = field(default_factory=dict)
+    """Wrong rows by likely cause, most frequent first."""
+    remedy: str = ""
+    examples: tuple[str, ...] = ()
+    """Ids of wrong rows of dev_a."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A wish for synthetic rows: so many, of this kind."""
+
+    purpose: Literal["weakness", "prevalence", "edge"]
+    count: int
+    answer: str = ""
+    """The label that the rows shall have; empty: as it comes."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Slices that the rows shall have."""
+    terms: tuple[str, ...] = ()
+    """What their texts shall be about."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where one synthetic row comes from, down to what it cost."""
+
+    example: str
+    move: str
+    """sample, few_shot, paraphrase, counterfactual, compose, noise or teacher."""
+    generator: str
+    """Hash of the adapter that wrote it, or the name of the teacher; empty for moves by rule."""
+    parents: tuple[str, ...] = ()
+    """Seeds that it was made from or shown; only rows that people wrote are parents."""
+    request: str = ""
+    """Hash of the prompt or request."""
+    refiner: str = ""
+    verdicts: Mapping[str, float] = field(default_factory=dict)
+    """What each verifier said, by its name: 1 for agreement, 0 for none, or a score in between."""
+    usd: float = 0.0
+
+
 def as_json(record: Any) -> dict[str, Any]:
     """A record as plain JSON data, nested records included."""
     return asdict(record)

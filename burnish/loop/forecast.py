@@ -12,6 +12,7 @@ import psutil
 
 from burnish.errors import DataError
 from burnish.evaluate.prompt import pick_shots
+from burnish.free_memory import free_memory
 from burnish.loop.project import Project
 from burnish.loop.seeds import Seeds, gather
 from burnish.loop.stages import job_of
@@ -109,7 +110,7 @@ def forecast(project: Project, talk: Talk) -> Forecast:
         needed = max(probes[tried].peak_bytes, peak())
     for slots in sorted({last, WIDE_SLOTS} - {tried}):
         probes[slots] = probe(job, slots, steps=MEMORY_STEPS + 1 if slots > tried else TIMED_STEPS + 1)
-    free = psutil.virtual_memory().available + psutil.Process().memory_info().rss
+    free = free_memory() + psutil.Process().memory_info().rss
     slots, slots_reason = _best_width(probes, tried, SPARE_SHARE * free)
     tokens, batch_reason = _batch_tokens(job, before, probes[tried].peak_bytes, SPARE_SHARE * free)
     return Forecast(

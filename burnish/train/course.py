@@ -63,11 +63,11 @@ class Cohort(NamedTuple):
     epochs: int
     """Of its longest course."""
 
-    @property
-    def runs(self) -> list[slice]:
-        """The slots as few slices, so that lines of a buffer are views."""
-        cuts = [0, *(at for at in range(1, len(self.slots)) if self.slots[at] != self.slots[at - 1] + 1)]
-        return [slice(self.slots[low], self.slots[high - 1] + 1) for low, high in pairwise([*cuts, len(self.slots)])]
+
+def runs_of(slots: Sequence[int]) -> list[slice]:
+    """Rising slots as few slices, so that lines of a buffer are views."""
+    cuts = [0, *(at for at in range(1, len(slots)) if slots[at] != slots[at - 1] + 1)]
+    return [slice(slots[low], slots[high - 1] + 1) for low, high in pairwise([*cuts, len(slots)])]
 
 
 class Turn(NamedTuple):

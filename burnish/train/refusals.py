@@ -3,13 +3,12 @@
 P numbers of a slot.
 """
 
-import resource
 from collections import Counter
 
-import psutil
 import torch
 
 from burnish.errors import ConfigError, DataError, TrainingError
+from burnish.free_memory import free_memory
 from burnish.model.lora import target_layers
 from burnish.records import Candidate
 from burnish.store.files import shown_size
@@ -114,10 +113,8 @@ def numbers_of_slot(job: TrainJob) -> int:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that this process can still get on the device, as the machine and the process's own limit say."""
+    """Memory that this process can still get on the device."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
-    free = int(psutil.virtual_memory().available)
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return free if limit == resource.RLIM_INFINITY else max(0, min(free, limit - psutil.Process().memory_info().vms))
+    return free_memory()

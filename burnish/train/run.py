@@ -20,7 +20,7 @@ from burnish.store.files import require_space
 from burnish.talk import Silence, Talk
 from burnish.train.batch import Row
 from burnish.train.checkpoint import KEPT, Checkpoint, claim_folder, last_good_checkpoint, save_checkpoint
-from burnish.train.course import Cohort, Turn, cohorts_of, courses_of, rivals_of, turns_of
+from burnish.train.course import Cohort, Turn, cohorts_of, courses_of, rivals_of, runs_of, turns_of
 from burnish.train.job import TrainJob
 from burnish.train.looks import Looks
 from burnish.train.optim import AdamW, clip_
@@ -132,7 +132,7 @@ class _Run:
             else:
                 flat.grad_KP[slot].zero_()
                 self._freeze(slot, rows)
-        for run in cohort.runs:
+        for run in runs_of(slots):
             self.adam.step_(flat, lr_K, weight_decay=self.job.train.weight_decay, slots=run)
 
     def _freeze(self, slot: int, rows: Sequence[Row]) -> None:

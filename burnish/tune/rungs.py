@@ -1,7 +1,7 @@
 """Which candidates of a bank leave early, by paired losses on the same dev rows: what makes a row hard cancels out.
 
-Two ways out. Hopeless: even what the candidate's own curve still promises does not reach what the best one has now.
-Outclassed: it is in the worse half of the bank and behind the best one by more than chance.
+Two ways out. Outclassed: it is in the worse half of the bank and behind the best one by more than chance.
+Hopeless: even what the candidate's own curve still promises does not reach what the best one has now.
 
 Shapes: L looks so far, K slots, N dev rows of a look.
 """
@@ -16,13 +16,14 @@ from scipy import stats
 from burnish.records import as_json
 from burnish.train.referee import Losses
 
-FIRST_LOOK = 5
-"""Looks are at 1/32, 1/16, ... 1/2 of the steps."""
-LOOK_ROWS = 64
-"""Dev rows of a look: with all of them, five looks cost more than the training that they save on small data."""
+FIRST_LOOK = 4
+"""Looks are at 1/16, 1/8, 1/4 and 1/2 of the steps."""
+LOOK_ROWS = 32
+"""Dev rows of a look: with all of them, the looks cost more than the training that they save on small data."""
+NUM_RUNGS = FIRST_LOOK - 1
+"""The first look is no rung: so early, the warm-up decides who is ahead."""
 DOUBLINGS_BEFORE = 2
-"""A curve promises something once two doublings of the steps are known, so the first rung is at 1/8."""
-NUM_RUNGS = FIRST_LOOK - DOUBLINGS_BEFORE
+"""A curve promises something once two doublings of the steps are known, from the look at 1/4 on."""
 
 
 class _Curve(NamedTuple):
@@ -58,12 +59,12 @@ class Rungs:
         assert 0 < self.keep_share <= 1, self.keep_share
 
     def looks(self, total_steps: int) -> tuple[int, ...]:
-        """Steps after which dev is measured: 1/32, 1/16, 1/8, 1/4 and 1/2 of all."""
+        """Steps after which dev is measured: 1/16, 1/8, 1/4 and 1/2 of all."""
         return tuple(sorted({round(total_steps / 2**power) for power in range(1, FIRST_LOOK + 1)} - {0}))
 
     def passed(self, step: int, total_steps: int) -> tuple[int, int]:
         """How many rungs a candidate that came to `step` has reached, and how many there are."""
-        rungs = self.looks(total_steps)[DOUBLINGS_BEFORE:]
+        rungs = self.looks(total_steps)[1:]
         return sum(rung <= step for rung in rungs), len(rungs)
 
     def rows(self, num_dev: int) -> tuple[int, ...]:
@@ -72,29 +73,30 @@ class Rungs:
         return tuple(at * num_dev // count for at in range(count))
 
     def leavers(self, looked: Sequence[int], losses_LKN: Losses, weight_N: Losses, total_steps: int) -> tuple[int, ...]:
-        """Slots that leave now; none before the third look."""
-        if len(looked) <= DOUBLINGS_BEFORE:
+        """Slots that leave now; none at the first look, and as hopeless none before the third."""
+        if len(looked) < 2:
             return ()
         share_N = weight_N / weight_N.sum()
-        before, middle, now = (_filled(losses_LKN[: len(losses_LKN) - back]) for back in (2, 1, 0))
+        now = _filled(losses_LKN)
         mean_K = np.where(np.isfinite(now).all(axis=1), now @ share_N, np.inf)
         best = int(mean_K.argmin())
         running = [
             slot for slot in np.argsort(mean_K, kind="stable").tolist() if np.isfinite(losses_LKN[-1][slot]).all()
         ]
         untouched = max(1, int(np.ceil(self.keep_share * len(running))))
-        tries = max(1, (len(mean_K) - 1) * (FIRST_LOOK - DOUBLINGS_BEFORE))
+        level = self.level / max(1, (len(mean_K) - 1) * NUM_RUNGS)
         goal_N = (1 - self.worth) * now[best]
-        doublings = float(np.log2(total_steps / looked[-1]))
-        gone = []
-        for place, slot in enumerate(running):
-            curve = _Curve(before[slot], middle[slot], now[slot])
-            is_outclassed = place >= untouched and _is_above(now[slot] - goal_N, share_N, self.level / tries)
-            if slot != best and (is_outclassed or self._is_hopeless(curve, goal_N, share_N, doublings, tries)):
-                gone.append(slot)
-        return tuple(gone)
+        gone = {slot for slot in running[untouched:] if _is_above(now[slot] - goal_N, share_N, level)}
+        if len(looked) > DOUBLINGS_BEFORE:
+            doublings = float(np.log2(total_steps / looked[-1]))
+            before, middle = (_filled(losses_LKN[: len(losses_LKN) - back]) for back in (2, 1))
+            curves = {slot: _Curve(before[slot], middle[slot], now[slot]) for slot in running}
+            gone |= {
+                slot for slot, curve in curves.items() if self._is_hopeless(curve, goal_N, share_N, doublings, level)
+            }
+        return tuple(sorted(gone - {best}))
 
-    def _is_hopeless(self, curve: _Curve, goal_N: Losses, share_N: Losses, doublings: float, tries: int) -> bool:
+    def _is_hopeless(self, curve: _Curve, goal_N: Losses, share_N: Losses, doublings: float, level: float) -> bool:
         """Whether the end that the curve promises is above the goal by more than chance.
 
         The promise is a smooth function of two mean falls; its slopes spread it over rows (the delta method).
@@ -105,7 +107,7 @@ class Rungs:
         by_first, by_last = (self.slack * slope for slope in _slopes(first, last, doublings))
         linear_N = curve.now_N - goal_N - by_first * first_N - by_last * last_N
         constant = by_first * first + by_last * last - promise
-        return _is_above(linear_N + constant, share_N, self.level / tries)
+        return _is_above(linear_N + constant, share_N, level)
 
     def identity(self) -> Mapping[str, Any]:
         """Everything that decides its answers."""

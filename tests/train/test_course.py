@@ -9,7 +9,7 @@ import pytest
 from burnish.errors import ConfigError
 from burnish.records import Candidate, Trial
 from burnish.train.batch import Row, epoch_order
-from burnish.train.course import cohorts_of, courses_of, rivals_of, turns_of
+from burnish.train.course import cohorts_of, courses_of, rivals_of, runs_of, turns_of
 from burnish.train.job import TrainJob
 from burnish.train.run import train
 from tests.child import KILLED, in_child
@@ -153,7 +153,7 @@ def test_those_with_the_same_rows_share_a_pass_and_their_lines_are_few_views(job
     asked = mixed(job, bank)
     cohorts = cohorts_of(asked)
     assert [cohort.slots for cohort in cohorts] == [(0, 1, 4, 6), (2, 3, 5)]
-    assert cohorts[0].runs == [slice(0, 2), slice(4, 5), slice(6, 7)]
+    assert runs_of(cohorts[0].slots) == [slice(0, 2), slice(4, 5), slice(6, 7)]
     assert rivals_of(cohorts, courses_of(asked, cohorts)) == [(0, 1, 4, 6), (2, 3, 5)]
 
 
