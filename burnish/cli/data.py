@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from burnish.cli.forget import forget_example
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
 from burnish.cli.terminal import print_json, print_table, print_text, tell
 from burnish.errors import DataError, UsageError
@@ -24,6 +25,7 @@ group = typer.Typer(help="Add, look at, check and export examples.", no_args_is_
 
 def add_to(app: typer.Typer) -> None:
     """Registers the commands of this file."""
+    group.command("forget")(forget_example)
     app.add_typer(group, name="data")
 
 

@@ -24,7 +24,8 @@ from burnish.errors import DataError, UsageError
 from burnish.fingerprint import fingerprint_file
 from burnish.records import Example, Message, Rejection, as_json, from_json
 from burnish.store.artifacts import verify
-from burnish.store.batches import add_batch, batches
+from burnish.store.barred import barred
+from burnish.store.batches import Batch, add_batch, batches
 from burnish.store.failpoints import failpoint
 from burnish.store.files import safe_name, storage_errors
 from burnish.store.stage import run_stage
@@ -110,13 +111,21 @@ def add_files(
 
 
 def load_examples(store: Store) -> Iterator[Example]:
-    """Every example of the project, batch by batch, in the order in which they came. Raises DamagedError."""
+    """Every example that is not barred, batch by batch, in the order in which they came. Raises DamagedError."""
+    left_out = {one.example for one in barred(store)}
+    for _, example in every_row(store):
+        if example.id not in left_out:
+            yield example
+
+
+def every_row(store: Store) -> Iterator[tuple[Batch, Example]]:
+    """Every row that was ever added, barred ones too, each with its batch: for erasure and for finding twins."""
     for batch in batches(store):
         folder = store.path_of(batch.artifact)
         verify(folder)
         with (folder / ROWS).open("rb") as file:
             for line in file:
-                yield _example(json.loads(line))
+                yield batch, _example(json.loads(line))
 
 
 def rejects(store: Store) -> Iterator[Rejection]:
@@ -189,7 +198,7 @@ def _read(store: Store, settings: Settings, path: Path | str, spool: Path, talk:
     counts = _Counts()
     with storage_errors("adding data", spool):
         seen = _Seen(spool / "seen.db")
-        for example in load_examples(store):
+        for _, example in every_row(store):
             seen.twin(example)
             seen.is_conflict(example)
             seen.free_id(example)

@@ -11,6 +11,7 @@ from burnish.evaluate.compare import compare
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import choose_challenger
 from burnish.loop.conclude import Outcome, conclude, finish_interrupted
+from burnish.loop.forget import bar_late_descendants
 from burnish.loop.past import finished_round, next_number, round_key
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
@@ -32,6 +33,7 @@ def run_round(
     when stopped; the same call afterwards goes on where this one ended.
     """
     finish_interrupted(project, talk)
+    bar_late_descendants(project)
     seeds = gather(project)
     key = round_key(project, seeds)
     earlier = finished_round(project, key)

@@ -13,6 +13,7 @@ from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
 from burnish.records import Example, Task
+from burnish.store.barred import barred_by_batch, hash_without
 from burnish.store.batches import batches
 from burnish.store.looks import looks
 from burnish.store.roles import append_roles, current_roles, role_history
@@ -28,7 +29,7 @@ class Seeds:
     columns: tuple[str, ...]
     """Metadata columns to report by."""
     data: Mapping[str, str]
-    """Data batch to content hash."""
+    """Data batch to content hash; of a batch with barred rows, to a hash that says which are left out."""
 
     def of(self, role: str) -> Sequence[Example]:
         """The examples of one role, in a fixed order."""
@@ -72,8 +73,16 @@ def gather(project: Project) -> Seeds:
         task=task,
         by_role=by_role,
         columns=tuple(slice_columns(examples, project.settings)),
-        data={batch.name: batch.content_hash for batch in batches(project.store)},
+        data=_data(project),
     )
+
+
+def _data(project: Project) -> dict[str, str]:
+    """Each data batch with the identity of what is left of it."""
+    left_out = barred_by_batch(project.store)
+    return {
+        batch.name: hash_without(batch.content_hash, left_out.get(batch.name, ())) for batch in batches(project.store)
+    }
 
 
 def checked(seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Talk) -> DataCheck:

@@ -110,4 +110,24 @@ data_batch = Table(
     Column("at", Text, nullable=False),
 )
 
-APPEND_ONLY = ("spend", "gate_look", "gate_answer", "model_version", "pointer_move", "role_change", "data_batch")
+barred_example = Table(
+    "barred_example",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("example", Text, nullable=False, unique=True),
+    Column("batch", Text, nullable=False),
+    Column("asked", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+APPEND_ONLY = (
+    "spend",
+    "gate_look",
+    "gate_answer",
+    "model_version",
+    "pointer_move",
+    "role_change",
+    "data_batch",
+    "barred_example",
+)

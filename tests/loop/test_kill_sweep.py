@@ -15,12 +15,13 @@ from burnish.store.stage import stage_runs
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
+from tests.loop.test_forget import PLACES as FORGETTING
 from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
 SOURCE = Path(__file__).parent.parent.parent / "burnish"
 NAMES = sorted({n for file in SOURCE.rglob("*.py") for n in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())})
-NOT_IN_A_ROUND = {"store.folder", "backup", "restore"}
-"""Beginnings of names that other sweeps cover: opening, backing up and restoring a database."""
+NOT_IN_A_ROUND = {"store.folder", "backup", "restore", "barred", "forget"}
+"""Beginnings of names that others cover: opening, backing up and restoring a database; forgetting (test_forget.py)."""
 
 
 def live(folder: Path, base: Path) -> None:
@@ -69,7 +70,8 @@ def test_every_failpoint_of_the_source_is_swept():
     calls = sum(len(re.findall(r"(?<!def )\bfailpoint\(", file.read_text())) for file in SOURCE.rglob("*.py"))
     named = sum(len(re.findall(r'failpoint\("[^"]+"\)', file.read_text())) for file in SOURCE.rglob("*.py"))
     assert calls == named
-    assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= set(SWEPT_IN_THE_STORE)
+    swept = {*SWEPT_IN_THE_STORE, *FORGETTING}
+    assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= swept
 
 
 def test_the_undisturbed_round_promotes(undisturbed):

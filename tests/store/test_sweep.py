@@ -12,6 +12,7 @@ from burnish.config import BudgetSettings
 from burnish.records import Cost, ModelVersion
 from burnish.registry import champion, history, promote, register
 from burnish.store.backup import restore_backup
+from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 from burnish.store.roles import append_roles, current_roles
@@ -39,6 +40,7 @@ def live(project: Path) -> None:
     look = append_look(store, "vault", attempt, "challenger", 0.03)
     finish_look(store, look, "PROMOTE")
     promote(store, "round-1", "proven", "gate")
+    bar(store, {"a": "seed"}, asked="a", reason="asked for")
     restore_backup(project)
 
 
@@ -71,6 +73,7 @@ def state(project: Path) -> dict[str, object]:
         "roles": current_roles(store),
         "looks": [(look.attempt, look.decision) for look in looks(store)],
         "champion": best.name,
+        "barred": [(one.example, one.batch, one.reason) for one in barred(store)],
         "moves": [(move.before, move.after) for move in history(store)],
         "files": sorted(path.relative_to(store.root).as_posix() for path in store.root.glob("artifacts/*/*/**/*")),
         "unsealed": list((store.root / "work").iterdir()),
