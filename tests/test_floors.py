@@ -14,7 +14,7 @@ FLOORS = [
     "store",
     "budget registry",
     "data model",
-    "train evaluate gate",
+    "train evaluate diagnose gate",
     "tune report fakes",
     "loop",
     "cli",
