@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from burnish.budget import Budget
+from burnish.budget import Budget, open_budget
 from burnish.config import Settings
 from burnish.evaluate.files import load_evaluation, save_evaluation
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project, settings_with
-from burnish.loop.seeds import Seeds, set_hash
+from burnish.loop.seeds import Seeds, checked, gather, set_hash
 from burnish.loop.workbench import Workbench
 from burnish.model.base import Base
 from burnish.records import Candidate, Cost, Evaluation, Example, ModelVersion, Trial, as_json, from_json
@@ -30,6 +30,8 @@ from burnish.tune.search import candidates, token_dropout
 EVALUATE_VERSION = 2
 TRAIN_VERSION = 3
 WIDE_EVERY = 3
+OUTSIDE_ROUNDS = 0
+"""Number under which work that belongs to no round is kept in the ledger of costs."""
 GUESSED_TOKENS_PER_S = 2_000.0
 """Used for the first forecast of a project; later ones come from its own ledger."""
 
@@ -79,6 +81,23 @@ class Shop:
         done, seconds = sum(cost.tokens for cost in known), sum(cost.seconds for cost in known)
         rate = done / seconds if done and seconds else GUESSED_TOKENS_PER_S
         return Cost(seconds=tokens / rate, tokens=tokens)
+
+
+def shop_outside_rounds(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> Shop:
+    """A shop for work between rounds. Raises DataError on data that cannot be believed."""
+    seeds = gather(project)
+    bench = Workbench(project.settings, project.store.root, talk)
+    checked(seeds, project, bench.token_counter(seeds.task), talk)
+    budget = open_budget(project.store, project.settings.budget, talk)
+    return Shop(
+        project=project,
+        seeds=seeds,
+        bench=bench,
+        budget=budget,
+        talk=talk,
+        number=OUTSIDE_ROUNDS,
+        should_stop=should_stop,
+    )
 
 
 def stage_costs(shop: Shop) -> dict[str, Cost]:

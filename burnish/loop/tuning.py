@@ -10,16 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from burnish.budget import open_budget
 from burnish.config import Settings
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop.past import next_number
 from burnish.loop.project import Project, settings_with
-from burnish.loop.seeds import checked, gather, set_hash
-from burnish.loop.stages import Shop, job_of, score_stage, train_sealed, version_of
+from burnish.loop.seeds import set_hash
+from burnish.loop.stages import Shop, job_of, score_stage, shop_outside_rounds, train_sealed, version_of
 from burnish.loop.untuned import base_version
-from burnish.loop.workbench import Workbench
 from burnish.records import Example, Trial, as_json
 from burnish.store.artifacts import Sealed
 from burnish.store.files import write_atomic
@@ -42,8 +40,6 @@ PRIOR_TIMES = (1.0, 2.0, 0.5, 1.5)
 """Multiples of the prior learning rate that a project's first heat tries, the most promising first."""
 SEARCHED = {"lr", "search", "finalists", "epochs", "batch_size", "rank", "human_weight", "replay_share"}
 """Settings that a trial replaces: they shape the space and the first trials, and nothing else."""
-OUTSIDE_ROUNDS = 0
-"""Number under which a search is kept in the ledger of costs: it belongs to no round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +96,7 @@ def tune(
     """
     if trials < 1:
         raise UsageError(f"{trials} trials leave nothing to choose from", hint="give --trials 1 or more")
-    shop = _shop(project, talk, should_stop)
+    shop = shop_outside_rounds(project, talk, should_stop)
     train_rows, started = shop.seeds.of("train"), time.monotonic()
     _refuse_what_cannot_be_tuned(shop)
     space = space_of(project.settings, shop.bench.base, train_rows)
@@ -226,22 +222,6 @@ class _Search:
         }
         inputs = {"study": self.identity}
         return train_sealed(shop, "tune", TUNE_VERSION, key, inputs, replace(job, referee=referee))
-
-
-def _shop(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> Shop:
-    seeds = gather(project)
-    bench = Workbench(project.settings, project.store.root, talk)
-    checked(seeds, project, bench.token_counter(seeds.task), talk)
-    budget = open_budget(project.store, project.settings.budget, talk)
-    return Shop(
-        project=project,
-        seeds=seeds,
-        bench=bench,
-        budget=budget,
-        talk=talk,
-        number=OUTSIDE_ROUNDS,
-        should_stop=should_stop,
-    )
 
 
 def _refuse_what_cannot_be_tuned(shop: Shop) -> None:

@@ -161,6 +161,13 @@ def test_what_a_search_applies_is_then_in_the_settings(searched):
         assert settings[section][key] == value
 
 
+def test_a_diagnosis_keeps_its_shape(held):
+    call = burnish("diagnose", "--project", held[0], "--model", "base", "--json", "--quiet")
+    assert (call.code, call.data["model"], call.data["num_looked"] > 0) == (0, "base", True)
+    # which slices stand out and which causes are likely is the data's; a weakness keeps its shape in tests/diagnose
+    pin("diagnose", {**call.data, "weaknesses": [], "causes": {}})
+
+
 def test_a_plan_keeps_its_shape(held):
     call = burnish("plan", "--project", held[0], "--json", "--quiet")
     assert (call.code, call.data["peak_bytes"] > 0, call.data["seconds"] > 0) == (0, True, True)
