@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from burnish.errors import BurnishError, StorageError
-from burnish.store.db import BUSY_TIMEOUT_S, FILE_NAME, check_pages, check_size, database_errors
+from burnish.store.db import BUSY_TIMEOUT_S, FILE_NAME, check_pages, check_size, connect_db, database_errors
 from burnish.store.failpoints import failpoint
 from burnish.store.files import fsync_dir, storage_errors
 from burnish.store.lock import lock_of
+from burnish.store.migrate import upgrade
 from burnish.store.tables import APPEND_ONLY
 from burnish.talk import Silence, Talk
 
@@ -83,6 +84,7 @@ def restore_backup(project: Path, talk: Talk | None = None) -> Restored:
         for suffix in (*JOURNALS, ""):  # What a killed restore left.
             draft.with_name(draft.name + suffix).unlink(missing_ok=True)
         _copy(good, draft)
+        upgrade(connect_db(draft))  # An older copy has no place for newer history, which would be lost in silence.
         aside = _copy_aside(root) if (root / FILE_NAME).exists() else None
         salvaged = _salvage(aside, draft) if aside else {}
         failpoint("restore.rename")

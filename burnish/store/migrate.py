@@ -33,11 +33,11 @@ def bring_up_to_date(db: Db, talk: Talk) -> None:
     with exclusive(root / "migrate.lock", timeout_s=TIMEOUT_S):
         found = format_of(db)
         if found is None:
-            _upgrade(db)
+            upgrade(db)
         elif found != REVISIONS[-1]:
             with lock_of(root).held(talk):
                 talk.say(f"bringing the database from format {found} to {REVISIONS[-1]}")
-                _upgrade(db)
+                upgrade(db)
 
 
 def _format(connection: Connection, path: Path) -> str | None:
@@ -53,8 +53,12 @@ def _format(connection: Connection, path: Path) -> str | None:
     return None if found is None else str(found)
 
 
-def _upgrade(db: Db) -> None:
-    """Runs the missing steps, all in one transaction: after a kill the old format is there, whole."""
+def upgrade(db: Db) -> None:
+    """Runs the missing steps on a file that nobody else has open, in one transaction: a kill leaves the old format.
+
+    Raises StorageError when a newer burnish wrote it.
+    """
+    format_of(db)
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory

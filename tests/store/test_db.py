@@ -19,6 +19,7 @@ from sqlalchemy import insert, text
 import burnish.store
 from burnish.errors import BusyError, DamagedError, StorageError, UsageError
 from burnish.store.backup import KEEP, back_up, backups, restore_backup
+from burnish.store.barred import bar, barred
 from burnish.store.db import journal_mode
 from burnish.store.looks import append_look, looks
 from burnish.store.migrate import REVISIONS
@@ -171,6 +172,18 @@ def test_what_a_damaged_database_still_gives_is_added_to_the_backup(tmp_path):
     assert len(current_roles(again)) == 2000
     assert restored.aside is not None
     assert restored.aside.exists()
+
+
+def test_history_that_an_older_copy_has_no_table_for_is_added_too(tmp_path):
+    store = open_store(tmp_path, today=DAY)
+    open_store(tmp_path, today=DAY + timedelta(1))
+    with closing(sqlite3.connect(backups(store.root)[0])) as copy:
+        copy.execute("DROP TABLE barred_example")
+        copy.execute("UPDATE alembic_version SET version_num = '0001'")
+        copy.commit()
+    bar(store, {"a": "seed"}, asked="a", reason="asked for")
+    assert restore_backup(tmp_path).salvaged == {"barred_example": 1}
+    assert [one.example for one in barred(open_store(tmp_path, today=DAY + timedelta(1)))] == ["a"]
 
 
 def test_a_damaged_backup_is_passed_over_for_an_older_one(tmp_path):
