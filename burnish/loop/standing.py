@@ -31,13 +31,14 @@ def promote_by_hand(project: Project, name: str, *, reason: str, force: bool) ->
 def standing(project: Project) -> dict[str, Any]:
     """Where a project stands, for people and for scripts."""
     past, now = results(project), champion(project.store)
-    roles = Counter(current_roles(project.store).values())
+    known, ids = current_roles(project.store), [example.id for example in load_examples(project.store)]
+    roles = Counter(known[example] for example in ids if example in known)
     spent = Budget(store=project.store, settings=project.settings.budget).spent()
     return {
         "project": project.settings.project,
         "base": project.settings.base,
         "champion": now.name if now else None,
-        "examples": sum(1 for _ in load_examples(project.store)),
+        "examples": len(ids),
         "roles": dict(sorted(roles.items(), key=lambda role: _role_order(role[0]))),
         "spent": {"usd": spent.usd, "seconds": spent.seconds, "tokens": spent.tokens},
         "rounds": [_round_line(result) for result in past],

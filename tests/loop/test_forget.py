@@ -15,6 +15,7 @@ from burnish.loop.forget import Forgotten, bar_late_descendants, forget
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather, set_hash
+from burnish.loop.standing import standing
 from burnish.loop.traces import PROVENANCE_FILE
 from burnish.records import Example, Provenance, as_json
 from burnish.registry import champion, get
@@ -208,6 +209,15 @@ def test_a_kill_on_the_way_bars_all_or_nothing_and_the_same_call_ends_it(small_p
     assert {one.example for one in barred(again.store)} == {row, "child", "grandchild"}
     assert [one.example for one in found.rows] == [row, "child", "grandchild"]
     assert training_ids(again) & {row, "child", "grandchild"} == set()
+
+
+def test_the_standing_counts_what_is_left(small_project: Project) -> None:
+    gather(small_project)
+    before = standing(small_project)
+    forget(small_project, with_role(small_project, "train")[0])
+    after = standing(small_project)
+    assert after["examples"] == before["examples"] - 1
+    assert after["roles"]["train"] == before["roles"]["train"] - 1
 
 
 def test_a_vault_that_loses_a_row_gives_no_fresh_attempts(small_project: Project, tmp_path: Path):
