@@ -25,7 +25,7 @@ def free_memory() -> int:
 def group_bounds(root: Path, membership: Path) -> Iterator[int]:
     """Bytes left in each control group around this process, versions 1 and 2; none where there are no limits."""
     try:
-        lines = membership.read_text(encoding="ascii").splitlines()
+        lines = membership.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return
     for line in lines:

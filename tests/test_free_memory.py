@@ -38,6 +38,12 @@ def test_no_limit_and_no_groups_bound_nothing(tmp_path: Path) -> None:
     assert list(group_bounds(tmp_path, tmp_path / "missing")) == []
 
 
+def test_a_group_may_have_any_name(tmp_path: Path) -> None:
+    group(tmp_path / "bücher", memory__max="100", memory__current="30", memory__stat="anon 1\n")
+    (tmp_path / "self").write_bytes("0::/bücher\n".encode())
+    assert list(group_bounds(tmp_path, tmp_path / "self")) == [70]
+
+
 def test_a_group_that_is_over_its_limit_leaves_nothing(tmp_path: Path) -> None:
     group(tmp_path, memory__max="100", memory__current="300", memory__stat="anon 1\n")
     (tmp_path / "self").write_text("0::/\n")
