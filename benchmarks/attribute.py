@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.recipe import version_in
 from burnish.config import Settings
 from burnish.loop.demo import example_file
 from burnish.loop.workbench import Workbench
 from burnish.model.base import Base
-from burnish.records import Candidate, Evaluation, Example, Message, ModelVersion, Task, Trial, as_json
+from burnish.records import Candidate, Evaluation, Example, Message, Task, Trial, as_json
 from burnish.talk import Silence
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
@@ -166,16 +167,7 @@ def _job(base: Base, found: Drawn, recipe: Candidate, options: argparse.Namespac
 
 
 def _graded(bench: Workbench, trial: Trial, found: Drawn) -> Evaluation:
-    model = ModelVersion(
-        name=trial.candidate.name,
-        round=1,
-        adapter_hash=trial.adapter_hash,
-        artifact=f"trained/{trial.folder}",
-        base=bench.base.name,
-        base_hash=bench.base.base_hash,
-        template_hash=bench.base.chat.template_hash,
-    )
-    return bench.score(model, found.task, found.dev, columns=("channel",))
+    return bench.score(version_in(bench, trial), found.task, found.dev, columns=("channel",))
 
 
 def _screened(

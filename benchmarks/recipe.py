@@ -115,9 +115,9 @@ def tried(name: str, data: Path, options: Sequence[str]) -> Outcome:
         )
 
 
-def scores_of(bench: Workbench, trial: Trial, seeds: Seeds, rows: Sequence[Example]) -> list[float]:
-    """A trained adapter's right and wrong answers to rows."""
-    model = ModelVersion(
+def version_in(bench: Workbench, trial: Trial) -> ModelVersion:
+    """A trained adapter, in the folder `trained` of the bench, as an entry for a registry."""
+    return ModelVersion(
         name=trial.candidate.name,
         round=1,
         adapter_hash=trial.adapter_hash,
@@ -126,6 +126,11 @@ def scores_of(bench: Workbench, trial: Trial, seeds: Seeds, rows: Sequence[Examp
         base_hash=bench.base.base_hash,
         template_hash=bench.base.chat.template_hash,
     )
+
+
+def scores_of(bench: Workbench, trial: Trial, seeds: Seeds, rows: Sequence[Example]) -> list[float]:
+    """A trained adapter's right and wrong answers to rows."""
+    model = version_in(bench, trial)
     return [row.score or 0.0 for row in bench.score(model, seeds.task, rows).rows]
 
 
