@@ -1,5 +1,6 @@
 """What an answer looks like: a flat JSON object, a short label, or free text."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,22 @@ def parse_fields(answer: str) -> dict[str, str | int | float | bool | None] | No
         return None
     flat = all(inner is None or isinstance(inner, str | int | float | bool) for inner in value.values())
     return value if value and flat and len(value) <= MAX_FIELDS else None
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """The JSON object that a model said, nested or not, or None. Kinder than `parse_fields`, which judges data."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def value_text(value: Any) -> str:
+    """A JSON value as the text that is compared; null and a missing field are empty."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def compact_fields(answer: str, order: Sequence[str]) -> tuple[str, tuple[str, ...]]:

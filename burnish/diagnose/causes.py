@@ -3,7 +3,6 @@
 A rule reads symptoms, not minds: its cause is the likely one, to choose a remedy by, and every cause says its grounds.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from burnish.data.answers import object_of, value_text
 from burnish.diagnose.neighbours import NEAREST, Neighbours, index_of, neighbours_of
 from burnish.diagnose.rows import is_wrong
 from burnish.diagnose.words import WORD, content_terms
@@ -122,7 +122,7 @@ def _format(row: RowResult, task: Task) -> str:
     if task.kind == "label" and said not in task.labels:
         return f"not among the {len(task.labels)} labels: {said[:40]!r}"
     if task.kind == "fields":
-        found = _object_of(row.output)
+        found = object_of(row.output)
         if found is None:
             return "the output is no JSON object"
         lacking = [name for name in task.fields if name not in found]
@@ -135,7 +135,7 @@ def _grounding(row: RowResult, text: str, task: Task) -> str:
     """A field's value, or a figure of free text, that stands neither in the prompt nor in the gold answer."""
     asked = _plain(text)
     if task.kind == "fields":
-        said, wanted = _object_of(row.output) or {}, _object_of(row.expected) or {}
+        said, wanted = object_of(row.output) or {}, object_of(row.expected) or {}
         for name in task.fields:
             value, gold = _plain(said.get(name)), _plain(wanted.get(name))
             copied = not gold.strip() or gold in asked
@@ -200,15 +200,6 @@ def _is_code(word: str) -> bool:
     return bool(letters) and (digits or (2 <= len(letters) <= 6 and word.isupper()))
 
 
-def _object_of(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
 def _plain(value: Any) -> str:
     """Words alone, folded, with a space before and after, so that a value is looked for as whole words."""
-    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return f" {' '.join(WORD.findall(text.casefold()))} "
+    return f" {' '.join(WORD.findall(value_text(value).casefold()))} "

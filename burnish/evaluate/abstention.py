@@ -3,10 +3,10 @@
 Three measures, because one number hides the trade: a model that always declines has perfect recall.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Sequence
 
+from burnish.data.answers import object_of, value_text
 from burnish.evaluate.measure import Answered, Measure, MeasuredRow, answered, measured, no_answer, not_applicable
 from burnish.evaluate.scorers import normalised
 from burnish.records import Evaluation, Example, Task
@@ -112,8 +112,11 @@ def _row(task: Task, pair: Answered, column: str, is_no: Callable[[str], bool]) 
     if no_answer(pair.row):
         return []
     if task.kind == "fields":
-        wanted, said = _object(pair.example.answer) or {}, _object(pair.row.output)
-        return [(is_no(wanted.get(name, "")), said is not None and is_no(said.get(name, ""))) for name in task.fields]
+        wanted, said = object_of(pair.example.answer) or {}, object_of(pair.row.output)
+        return [
+            (is_no(value_text(wanted.get(name))), said is not None and is_no(value_text(said.get(name))))
+            for name in task.fields
+        ]
     declared = pair.example.slices.get(column, "").strip().casefold() in YES
     should = declared if column else is_no(pair.example.answer)
     return [(should, is_no(pair.row.output))]
@@ -129,20 +132,6 @@ def _measured(pair: Answered, row: Sequence[tuple[bool, bool]], name: str) -> Me
     if not counted:
         return pair.measured(None, no_answer(pair.row) or missing)
     return pair.measured(sum(counted) / len(counted), num_items=len(counted))
-
-
-def _object(text: str) -> dict[str, str] | None:
-    """The values of a JSON object as text, null as empty; None for a text that is none."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict):
-        return None
-    return {
-        name: "" if part is None else part if isinstance(part, str) else json.dumps(part)
-        for name, part in value.items()
-    }
 
 
 def _none(why: str) -> tuple[Measure, Measure, Measure]:

@@ -3,13 +3,13 @@
 Models change their mind over a swapped weekday too. That is the noise floor; bias is what comes on top of it.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
+from burnish.data.answers import object_of, value_text
 from burnish.errors import EvaluationError
 from burnish.evaluate.measure import Answered, Finding, Measure, MeasuredRow, answered, interval_of, measured
 from burnish.evaluate.scorers import normalised, token_f1
@@ -205,13 +205,8 @@ def _judged(one: AttributeFlips, p_holm: float | None) -> AttributeFlips:
 
 def _values(text: str, task: Task) -> list[str]:
     """The task's fields as they are compared; a text that is no JSON object stands for itself."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return [text]
-    if not isinstance(value, dict):
-        return [text]
-    return [normalised("" if value.get(name) is None else str(value[name])) for name in task.fields]
+    value = object_of(text)
+    return [text] if value is None else [normalised(value_text(value.get(name))) for name in task.fields]
 
 
 def _shrunk(value_N: np.ndarray, place_N: np.ndarray, num_groups: int) -> tuple[float, ...]:

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
+from burnish.data.answers import object_of
 from burnish.evaluate.items import Item, Source, items_in
 from burnish.evaluate.measure import Answered, Finding, Measure, answered, measured, no_answer, not_applicable
 from burnish.records import Evaluation, Example, Interval, Task
@@ -101,13 +102,10 @@ def stated_in(answer: str) -> Iterator[Stated]:
 
 def texts_of(answer: str) -> list[tuple[str, str]]:
     """An answer as (field, text): the values of a JSON object, or the whole of it under the name ""."""
-    try:
-        value = json.loads(answer)
-    except (ValueError, RecursionError):
+    value = object_of(answer)
+    if value is None:
         return [("", answer)]
-    if not isinstance(value, dict):
-        return [("", answer)]
-    return [(str(name), text) for name, part in value.items() if (text := _plain(part))]
+    return [(name, text) for name, part in value.items() if (text := _plain(part))]
 
 
 def unsupported(stated: Sequence[Stated], context: str, known: Collection[str] = frozenset()) -> list[Stated]:

@@ -3,14 +3,14 @@
 A score is a number from 0 to 1, or None with the reason why the row could not be scored; None is never 0.
 """
 
-import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from burnish.data.answers import object_of, value_text
 from burnish.records import Example, Task, TaskKind
 
 FACTS_COLUMN = "facts"
@@ -106,14 +106,14 @@ def score_fields(task: Task, example: Example, output: str) -> Score:
 
     A field that a JSON object lacks counts as empty. Output that is no JSON object scores 0 on every field.
     """
-    expected = _object_of(example.answer)
+    expected = object_of(example.answer)
     if expected is None:
         return Score(None, why_missing="bad-answer: the expected answer is not a JSON object")
     if not task.fields:
         return Score(None, why_missing="no-fields: the task names no fields")
-    said = _object_of(output)
+    said = object_of(output)
     scores = {
-        name: 0.0 if said is None else SCORERS[scorer](_text_of(said.get(name)), _text_of(expected.get(name)))
+        name: 0.0 if said is None else SCORERS[scorer](value_text(said.get(name)), value_text(expected.get(name)))
         for name, scorer in task.fields.items()
     }
     whole = float(all(value == 1.0 for value in scores.values()))
@@ -183,18 +183,3 @@ def _plain(text: str) -> str:
     whole, part = whole.lstrip("0") or "0", part.rstrip("0")
     plain = f"{whole}.{part}" if part else whole
     return f"-{plain}" if text.startswith("-") and plain != "0" else plain
-
-
-def _object_of(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _text_of(value: Any) -> str:
-    """A JSON value as the text that is compared; null and a missing field are empty."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
