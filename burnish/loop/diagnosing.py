@@ -38,10 +38,19 @@ def diagnose_project(
         _texts(shop.seeds.of("dev_b")),
         task=shop.seeds.task,
         train=shop.seeds.of("train"),
-        declared=shop.seeds.columns,
+        declared=_declared(shop.seeds, talk),
         gold=_gold(shop.seeds, project.settings.seed) if shop.seeds.task.kind == "label" else None,
         seed=project.settings.seed,
     )
+
+
+def _declared(seeds: Seeds, talk: Talk) -> list[str]:
+    """The columns to report by that some row of dev_a has; of others it is said that they tell nothing yet."""
+    seen = {column for row in seeds.of("dev_a") for column in row.slices}
+    for column in seeds.columns:
+        if column not in seen:
+            talk.warn(f"no row of dev_a has the column {column!r}: nothing is said of its slices")
+    return [column for column in seeds.columns if column in seen]
 
 
 def _gold(seeds: Seeds, seed: int) -> GoldCheck:
