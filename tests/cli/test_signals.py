@@ -25,12 +25,7 @@ LONG = {
 """Training of some seconds, whose checkpoints tell from outside how far it is."""
 
 
-@pytest.fixture(autouse=True)
-def _as_on_a_terminal():
-    """A test run started in the background of a script ignores Ctrl-C, and so would everything started from it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("on_a_terminal")
 
 
 def checkpoints(folder: Path) -> set[str]:

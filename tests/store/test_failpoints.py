@@ -49,6 +49,7 @@ def test_a_fault_of_the_disk_has_its_code(action, code, monkeypatch):
     assert caught.value.errno == code
 
 
+@pytest.mark.usefixtures("on_a_terminal")
 def test_int_arrives_as_a_keyboard_interrupt(monkeypatch):
     monkeypatch.setenv("BURNISH_FAILPOINTS", "a=int")
     with pytest.raises(KeyboardInterrupt):
