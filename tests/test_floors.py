@@ -14,7 +14,7 @@ FLOORS = [
     "store",
     "budget registry",
     "data model",
-    "train evaluate diagnose gate",
+    "train evaluate diagnose synthesize gate",
     "tune report fakes",
     "loop",
     "cli",
