@@ -12,21 +12,6 @@ from burnish.synthesize.duplicates import copies_of, cosine_duplicates, near_dup
 
 WORDS = ["claim", "week", "payment", "bank", "letter", "office", "form", "date", "appeal", "wage", "job", "help"]
 WORDS += ["card", "state"]
-    "claim",
-    "week",
-    "payment",
-    "bank",
-    "letter",
-    "office",
-    "form",
-    "date",
-    "appeal",
-    "wage",
-    "job",
-    "help",
-    "card",
-    "state",
-]
 TEXTS = st.lists(st.lists(st.sampled_from(WORDS[:5]), min_size=1, max_size=8).map(" ".join), min_size=1, max_size=12)
 
 
