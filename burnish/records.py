@@ -339,6 +339,21 @@ class Weakness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """A wish for synthetic rows: so many, of this kind."""
+
+    purpose: Literal["weakness", "prevalence", "edge"]
+    count: int
+    answer: str = ""
+    """The label that the rows shall have; empty: as it comes."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Slices that the rows shall have."""
+    terms: tuple[str, ...] = ()
+    """What their texts shall be about."""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where one synthetic row comes from, down to what it cost."""
 
