@@ -1,0 +1,154 @@
+"""A synthetic batch on disk: rows, where each is from, what was dropped and why. Sealed with its stage's artifact.
+
+The files are those of any data batch and two more, so that a batch can be added to a project like one.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import DamagedError, DataError
+from burnish.records import Cell, Example, Message, Provenance, Rejection, as_json, from_json
+from burnish.store.files import safe_name, storage_errors, write_atomic
+from burnish.synthesize.audit import Audit
+from burnish.synthesize.cells import PROVENANCE, SYNTHETIC
+from burnish.synthesize.coverage import Coverage
+from burnish.synthesize.guards import Drop
+
+ROWS, REJECTS = "rows.jsonl", "rejects.jsonl"
+PROVENANCE_FILE = "provenance.jsonl"
+REPORT = "report.json"
+BATCH = "batch"
+"""The column that names the batch a row came with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReport:
+    """How a batch came to be."""
+
+    batch: str
+    num_made: int
+    """Rows that moves or a generator wrote, dropped ones too."""
+    num_kept: int
+    by_reason: Mapping[str, int] = field(default_factory=dict)
+    """Dropped rows by the stable word of their reason."""
+    cells: tuple[Cell, ...] = ()
+    """What had been asked for."""
+    coverage: Coverage | None = None
+    """None: too few rows to compare."""
+    audit: Audit | None = None
+    """None: judged later, or not at all; such a batch trains nothing."""
+    usd: float = 0.0
+    seconds: float = 0.0
+    num_asked: int = 0
+    """Rows that the decontamination was asked about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticBatch:
+    """A batch as it is read back."""
+
+    rows: tuple[Example, ...]
+    provenance: tuple[Provenance, ...]
+    """One for each row, in their order."""
+    report: BatchReport
+
+
+def write_batch(
+    folder: Path,
+    rows: Sequence[Example],
+    provenance: Sequence[Provenance],
+    report: BatchReport,
+    drops: Sequence[Drop] = (),
+) -> dict[str, Any]:
+    """Writes a batch into a stage's folder and returns the record of the stage: name, counts, reasons.
+
+    Every row gets the columns provenance=synthetic and batch=NAME. Same arguments, same bytes. Raises DataError when a
+    row lacks its provenance, has no parent, has a row of this batch as one, or when the counts do not add up.
+    """
+    name = safe_name(report.batch)
+    _check(rows, provenance, report, drops)
+    marked = [replace(row, slices={**row.slices, PROVENANCE: SYNTHETIC, BATCH: name}) for row in rows]
+    rejections = [
+        Rejection(source=f"synthesize:{name}", row=at, offset_bytes=None, reason=drop.reason, snippet=drop.example)
+        for at, drop in enumerate(drops)
+    ]
+    with storage_errors(f"writing the batch {name}", folder):
+        write_atomic(folder / ROWS, _lines(_row(row) for row in marked))
+        write_atomic(folder / REJECTS, _lines(as_json(one) for one in rejections))
+        write_atomic(folder / PROVENANCE_FILE, _lines(as_json(one) for one in provenance))
+        write_atomic(folder / REPORT, (json.dumps(as_json(report), ensure_ascii=False, indent=1) + "\n").encode())
+    return {"batch": name, "num_rows": len(rows), "num_rejects": len(drops), "by_reason": dict(report.by_reason)}
+
+
+def read_batch(folder: Path) -> SyntheticBatch:
+    """The batch in a folder; `store.artifacts.verify` tells whether its bytes are those that were sealed.
+
+    Raises DamagedError when a file is missing or unreadable, or rows and provenance do not belong together.
+    """
+    try:
+        rows = tuple(_example(one) for one in _read_lines(folder / ROWS))
+        provenance = tuple(from_json(Provenance, one) for one in _read_lines(folder / PROVENANCE_FILE))
+        report = from_json(BatchReport, json.loads((folder / REPORT).read_bytes()))
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(
+            f"{folder.name} is no synthetic batch: {error}", hint="make the batch again: the stage is redone"
+        ) from error
+    if [row.id for row in rows] != [one.example for one in provenance]:
+        raise DamagedError(
+            f"rows and provenance of {report.batch} do not belong together",
+            hint="make the batch again: the stage is redone",
+        )
+    return SyntheticBatch(rows=rows, provenance=provenance, report=report)
+
+
+def descendants(provenance: Iterable[Provenance], seed: str) -> tuple[str, ...]:
+    """Ids of the rows that were made from a seed, or shown it, over any number of steps, in the order given."""
+    entries = list(provenance)
+    found = {seed}
+    while True:
+        more = {one.example for one in entries if found.intersection(one.parents)} - found
+        if not more:
+            return tuple(one.example for one in entries if one.example in found - {seed})
+        found |= more
+
+
+def _check(
+    rows: Sequence[Example], provenance: Sequence[Provenance], report: BatchReport, drops: Sequence[Drop]
+) -> None:
+    ids = [row.id for row in rows]
+    faults = {
+        "two rows have one id": len(set(ids)) < len(ids),
+        "rows and provenance differ": ids != [one.example for one in provenance],
+        "a row has no parent": any(not one.parents for one in provenance),
+        "a synthetic row is a parent": any(set(ids).intersection(one.parents) for one in provenance),
+        "the counts do not add up": report.num_kept != len(rows)
+        or sum(report.by_reason.values()) + len(rows) != report.num_made
+        or len(drops) > report.num_made - len(rows),
+    }
+    told = [fault for fault, is_so in faults.items() if is_so]
+    if told:
+        raise DataError(
+            f"the batch {report.batch} cannot be written: {'; '.join(told)}",
+            hint="give every row the provenance of its making, and every drop a reason",
+        )
+
+
+def _row(row: Example) -> dict[str, Any]:
+    return {**as_json(row), "messages": [[turn.role, turn.content] for turn in row.messages]}
+
+
+def _example(data: dict[str, Any]) -> Example:
+    turns = tuple(Message(role=role, content=content) for role, content in data.pop("messages"))
+    return Example(messages=turns, **data)
+
+
+def _lines(items: Iterable[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in items).encode()
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    with path.open("rb") as file:
+        return [json.loads(line) for line in file]
