@@ -8,7 +8,6 @@ by degrees: one other word in six gives 0.2 to 0.6, a "please" behind ten words 
 
 import re
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from heapq import nsmallest
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 
+from burnish.data.runs import Hashes, run_hashes
 from burnish.records import Example
 
 NUM_PERMUTATIONS = 128
@@ -37,8 +37,6 @@ MOST_COMPARED = 64
 
 WORD = re.compile(r"[぀-ヿ㐀-鿿豈-﫿฀-๿]|[^\W぀-ヿ㐀-鿿豈-﫿฀-๿]+")
 """A word, or one character of scripts that are written without spaces (Chinese, Japanese, Thai)."""
-
-Hashes = NDArray[np.uint64]
 
 
 class Pair(NamedTuple):
@@ -141,41 +139,8 @@ class RunSets(NamedTuple):
 
 def _run_sets(words: Sequence[Sequence[str]]) -> RunSets:
     """Hashes of all runs of 1 to 5 words per text, without those that too many texts share."""
-    ids = _word_ids(words)
-    lengths = np.array([len(found) for found in words], dtype=np.int64)
-    text_of_word = np.repeat(np.arange(len(words)), lengths)
-    hashes, owners = [], []
-    run = np.zeros(len(ids), dtype=np.uint64)
-    for size in range(1, LONGEST_RUN + 1):
-        count = len(ids) - size + 1
-        if count <= 0:
-            break
-        run = _mix(run[:count] * np.uint64(0x9E3779B97F4A7C15) + ids[size - 1 :] + np.uint64(size))
-        inside = text_of_word[:count] == text_of_word[size - 1 :]
-        hashes.append(run[inside])
-        owners.append(text_of_word[:count][inside])
-    return _unique_per_text(np.concatenate(hashes), np.concatenate(owners), len(words))
-
-
-def _word_ids(words: Iterable[Sequence[str]]) -> Hashes:
-    """A 64-bit number per word, the same in every process."""
-    known: dict[str, int] = {}
-    found: list[int] = []
-    for text in words:
-        for word in text:
-            number = known.get(word)
-            if number is None:
-                number = int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "little")
-                known[word] = number
-            found.append(number)
-    return np.array(found, dtype=np.uint64)
-
-
-def _mix(values: Hashes) -> Hashes:
-    """A bijection that spreads 64 bits (the finaliser of SplitMix64; Steele et al., 2014, OOPSLA)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    hashes, owners = run_hashes(words, range(1, LONGEST_RUN + 1))
+    return _unique_per_text(hashes, owners, len(words))
 
 
 def _unique_per_text(hashes: Hashes, owners: NDArray[np.int64], num_texts: int) -> RunSets:

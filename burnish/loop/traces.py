@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from burnish.data.provenance import PROVENANCE_FILE
 from burnish.loop.past import results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
@@ -24,8 +25,6 @@ from burnish.store.store import Store
 Use = Literal["learned", "chosen", "judged", "measured"]
 """What a row did to a model: taught it, helped to choose it, was asked by the gate, or was only measured on."""
 
-PROVENANCE_FILE = "provenance.jsonl"
-"""In the folder of a synthetic batch: one `Provenance` a line."""
 SURE_LETTERS = 12
 """A text shorter than this is not looked for in prompts and reports: it would be found everywhere."""
 

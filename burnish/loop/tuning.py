@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from burnish.config import Settings
+from burnish.data.provenance import provenance
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop.past import next_number
@@ -26,7 +27,7 @@ from burnish.train.move import update_size
 from burnish.tune.rows import stratified
 from burnish.tune.rungs import Rungs
 from burnish.tune.search import prior_lr
-from burnish.tune.space import Space, candidate_of, provenance, space_of
+from burnish.tune.space import Space, candidate_of, space_of
 from burnish.tune.study import Heat, Scope, Tried, TuneStudy, Values
 from burnish.tune.verdict import Verdict, finalists, verdict_on
 

@@ -9,19 +9,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.data.provenance import BATCH, PROVENANCE, PROVENANCE_FILE, SYNTHETIC
 from burnish.errors import DamagedError, DataError
 from burnish.records import Cell, Example, Message, Provenance, Rejection, as_json, from_json
 from burnish.store.files import safe_name, storage_errors, write_atomic
 from burnish.synthesize.audit import Audit
-from burnish.synthesize.cells import PROVENANCE, SYNTHETIC
 from burnish.synthesize.coverage import Coverage
 from burnish.synthesize.guards import Drop
 
 ROWS, REJECTS = "rows.jsonl", "rejects.jsonl"
-PROVENANCE_FILE = "provenance.jsonl"
 REPORT = "report.json"
-BATCH = "batch"
-"""The column that names the batch a row came with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,17 +99,6 @@ def read_batch(folder: Path) -> SyntheticBatch:
             hint="make the batch again: the stage is redone",
         )
     return SyntheticBatch(rows=rows, provenance=provenance, report=report)
-
-
-def descendants(provenance: Iterable[Provenance], seed: str) -> tuple[str, ...]:
-    """Ids of the rows that were made from a seed, or shown it, over any number of steps, in the order given."""
-    entries = list(provenance)
-    found = {seed}
-    while True:
-        more = {one.example for one in entries if found.intersection(one.parents)} - found
-        if not more:
-            return tuple(one.example for one in entries if one.example in found - {seed})
-        found |= more
 
 
 def _check(

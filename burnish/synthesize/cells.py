@@ -10,9 +10,6 @@ from burnish.data.dedup import prompt_text
 from burnish.records import Cell, Example, Task, Weakness
 from burnish.synthesize.runs import plain_words
 
-PROVENANCE = "provenance"
-"""The column that tells where a row comes from: human, synthetic or replay; rows without it are human."""
-HUMAN, SYNTHETIC, REPLAY = "human", "synthetic", "replay"
 ANSWER = "answer"
 """The column under which a weakness names a label."""
 NOISE = "noise"
@@ -28,11 +25,6 @@ class Wish:
     weight: float
     keys: tuple[tuple[str, str], ...] = ()
     """What its rows count towards: (column, value), the label under "answer", a slice of texts under its terms."""
-
-
-def provenance(example: Example) -> str:
-    """human, synthetic or replay, as the column says."""
-    return example.slices.get(PROVENANCE, "") or HUMAN
 
 
 def in_cell(example: Example, cell: Cell) -> bool:

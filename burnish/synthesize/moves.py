@@ -12,10 +12,11 @@ from random import Random
 from typing import NamedTuple
 
 from burnish.data.answers import compact_fields, parse_fields
+from burnish.data.provenance import HUMAN, PROVENANCE, SYNTHETIC, provenance
 from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.records import Cell, Example, Message, Provenance
-from burnish.synthesize.cells import ANY_NOISE, HUMAN, NOISE, PROVENANCE, SYNTHETIC, in_cell, provenance
+from burnish.synthesize.cells import ANY_NOISE, NOISE, in_cell
 
 NOISES = ("typo", "keyboard", "case", "punctuation", "cut")
 """Letters lost, doubled or swapped; a neighbouring key; all small or all capitals; no punctuation; the end missing."""

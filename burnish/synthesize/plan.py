@@ -8,19 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from burnish.data.dedup import prompt_text
+from burnish.data.provenance import HUMAN, PROVENANCE, SYNTHETIC, provenance
 from burnish.errors import DataError
 from burnish.records import Cell, Example, Task, Weakness
 from burnish.synthesize.cells import (
     ANSWER,
-    HUMAN,
     NOISE,
-    PROVENANCE,
-    SYNTHETIC,
     Wish,
     edge_wishes,
     holds_term,
     prevalent_wishes,
-    provenance,
     scarce_wishes,
     weak_wishes,
 )

@@ -7,13 +7,11 @@ replay rows, are in every subset.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from burnish.data.provenance import BATCH, SYNTHETIC, provenance
 from burnish.errors import DataError
 from burnish.records import Candidate, Example
 from burnish.train.job import TrainJob
-from burnish.tune.space import SYNTHETIC, provenance
 
-BATCH = "batch"
-"""The metadata column with the name of the batch that a synthetic row came in."""
 UNNAMED = "unnamed"
 """The batch of synthetic rows that name none."""
 MOST_BATCHES = 12

@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from burnish.data.provenance import HUMAN, REPLAY, provenance
 from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.records import Example
-from burnish.tune.space import HUMAN, REPLAY, provenance
 
 
 def stratified(examples: Sequence[Example], count: int, *, seed: int) -> list[Example]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from burnish.config import Settings
+from burnish.data.provenance import HUMAN, REPLAY, SYNTHETIC, provenance
 from burnish.errors import ConfigError, DataError
 from burnish.model.base import Base
 from burnish.records import Candidate, Example
@@ -21,9 +22,6 @@ EPOCH_TIMES = (0.5, 1.0, 1.5)
 BATCH_SIZES = (8, 16, 32)
 HUMAN_WEIGHTS = (1.0, 3.0, 5.0)
 REPLAY_SHARES = (0.0, 0.05, 0.1)
-PROVENANCE = "provenance"
-"""The metadata column that tells where a row comes from: human, synthetic or replay; rows without it are human."""
-HUMAN, SYNTHETIC, REPLAY = "human", "synthetic", "replay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +92,6 @@ def space_of(settings: Settings, base: Base, train: Sequence[Example]) -> Space:
         human_weights=_with(settings.train.human_weight, HUMAN_WEIGHTS if {HUMAN, SYNTHETIC} <= kinds else ()),
         replay_shares=_with(settings.train.replay_share, REPLAY_SHARES if REPLAY in kinds else ()),
     )
-
-
-def provenance(example: Example) -> str:
-    """human, synthetic or replay, as the column says."""
-    return example.slices.get(PROVENANCE, "") or HUMAN
 
 
 def _with(own: float, choices: Sequence[float]) -> tuple[float, ...]:

@@ -4,7 +4,7 @@ import pytest
 
 from burnish.errors import DamagedError, DataError
 from burnish.records import Cell, Example, Message, Provenance
-from burnish.synthesize.batch import BatchReport, descendants, read_batch, write_batch
+from burnish.synthesize.batch import BatchReport, read_batch, write_batch
 from burnish.synthesize.guards import Drop
 
 REPORT = BatchReport(
@@ -76,10 +76,3 @@ def test_a_missing_or_cut_file_is_named_damage(tmp_path, name):
     (tmp_path / name).unlink()
     with pytest.raises(DamagedError, match="is no synthetic batch"):
         read_batch(tmp_path)
-
-
-def test_descendants_are_found_over_any_number_of_steps():
-    chain = [origin("c", "b"), origin("a", "seed"), origin("x", "other"), origin("b", "a", "other")]
-    assert descendants(chain, "seed") == ("c", "a", "b")
-    assert descendants(chain, "other") == ("c", "x", "b")
-    assert descendants(chain, "nobody") == ()
