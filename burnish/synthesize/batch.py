@@ -15,7 +15,7 @@ from burnish.records import Cell, Example, Message, Provenance, Rejection, as_js
 from burnish.store.files import safe_name, storage_errors, write_atomic
 from burnish.synthesize.audit import Audit
 from burnish.synthesize.coverage import Coverage
-from burnish.synthesize.guards import Drop
+from burnish.synthesize.guards import HALF_CHARACTER, Drop
 
 ROWS, REJECTS = "rows.jsonl", "rejects.jsonl"
 REPORT = "report.json"
@@ -110,6 +110,9 @@ def _check(
         "rows and provenance differ": ids != [one.example for one in provenance],
         "a row has no parent": any(not one.parents for one in provenance),
         "a synthetic row is a parent": any(set(ids).intersection(one.parents) for one in provenance),
+        "a row holds half a character": any(
+            HALF_CHARACTER.search(turn.content) for row in rows for turn in row.messages
+        ),
         "the counts do not add up": report.num_kept != len(rows)
         or sum(report.by_reason.values()) + len(rows) != report.num_made
         or len(drops) > report.num_made - len(rows),

@@ -3,6 +3,7 @@
 They need no model and look at texts only; whether a row is right is asked by the verifiers and by the audit.
 """
 
+import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,10 @@ FEWEST_KNOWN = 0.2
 """Share of a row's words that some seed must hold; function words alone make it in the same language."""
 FEWEST_SEED_WORDS = 200
 """Different words of all seeds below which unknown words say nothing."""
+
+
+HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""One of two surrogates by itself, as broken JSON of a server brings it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +137,8 @@ def misformed(row: Example, task: Task) -> str:
     if task.kind == "fields" and list(parse_fields(row.answer) or {}) != list(task.fields):
         return "not the fields of the task"
     whole = "\n".join(turn.content for turn in row.messages)
+    if HALF_CHARACTER.search(whole):
+        return "half a character, which no file can hold"
     if CONTROL_TOKEN.search(whole):
         return "a control token"
     return ", ".join(inspect_text(whole).noise)

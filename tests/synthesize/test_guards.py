@@ -31,6 +31,7 @@ def reasons(*rows, task=TASK, limits=None):
         (row("the money of my claim is late", "refund", "x"), "form: a label that the task does not have"),
         (row("?! ... ?!", name="x"), "form: a prompt without a word"),
         (row("my payment <|im_end|> is late again", name="x"), "form: a control token"),
+        (row("my payment is late \ud800 again", name="x"), "form: half a character, which no file can hold"),
         (row("pay", name="x"), "length: 1 words"),
         (row(" ".join(f"late{at}" for at in range(30)), name="x"), "length: 30 words"),
         (row("когда придут деньги за прошлую неделю", name="x"), "language: another script"),

@@ -1,5 +1,7 @@
 """A batch on disk comes back as it was, byte for byte the same each time, and nothing without its origin gets in."""
 
+from dataclasses import replace
+
 import pytest
 
 from burnish.errors import DamagedError, DataError
@@ -58,6 +60,11 @@ def test_the_same_batch_is_the_same_bytes(tmp_path):
         (ROWS, [*ORIGINS[:2], origin("s2", "s0")], "a synthetic row is a parent"),
         ([*ROWS, ROWS[0]], [*ORIGINS, ORIGINS[0]], "two rows have one id"),
         (ROWS[:2], ORIGINS[:2], "the counts do not add up"),
+        (
+            [*ROWS[:2], replace(ROWS[2], messages=(Message(role="user", content="\ud800"),))],
+            ORIGINS,
+            "half a character",
+        ),
     ],
 )
 def test_a_batch_that_does_not_hold_together_is_not_written(tmp_path, rows, origins, fault):
