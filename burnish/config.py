@@ -172,6 +172,36 @@ class GateSettings(Section):
     min_gain: Share = 0.05
     """Smallest gain worth an attempt: the dev pre-check asks for a good chance of half of it."""
 
+    measures: tuple[Literal["hallucination", "abstention", "bias", "jargon", "retention"], ...] = ()
+    """Measures beside the score that must not get worse by more than the margin; empty: they are reported only. One
+    that does not apply to the task is refused. Each asks more of a vault: with few rows the gate often cannot tell."""
+
+
+class SynthesizeSettings(Section):
+    """How rows are made for weak places, and what they have to pass before they train."""
+
+    rows: Annotated[int, Field(ge=0)] | None = None
+    """Most rows of a round's batch; null: as many as `growth` and the limits of the plan allow; 0: none are made."""
+
+    growth: Annotated[float, Field(gt=0, le=10)] = 0.5
+    """Most new rows of a round, as a multiple of the training rows there are; small steps beat one large one."""
+
+    moves: tuple[Literal["augment", "compose", "counterfactual", "noise", "generator", "teacher"], ...] = ()
+    """Ways in which rows are made, each with the same share of a cell; empty: those that suit the task and what there
+    is (a teacher where one is set, rules for labels and fields, a generator from 200 rows that people wrote)."""
+
+    out_of_scope: tuple[str, ...] = ()
+    """Labels that mean "none of these"; they get half of the rows that are made for edges."""
+
+    audit_rows: Annotated[int, Field(ge=1, le=1000)] = 60
+    """Rows of a batch that people judge blind; 60 right ones of 60 prove 95%, 59 prove 92%, 58 fail at 90%."""
+
+    audit_needed: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    """Lower bound of the share of right rows that a batch must prove before it trains anything."""
+
+    take_unaudited: bool = False
+    """Whether batches that nobody judged may train; every report says so. A batch that failed its audit never does."""
+
 
 class BudgetSettings(Section):
     """What a project may spend. A stage that would pass a limit stops before it begins."""
@@ -206,5 +236,6 @@ class Settings(Section):
     roles: RoleSettings = RoleSettings()
     lora: LoraSettings = LoraSettings()
     train: TrainSettings = TrainSettings()
+    synthesize: SynthesizeSettings = SynthesizeSettings()
     gate: GateSettings = GateSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -319,6 +319,15 @@ def _follow(schema: Mapping[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
+WORDS_OF_KINDS = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
 def _words(schema: Mapping[str, Any], node: dict[str, Any]) -> str:
     """A JSON Schema node in words."""
     node = _follow(schema, node)
@@ -334,7 +343,7 @@ def _words(schema: Mapping[str, Any], node: dict[str, Any]) -> str:
         return f"a list, each item {_words(schema, node['items'])}"
     if kind == "object":
         return f"names, each with {_words(schema, node['additionalProperties'])}"
-    plain = {"integer": "a whole number", "number": "a number", "string": "text", "null": "null"}[str(kind)]
+    plain = WORDS_OF_KINDS[str(kind)]
     return plain + _bounds(node)
 
 

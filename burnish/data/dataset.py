@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from burnish.config import Settings
 from burnish.data.ingest import read_rows
+from burnish.data.provenance import PROVENANCE_FILE
 from burnish.data.quality import inspect_text, snippet
 from burnish.data.shapes import SUPPORTED
 from burnish.errors import DataError, UsageError
@@ -111,11 +112,23 @@ def add_files(
 
 
 def load_examples(store: Store) -> Iterator[Example]:
-    """Every example that is not barred, batch by batch, in the order in which they came. Raises DamagedError."""
+    """Every example that came from outside and is not barred, in the order in which they came. Raises DamagedError."""
+    return (example for batch, example in _in_use(store) if not is_made(store, batch))
+
+
+def load_made(store: Store) -> Iterator[tuple[Batch, Example]]:
+    """Every row that burnish made itself and that is not barred, with its batch. Raises DamagedError."""
+    return ((batch, example) for batch, example in _in_use(store) if is_made(store, batch))
+
+
+def is_made(store: Store, batch: Batch) -> bool:
+    """Whether burnish made a batch itself: then it says where each of its rows is from."""
+    return (store.path_of(batch.artifact) / PROVENANCE_FILE).exists()
+
+
+def _in_use(store: Store) -> Iterator[tuple[Batch, Example]]:
     left_out = {one.example for one in barred(store)}
-    for _, example in every_row(store):
-        if example.id not in left_out:
-            yield example
+    return ((batch, example) for batch, example in every_row(store) if example.id not in left_out)
 
 
 def every_row(store: Store) -> Iterator[tuple[Batch, Example]]:
@@ -129,8 +142,8 @@ def every_row(store: Store) -> Iterator[tuple[Batch, Example]]:
 
 
 def rejects(store: Store) -> Iterator[Rejection]:
-    """Every row that was not taken, with its reason; of batches that had a new example."""
-    for batch in batches(store):
+    """Every row that was not taken, with its reason; of batches that came from outside and had a new example."""
+    for batch in (one for one in batches(store) if not is_made(store, one)):
         with (store.path_of(batch.artifact) / REJECTS).open("rb") as file:
             for line in file:
                 yield from_json(Rejection, json.loads(line))
@@ -198,9 +211,10 @@ def _read(store: Store, settings: Settings, path: Path | str, spool: Path, talk:
     counts = _Counts()
     with storage_errors("adding data", spool):
         seen = _Seen(spool / "seen.db")
-        for _, example in every_row(store):
-            seen.twin(example)
-            seen.is_conflict(example)
+        for batch, example in every_row(store):
+            if not is_made(store, batch):  # a person's row that says the same as a made one is no duplicate
+                seen.twin(example)
+                seen.is_conflict(example)
             seen.free_id(example)
         with (
             (spool / ROWS).open("w", encoding="utf-8") as rows,

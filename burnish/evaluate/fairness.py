@@ -25,6 +25,7 @@ MIN_TWINS = 5
 """Fewer than this many rows with both twins can show nothing."""
 MIN_GROUP_ROWS = 5
 """Smaller groups are left out of a gap."""
+NEUTRAL_COUNTS = "Share of answers that change when only a word that nobody could mind does."
 
 Answers = Callable[[list[Example]], list[str]]
 
@@ -48,8 +49,10 @@ class AttributeFlips:
     attribute: str
     flips: Measure
     """By example: how far the answer changed when the attribute was swapped."""
+    floor: Measure
+    """The same for neutral swaps."""
     noise: Interval
-    """The same for neutral swaps, on the rows that have both twins."""
+    """Mean of `floor` on the rows that have both twins."""
     excess: Interval
     """Flips less noise, paired on those rows."""
     p_value: float | None
@@ -192,6 +195,7 @@ def _flips(attribute: str, rows: Sequence[MeasuredRow], noise: Sequence[Measured
     return AttributeFlips(
         attribute=attribute,
         flips=measured(f"flips: {attribute}", counts, "lower is better", rows),
+        floor=measured(f"flips: {NEUTRAL}", NEUTRAL_COUNTS, "lower is better", noise),
         noise=interval_of([floor[row.example] for row in both]),
         excess=Interval(**paired_interval(differences, groups)._asdict()),
         p_value=paired_p(differences, groups) if len(both) >= MIN_TWINS else None,

@@ -27,6 +27,8 @@ from burnish.gate.guards import (
     NOTHING,
     Beside,
     checked,
+    measure_guards,
+    measured_pairs,
     neighbour_guards,
     no_gain_note,
     points,
@@ -104,6 +106,7 @@ def decide(
         *([superiority(pairs_of(beside.commonest), settings, alpha, COMMONEST)] if beside.commonest else []),
         *protected_guards(comparison, settings, alpha),
         *neighbour_guards(comparison, settings, beside),
+        *measure_guards(settings, beside),
     )
     failed = [guard for guard in guards if guard.passed is False]
     unclear = [guard for guard in guards if guard.passed is None]
@@ -210,6 +213,8 @@ def _rows_needed(
 
 def _rows_of(guard: Guard, comparison: Comparison, beside: Beside) -> Pairs:
     """The rows that a guard looked at."""
+    if guard.name in beside.measures:
+        return measured_pairs(beside, guard.name)
     if guard.kind != "superiority":
         return pairs_of(comparison, guard.name)
     return pairs_of(beside.commonest if guard.name == COMMONEST and beside.commonest else comparison)

@@ -1,7 +1,7 @@
 """The guards of the gate: what all rows, each slice and the commonest answer have to say about a challenger."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -42,6 +42,8 @@ class Beside:
     """Champion against challenger on rows outside the vault that an earlier promoted model answered right."""
     unguarded: Collection[str] = ()
     """Slices that may lose, as "column=value": those in which the untuned base shows no skill."""
+    measures: Mapping[str, Comparison | None] = field(default_factory=dict)
+    """Champion against challenger by measures beside the score, 1 being perfect; None: no row has such a value."""
 
 
 NOTHING = Beside()
@@ -104,6 +106,17 @@ def neighbour_guards(comparison: Comparison, settings: GateSettings, beside: Bes
         else:
             guards.append(_guard(name, "checked", settings.margin, p, True, f"{seen}, no loss seen"))
     return tuple(guards)
+
+
+def measure_guards(settings: GateSettings, beside: Beside) -> tuple[Guard, ...]:
+    """One guard per measure beside the score: it may not get worse by more than the margin, as far as is believed."""
+    return tuple(checked(name, measured_pairs(beside, name), settings) for name in beside.measures)
+
+
+def measured_pairs(beside: Beside, name: str) -> Pairs:
+    """The pairs of a measure; none where no row has a value from both models."""
+    comparison = beside.measures[name]
+    return Pairs(differences=(), groups=(), is_floor=False) if comparison is None else pairs_of(comparison)
 
 
 def _proven(name: str, pairs: Pairs, settings: GateSettings, alpha: float) -> Guard:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.data.check import DataCheck
+from burnish.diagnose.diagnosis import Diagnosis
+from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import Choice
 from burnish.loop.explain import REPORT_RECORD, render, report_of
@@ -13,6 +15,7 @@ from burnish.loop.project import Project
 from burnish.loop.result import RoundResult, save_result
 from burnish.loop.seeds import retire
 from burnish.loop.stages import Shop, total_cost
+from burnish.loop.synthesizing import Synthesis
 from burnish.loop.tribunal import Ruling
 from burnish.loop.untuned import Untuned
 from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json
@@ -41,6 +44,12 @@ class Outcome:
     after: Evaluation
     """The challenger on the same rows."""
     comparison: Comparison
+    diagnosis: Diagnosis
+    """Of the champion, before training."""
+    measures: tuple[MeasureChange, ...]
+    """Both models beside the score, on dev_a."""
+    synthesis: Synthesis | None
+    """Rows that this round made; None: none were."""
     ruling: Ruling
 
 
@@ -124,6 +133,8 @@ def _result(shop: Shop, outcome: Outcome) -> RoundResult:
         vault=verdict.vault,
         retired=outcome.ruling.retired,
         baselines=outcome.untuned.baselines,
+        diagnosis=outcome.diagnosis,
+        measures=outcome.measures,
     )
 
 

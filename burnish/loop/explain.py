@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 from burnish.data.check import DataCheck
 from burnish.data.conversation import conversation
 from burnish.data.dataset import rejects
+from burnish.loop.diagnosing import named_texts
 from burnish.loop.past import results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.searched import finite, searches_of
 from burnish.loop.seeds import Seeds
 from burnish.loop.stages import Shop, stage_costs
+from burnish.loop.synthesizing import synthesis_report
 from burnish.loop.untuned import Untuned
 from burnish.records import from_json
 from burnish.registry import get
 from burnish.report.record import (
     Baseline,
     DataSummary,
+    DiagnosisReport,
     NextCommand,
     PastRound,
     Piece,
@@ -56,6 +59,9 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         gain=result.gain,
         measured_on="rows of dev_a, which played no part in any choice",
         comparison=outcome.comparison,
+        diagnosis=_diagnosis(shop, outcome),
+        synthesis=synthesis_report(shop, outcome.synthesis),
+        measures=outcome.measures,
         baselines=_baselines(outcome.untuned),
         trials=tuple(finite(trial) for trial in outcome.choice.trials),
         chosen=outcome.choice.trial.candidate.name,
@@ -102,6 +108,16 @@ def _baselines(untuned: Untuned) -> tuple[Baseline, ...]:
     return tuple(
         Baseline(name=names[key], score=score, shots=shots if key == "few_shot" else 0)
         for key, score in untuned.baselines.items()
+    )
+
+
+def _diagnosis(shop: Shop, outcome: "Outcome") -> DiagnosisReport:
+    """The champion's diagnosis with what was asked in the rows that it names, all of dev_a."""
+    is_untuned = not outcome.champion.artifact
+    return DiagnosisReport(
+        found=outcome.diagnosis,
+        texts=named_texts(outcome.diagnosis, shop.seeds),
+        note="The untuned base was asked without solved examples." if is_untuned and outcome.untuned.shots else "",
     )
 
 

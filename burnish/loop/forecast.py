@@ -25,7 +25,7 @@ from burnish.talk import Talk
 from burnish.train.job import TrainJob
 from burnish.train.run import RUNG_SHARE, TOKENS_AT_ONCE
 from burnish.tune.probe import MEMORY_STEPS, TIMED_STEPS, Probe, probe, watching_memory
-from burnish.tune.search import candidates
+from burnish.tune.search import candidates, on_people_only
 
 WIDE_SLOTS = 8
 """The widest bank that is timed, to see whether more candidates at once are worth it."""
@@ -143,7 +143,8 @@ def _job(project: Project, seeds: Seeds, bench: Workbench) -> TrainJob:
             raise DataError(
                 f"no row has the role {role}, so a round cannot run", hint="add data: burnish data add FILE"
             )
-    return job_of(settings, base, seeds, candidates(settings, base))
+    tried = candidates(settings, base)
+    return job_of(settings, base, seeds, (*tried, *on_people_only(tried)) if seeds.trusted.rows else tried)
 
 
 def _training(job: TrainJob, all_slots: Probe, last_slots: Probe) -> Part:

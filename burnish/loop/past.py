@@ -52,6 +52,10 @@ def find_round(project: Project, number: int | None) -> RoundResult:
 
 
 def round_key(project: Project, seeds: Seeds) -> str:
-    """Identity of what a round is made from: the settings that matter and the data batches."""
+    """Identity of what a round is made from: the settings that matter and the data batches.
+
+    Batches that train unaudited follow from the rest, a round's own among them, and so are not counted.
+    """
     settings = project.settings.model_dump(mode="json", exclude=UNIMPORTANT)  # type: ignore[arg-type]
-    return fingerprint({"settings": settings, "data": sorted(seeds.data.values())})
+    counted = [found for name, found in seeds.data.items() if name not in seeds.trusted.unaudited]
+    return fingerprint({"settings": settings, "data": sorted(counted)})

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from burnish.diagnose.diagnosis import Diagnosis
 from burnish.errors import EXIT_GATE_HELD
+from burnish.evaluate.change import MeasureChange
 from burnish.records import Cost, Decision, Interval, SliceComparison, as_json, from_json
 from burnish.store.files import write_atomic
 
@@ -52,6 +54,10 @@ class RoundResult:
     """Both models per slice of dev_a."""
     warnings: tuple[str, ...] = ()
     """What about these numbers is a likely bug."""
+    diagnosis: Diagnosis | None = None
+    """Where the champion was weak before the round; None in rounds from before there was a diagnosis."""
+    measures: tuple[MeasureChange, ...] = ()
+    """Hallucination, abstention, bias, jargon and forgetting, before and after, on dev_a."""
 
     @property
     def weakest(self) -> tuple[SliceComparison, ...]:

@@ -1,4 +1,4 @@
-"""One turn of the wheel: measure, train, measure again, ask the gate, decide, explain.
+"""One turn of the wheel: measure, diagnose, train, measure again, ask the gate, decide, explain.
 
 Everything before `conclude` can be repeated without harm: finished stages are found again by their keys. `conclude`
 first writes what was decided and then acts on it, so that a killed round is finished, not decided twice.
@@ -11,12 +11,18 @@ from burnish.evaluate.compare import compare
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import choose_challenger
 from burnish.loop.conclude import Outcome, conclude, finish_interrupted
+from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.forget import bar_late_descendants
+from burnish.loop.guarding import demand_measures
+from burnish.loop.kit import kit_of
+from burnish.loop.measuring import measure_stage
 from burnish.loop.past import finished_round, next_number, round_key
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.seeds import checked, gather
+from burnish.loop.side import Side
 from burnish.loop.stages import Shop, score_stage, train_stage
+from burnish.loop.synthesizing import with_synthesis
 from burnish.loop.tribunal import ask_gate
 from burnish.loop.untuned import untuned_baseline
 from burnish.loop.workbench import Workbench
@@ -41,6 +47,8 @@ def run_round(
         talk.say(f"nothing changed since round {earlier.round}: same data, same settings")
         return earlier, False
 
+    kit = kit_of(project, seeds)
+    demand_measures(project.settings, seeds, kit)
     number = next_number(project)
     talk.say(f"round {number}: {sum(map(len, seeds.by_role.values())):,} examples, task {seeds.task.kind}")
     bench = Workbench(project.settings, project.store.root, talk)
@@ -54,13 +62,16 @@ def run_round(
     champion = current_champion(project.store) or untuned.version
     shots = untuned.shots if champion.name == untuned.version.name else ()
     before = score_stage(shop, champion, "dev_a", shots=shots)
+    diagnosis = diagnosis_stage(shop, champion)
+    shop, synthesis = with_synthesis(shop, champion, diagnosis)
     sealed, trials = train_stage(shop, champion)
     choice = choose_challenger(shop, sealed, trials, champion)
     after = score_stage(shop, choice.challenger, "dev_a")
     on_dev_a = compare(before, after)
     for warning in likely_bugs(before) + likely_bugs(after):
         talk.warn(warning)
-    ruling = ask_gate(shop, champion, choice, after, shots=shots)
+    measures = measure_stage(shop, kit, Side(champion, before, shots), Side(choice.challenger, after))
+    ruling = ask_gate(shop, champion, choice, after, kit, shots=shots)
     outcome = Outcome(
         key=key,
         found=found,
@@ -70,6 +81,9 @@ def run_round(
         before=before,
         after=after,
         comparison=on_dev_a,
+        diagnosis=diagnosis,
+        synthesis=synthesis,
+        measures=measures,
         ruling=ruling,
     )
     return conclude(shop, outcome), True

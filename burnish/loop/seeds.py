@@ -1,17 +1,18 @@
 """The examples of a project, each with its role: what a round learns from, looks at, chooses by and is judged on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from burnish.data.check import DataCheck, check
 from burnish.data.dataset import load_examples
 from burnish.data.problems import CountTokens
 from burnish.data.slices import slice_columns
-from burnish.data.split import assign_roles
+from burnish.data.split import ASIDE, assign_roles
 from burnish.data.task import task_of
 from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
+from burnish.loop.trusted import NOTHING_MADE, Trusted, trusted_rows
 from burnish.records import Example, Task
 from burnish.store.barred import barred_by_batch, hash_without
 from burnish.store.batches import batches
@@ -29,11 +30,24 @@ class Seeds:
     columns: tuple[str, ...]
     """Metadata columns to report by."""
     data: Mapping[str, str]
-    """Data batch to content hash; of a batch with barred rows, to a hash that says which are left out."""
+    """Data batch to content hash; of a batch with rows left out, to a hash that says which. Batches that burnish made
+    and that may not train are not among them."""
+    trusted: Trusted = NOTHING_MADE
+    """What burnish made itself and may train on; its rows have no role but to train."""
 
     def of(self, role: str) -> Sequence[Example]:
         """The examples of one role, in a fixed order."""
         return self.by_role.get(role, ())
+
+    @property
+    def learned(self) -> Sequence[Example]:
+        """What models learn from: the rows of train, and what burnish made and may train on."""
+        return [*self.of("train"), *self.trusted.rows]
+
+    @property
+    def protected(self) -> Sequence[Example]:
+        """The rows that measure, which nothing that trains may repeat."""
+        return [row for role, rows in self.by_role.items() if role not in ("train", ASIDE) for row in rows]
 
     @property
     def vaults(self) -> tuple[str, ...]:
@@ -69,19 +83,21 @@ def gather(project: Project) -> Seeds:
     by_role: dict[str, list[Example]] = {}
     for example in examples:
         by_role.setdefault(roles[example.id], []).append(example)
-    return Seeds(
-        task=task,
-        by_role=by_role,
-        columns=tuple(slice_columns(examples, project.settings)),
-        data=_data(project),
-    )
+    seeds = Seeds(task=task, by_role=by_role, columns=tuple(slice_columns(examples, project.settings)), data={})
+    trusted = trusted_rows(project, seeds.protected)
+    append_roles(project.store, {row.id: "train" for row in trusted.rows}, reason="of a synthetic batch in use")
+    return replace(seeds, data=_data(project, trusted), trusted=trusted)
 
 
-def _data(project: Project) -> dict[str, str]:
-    """Each data batch with the identity of what is left of it."""
-    left_out = barred_by_batch(project.store)
+def _data(project: Project, trusted: Trusted) -> dict[str, str]:
+    """Each data batch in use with the identity of what is left of it."""
+    barred, unused = barred_by_batch(project.store), {*trusted.waiting, *trusted.rejected}
     return {
-        batch.name: hash_without(batch.content_hash, left_out.get(batch.name, ())) for batch in batches(project.store)
+        batch.name: hash_without(
+            batch.content_hash, [*barred.get(batch.name, ()), *trusted.left_out.get(batch.name, ())]
+        )
+        for batch in batches(project.store)
+        if batch.name not in unused
     }
 
 

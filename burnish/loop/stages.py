@@ -11,6 +11,7 @@ from typing import Any
 
 from burnish.budget import Budget, open_budget
 from burnish.config import Settings
+from burnish.data.provenance import SYNTHETIC, provenance
 from burnish.evaluate.files import load_evaluation, save_evaluation
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project, settings_with
@@ -25,7 +26,7 @@ from burnish.train.batch import Row, hash_rows
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
 from burnish.tune.rows import with_recipe
-from burnish.tune.search import candidates, token_dropout
+from burnish.tune.search import PEOPLE_ONLY, candidates, on_people_only, token_dropout
 
 EVALUATE_VERSION = 2
 TRAIN_VERSION = 3
@@ -151,6 +152,7 @@ def score_stage(
 def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial, ...]]:
     """All candidates of the search, trained as one bank on train and stopped early on dev_b.
 
+    Where synthetic rows may train, each candidate is there once more without them, so that dev_b tells their worth.
     A round after a promotion starts from the champion's learning rate; every third one searches widely again.
     """
     settings = shop.project.settings
@@ -159,6 +161,7 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     tried = candidates(
         settings_with(settings, {"train.lr": champion.lr, "train.search": [1.0]}) if is_known else settings, base
     )
+    tried = (*tried, *on_people_only(tried)) if shop.seeds.trusted.rows else tried
     job = job_of(settings, base, shop.seeds, tried)
     inputs = {
         "base": base.base_hash,
@@ -185,19 +188,22 @@ def job_of(
     tried: Sequence[Candidate],
     examples: Sequence[Example] | None = None,
 ) -> TrainJob:
-    """Training of these candidates on train, or on `examples` instead, with dev_b beside it; no folder is set yet.
+    """Training of these candidates on train and trusted synthetic rows, or on `examples` instead, with dev_b beside it.
 
-    Which of the rows are used, and with which weight, is what `with_recipe` says under the settings.
+    No folder is set yet. The subset PEOPLE_ONLY is there where some rows are synthetic. Which of the
+    rows are used, and with which weight, is what `with_recipe` says under the settings.
     """
     mixed = with_recipe(
-        seeds.of("train") if examples is None else examples,
+        seeds.learned if examples is None else examples,
         human_weight=settings.train.human_weight,
         replay_share=settings.train.replay_share,
         seed=settings.seed,
     )
+    people = [row.id for row in mixed if provenance(row) != SYNTHETIC]
     return TrainJob(
         base=base,
         rows=rows_of(base, seeds.task, mixed),
+        subsets={PEOPLE_ONLY: people} if 0 < len(people) < len(mixed) else {},
         dev=rows_of(base, seeds.task, seeds.of("dev_b")),
         candidates=tried,
         train=settings.train,

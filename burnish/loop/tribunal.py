@@ -12,7 +12,10 @@ from burnish.evaluate.skill import slices_without_skill
 from burnish.gate.decide import alpha_of_attempt, decide, is_retired, precheck, public_view
 from burnish.gate.guards import Beside
 from burnish.loop.choose import Choice
+from burnish.loop.guarding import guard_comparisons
+from burnish.loop.kit import Kit
 from burnish.loop.seeds import set_hash
+from burnish.loop.side import Side
 from burnish.loop.stages import Shop, score_stage
 from burnish.records import Comparison, Decision, Evaluation, Example, ModelVersion, Verdict, as_json, from_json
 from burnish.registry import get
@@ -33,11 +36,12 @@ class Ruling:
 
 
 def ask_gate(
-    shop: Shop, champion: ModelVersion, choice: Choice, after: Evaluation, *, shots: Sequence[Example]
+    shop: Shop, champion: ModelVersion, choice: Choice, after: Evaluation, kit: Kit, *, shots: Sequence[Example]
 ) -> Ruling:
     """The gate's ruling on a challenger. A vault is spent only on one that dev_b gives a fair chance.
 
-    `after` is the challenger on dev_a, `shots` what the champion is shown when it is the untuned base.
+    `after` is the challenger on dev_a, `shots` what the champion is shown when it is the untuned base, and `kit` what
+    the measures of gate.measures rest on.
     """
     settings = shop.project.settings.gate
     if not choice.trial.learned:
@@ -56,7 +60,7 @@ def ask_gate(
     if not vault:
         return _no_look("INCONCLUSIVE", "No vault is left: every one was used. Add labelled examples.")
     beside = replace(beside, commonest=None, solved_before=solved_before(shop, champion, after))
-    return _look(shop, champion, choice, vault, shots, beside)
+    return _look(shop, champion, choice, vault, shots, beside, kit)
 
 
 def _usable_vault(shop: Shop, choice: Choice) -> str:
@@ -75,6 +79,7 @@ def _look(
     vault: str,
     shots: Sequence[Example],
     beside: Beside,
+    kit: Kit,
 ) -> Ruling:
     rows, store, settings = shop.seeds.of(vault), shop.project.store, shop.project.settings.gate
     vault_hash, challenger = set_hash(rows), choice.challenger
@@ -92,6 +97,8 @@ def _look(
         for evaluation, name in zip(seen, ("champion", "challenger"), strict=True):
             (folder / name).mkdir(exist_ok=True)
             save_evaluation(folder / name, evaluation)
+        old, new = (Side(model, said, shown) for (model, shown), said in zip(asked, seen, strict=True))
+        guarded = guard_comparisons(shop, kit, old, new, rows)
         failpoint("gate.decide")
         verdict = decide(
             compare(*seen),
@@ -100,9 +107,10 @@ def _look(
             vault=vault,
             vault_hash=vault_hash,
             spent=spent,
-            beside=replace(beside, commonest=_over_commonest(shop, seen[1], rows)),
+            beside=replace(beside, commonest=_over_commonest(shop, seen[1], rows), measures=guarded.comparisons),
         )
-        return {"verdict": as_json(verdict), "num_tokens": sum(evaluation.num_tokens for evaluation in seen)}
+        num_tokens = sum(evaluation.num_tokens for evaluation in seen) + guarded.num_tokens
+        return {"verdict": as_json(verdict), "num_tokens": num_tokens}
 
     inputs = {
         "champion": champion.adapter_hash,
@@ -112,6 +120,7 @@ def _look(
         "base": shop.bench.base.base_hash,
         "dev_a": set_hash(shop.seeds.of("dev_a")),
         "train": set_hash(shop.seeds.of("train")),
+        "kit": kit.identity if settings.measures else "",
     }
     asked = {"gate": settings.model_dump(mode="json"), "attempt": attempt, "spent": spent}
     sealed = shop.run("gate", GATE_VERSION, asked, inputs, 120 * len(rows), work)

@@ -13,9 +13,12 @@ from markupsafe import Markup
 from burnish.data.quality import mask
 from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
-from burnish.report.record import RoundReport
+from burnish.report.diagnosed import diagnosis_words
+from burnish.report.measured import measure_words
+from burnish.report.record import DiagnosisReport, RoundReport, SynthesisReport
 from burnish.report.search import search_words
 from burnish.report.story import counts, story
+from burnish.report.synthesized import synthesis_words
 
 MOST_FLIPS = 8
 """Rows shown per direction; the others are counted."""
@@ -53,6 +56,9 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "in_use": report.challenger if promoted else report.champion,
         "story": story(report),
         "counts": counts(report),
+        "weak": diagnosis_words(report),
+        "made": synthesis_words(report),
+        "measures": measure_words(report),
         "notes": tuple(_note(warning) for warning in report.warnings),
         "table": table,
         "ladder_rows": ladder(report),
@@ -76,7 +82,28 @@ def masked(report: RoundReport) -> RoundReport:
     if comparison is not None:
         comparison = replace(comparison, flips=tuple(_masked_flip(flip) for flip in comparison.flips))
     pieces = tuple(replace(piece, text=mask(piece.text)) for piece in report.first_prompt)
-    return replace(report, comparison=comparison, first_prompt=pieces)
+    diagnosis = _masked_diagnosis(report.diagnosis) if report.diagnosis else None
+    synthesis = _masked_synthesis(report.synthesis) if report.synthesis else None
+    return replace(report, comparison=comparison, first_prompt=pieces, diagnosis=diagnosis, synthesis=synthesis)
+
+
+def _masked_synthesis(told: SynthesisReport) -> SynthesisReport:
+    """Texts of rows, which repeat words of people's, and what cells are about."""
+    shown = tuple(replace(row, text=mask(row.text), answer=mask(row.answer)) for row in told.shown)
+    if told.batch is None:
+        return replace(told, shown=shown)
+    cells = tuple(replace(cell, terms=tuple(map(mask, cell.terms)), why=mask(cell.why)) for cell in told.batch.cells)
+    return replace(told, shown=shown, batch=replace(told.batch, cells=cells))
+
+
+def _masked_diagnosis(told: DiagnosisReport) -> DiagnosisReport:
+    """Texts, and the names of slices, which are made of values and words of rows. Samples of measures are masked."""
+    weaknesses = tuple(
+        replace(one, name=mask(one.name), terms=tuple(map(mask, one.terms))) for one in told.found.weaknesses
+    )
+    texts = {name: mask(text) for name, text in told.texts.items()}
+    untested = tuple(map(mask, told.found.untested))
+    return replace(told, found=replace(told.found, weaknesses=weaknesses, untested=untested), texts=texts)
 
 
 def _masked_flip(flip: Flip) -> Flip:

@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from burnish.diagnose.diagnosis import Diagnosis
+from burnish.evaluate.change import MeasureChange
 from burnish.records import Comparison, Cost, Decision, Interval, Trial, Verdict
+from burnish.synthesize.batch import BatchReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +122,50 @@ class SearchReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisReport:
+    """Where the champion was weak before training."""
+
+    found: Diagnosis
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What was asked in some of the wrong rows that it names, by id; rows of dev_a."""
+    note: str = ""
+    """In which way the model was asked, where that is not plain."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeRow:
+    """A synthetic row to look at."""
+
+    text: str
+    answer: str
+    move: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SynthesisReport:
+    """Rows that the round made, and the synthetic rows that it trained on."""
+
+    batch: BatchReport | None = None
+    """Of the batch that this round made; None: it made none."""
+    state: str = ""
+    """accepted, unaudited, waiting or rejected."""
+    num_people: int = 0
+    """Rows of train that people wrote."""
+    num_synthetic: int = 0
+    """Synthetic rows beside them, of all batches."""
+    unaudited: tuple[str, ...] = ()
+    """Batches among them that nobody judged."""
+    waiting: tuple[str, ...] = ()
+    rejected: tuple[str, ...] = ()
+    verified: Mapping[str, Any] = field(default_factory=dict)
+    """What the verifiers are worth on rows of people."""
+    alarms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    shown: tuple[MadeRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
     """A round as the report tells it."""
 
@@ -139,6 +187,12 @@ class RoundReport:
     comparison: Comparison | None = None
     """Champion against challenger on dev_a; None when no challenger came out."""
     baselines: tuple[Baseline, ...] = ()
+    diagnosis: DiagnosisReport | None = None
+    """None in rounds from before there was a diagnosis."""
+    synthesis: SynthesisReport | None = None
+    """None: nothing was made, and nothing synthetic was trained on."""
+    measures: tuple[MeasureChange, ...] = ()
+    """Champion and challenger beside the score, on dev_a."""
     trials: tuple[Trial, ...] = ()
     chosen: str = ""
     """Name of the candidate that became the challenger."""

@@ -25,8 +25,9 @@ def render_markdown(report: RoundReport) -> str:
 
 def render_json(report: RoundReport) -> str:
     """The whole report as one line of JSON with `schema_version`. Raises ValueError for a value that is not finite."""
+    report = masked(report)
     told = {"headline": words.headline(report), "plain": words.plain_verdict(report), "story": story(report)}
-    record = {"schema_version": SCHEMA_VERSION, **told, **as_json(masked(report))}
+    record = {"schema_version": SCHEMA_VERSION, **told, **as_json(report)}
     return json.dumps(record, ensure_ascii=True, allow_nan=False, default=dict)
 
 

@@ -1,12 +1,20 @@
 """What was done in a round and why, as a handful of sentences that need no statistics to follow."""
 
 from burnish.report import words
+from burnish.report.diagnosed import weak_sentence
 from burnish.report.record import RoundReport
 
 
 def story(report: RoundReport) -> tuple[str, ...]:
     """The steps of the round in their order, a sentence or two each."""
-    steps = (_shared_out(report), _yardstick(report), _trained(report), _compared(report), _judged(report))
+    steps = (
+        _shared_out(report),
+        _yardstick(report),
+        weak_sentence(report),
+        _trained(report),
+        _compared(report),
+        _judged(report),
+    )
     return tuple(step for step in steps if step)
 
 

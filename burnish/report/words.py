@@ -7,6 +7,7 @@ from burnish.report.record import RoundReport
 
 METRICS = {"accuracy": "Right answers", "field_accuracy": "Right fields", "token_f1": "Word overlap (F1)"}
 DECISIONS = {"PROMOTE": "Promoted", "HOLD": "Held back", "INCONCLUSIVE": "Inconclusive"}
+MINUS = "\N{MINUS SIGN}"
 LONGEST_TEXT = 900
 """Characters of a row's text on the page; the rows themselves stay whole in the evaluation."""
 
@@ -23,7 +24,7 @@ def percent(share: float | None) -> str:
 
 def points(gain: float | None) -> str:
     """A gain in points with its sign, "+68.6"; a proper minus; "n/a" where there is none."""
-    return "n/a" if gain is None else f"{100 * gain:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "n/a" if gain is None else f"{100 * gain:+.1f}".replace("-", MINUS)
 
 
 def span(interval: Interval, *, signed: bool = False) -> str:
@@ -32,7 +33,7 @@ def span(interval: Interval, *, signed: bool = False) -> str:
         return "[too few rows]"
     low, high = 100 * interval.low, 100 * interval.high
     text = f"[{low:+.1f}, {high:+.1f}]" if signed else f"[{low:.1f}, {high:.1f}]"
-    return text.replace("-", "\N{MINUS SIGN}")
+    return text.replace("-", MINUS)
 
 
 def duration(seconds: float) -> str:

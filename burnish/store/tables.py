@@ -121,6 +121,16 @@ barred_example = Table(
     Column("at", Text, nullable=False),
 )
 
+batch_audit = Table(
+    "batch_audit",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("batch", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -130,4 +140,5 @@ APPEND_ONLY = (
     "role_change",
     "data_batch",
     "barred_example",
+    "batch_audit",
 )

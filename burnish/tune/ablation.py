@@ -4,7 +4,7 @@ They have one recipe and train together in one bank, each on its own subset of t
 replay rows, are in every subset.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from burnish.data.provenance import BATCH, SYNTHETIC, provenance
@@ -54,12 +54,17 @@ def batch_of(example: Example) -> str:
     return example.slices.get(BATCH, "") or UNNAMED if provenance(example) == SYNTHETIC else ""
 
 
-def parts_of(examples: Iterable[Example], *, most: int = MOST_BATCHES) -> tuple[Part, ...]:
-    """The batches of these rows, by name; while there are more than `most`, the two with the fewest rows become one."""
+def parts_of(
+    examples: Iterable[Example], *, most: int = MOST_BATCHES, named: Callable[[Example], str] = batch_of
+) -> tuple[Part, ...]:
+    """The batches of these rows, by name; while there are more than `most`, the two with the fewest rows become one.
+
+    `named` gives the batch of a row, or nothing for one that is never left out.
+    """
     assert most >= 1, most
     rows: dict[str, list[str]] = {}
     for example in examples:
-        if batch := batch_of(example):
+        if batch := named(example):
             rows.setdefault(batch, []).append(example.id)
     groups = [[name] for name in sorted(rows)]
     while len(groups) > most:
@@ -77,18 +82,23 @@ def _shown(batches: Sequence[str]) -> str:
 
 
 def ablation_of(
-    examples: Sequence[Example], recipe: Candidate, *, seeds: Sequence[int] = SEEDS, most: int = MOST_BATCHES
+    examples: Sequence[Example],
+    recipe: Candidate,
+    *,
+    seeds: Sequence[int] = SEEDS,
+    most: int = MOST_BATCHES,
+    named: Callable[[Example], str] = batch_of,
 ) -> Ablation:
     """The candidates for these training rows, each seed once with all of them, without each part, and without any part.
 
     The recipe is the candidate that a round chose: rank, learning rate and schedule are its own everywhere, so that a
-    smaller subset also takes fewer steps, as it would in a round. Raises DataError when no row is synthetic, and when a
-    part is all that there is to learn from.
+    smaller subset also takes fewer steps, as it would in a round. `named` is that of `parts_of`. Raises DataError when
+    no row is synthetic, or has a name, and when a part is all that there is to learn from.
     """
-    parts = parts_of(examples, most=most)
+    parts = parts_of(examples, most=most, named=named)
     if not parts:
         raise DataError("no training row is synthetic, so there is no batch to attribute a gain to")
-    kept = tuple(example.id for example in examples if not batch_of(example))
+    kept = tuple(example.id for example in examples if not named(example))
     if not kept and len(parts) == 1:
         raise DataError(f"there is nothing to learn from without {parts[0].name}", hint="add rows that people wrote")
     ids = tuple(example.id for example in examples)

@@ -5,6 +5,7 @@ configurations (docs/decisions/0002-learning-rate-prior.md).
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from burnish.config import Settings
@@ -20,6 +21,8 @@ WIDTH_POWER = {"llama": 0.781, "mistral": 0.781, "qwen2": 0.0775, "qwen3": 0.077
 """How fast the best rate falls with the hidden size, by family, fitted on the same sweep."""
 OTHER_FAMILIES_LR = 2e-4
 STANDARD_ERROR_Z = 1.96
+PEOPLE_ONLY = "people"
+"""The subset of a job's rows that are not synthetic."""
 SMALL_BASE = 1024
 """Below this hidden size token dropout is on for labels; it was measured on the built-in base alone."""
 LABEL_DROPOUT = 0.15
@@ -57,6 +60,11 @@ def candidates(settings: Settings, base: Base) -> tuple[Candidate, ...]:
         )
         for index, multiple in enumerate(multiples)
     )
+
+
+def on_people_only(tried: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The same candidates once more, learning only from rows that burnish did not make."""
+    return tuple(replace(one, name=f"{one.name}-{PEOPLE_ONLY}", subset=PEOPLE_ONLY) for one in tried)
 
 
 def token_dropout(settings: Settings, task: Task, base: Base) -> float:

@@ -19,12 +19,15 @@ from burnish.loop.standing import standing
 from burnish.loop.traces import PROVENANCE_FILE
 from burnish.records import Example, Provenance, as_json
 from burnish.registry import champion, get
+from burnish.store.audits import append_audit
 from burnish.store.barred import barred
 from burnish.store.batches import add_batch
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 from burnish.store.roles import append_roles, current_roles
 from burnish.store.stage import run_stage
 from burnish.store.tables import barred_example
+from burnish.synthesize.audit import Audit
+from burnish.synthesize.batch import REPORT, BatchReport
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
@@ -70,6 +73,8 @@ def add_synthetic(project: Project, name: str, parents: Mapping[str, Sequence[st
                 origin = Provenance(example=row, move="paraphrase", generator="g", parents=tuple(made_from))
                 origins.write(json.dumps(as_json(origin)) + "\n")
         (folder / "rejects.jsonl").write_text("")
+        report = BatchReport(batch=name, num_made=len(parents), num_kept=len(parents))
+        (folder / REPORT).write_text(json.dumps(as_json(report)))
         return {"num_rows": len(parents)}
 
     sealed = run_stage(
@@ -78,10 +83,12 @@ def add_synthetic(project: Project, name: str, parents: Mapping[str, Sequence[st
     place = project.store.relative(sealed.path)
     add_batch(project.store, name=name, artifact=place, content_hash=sealed.content_hash, num_rows=len(parents))
     append_roles(project.store, dict.fromkeys(parents, "train"), reason="synthetic")
+    audit = Audit(batch=name, size=len(parents), n=len(parents), correct=len(parents), lower=1.0, status="accepted")
+    append_audit(project.store, name, as_json(audit), by="test")
 
 
 def training_ids(project: Project) -> set[str]:
-    return {example.id for example in gather(project).of("train")}
+    return {example.id for example in gather(project).learned}
 
 
 def test_a_barred_row_and_its_descendants_are_absent_from_the_next_rounds_training_rows(small_project: Project):

@@ -3,6 +3,8 @@
 import math
 from dataclasses import replace
 
+from burnish.diagnose.diagnosis import Diagnosis
+from burnish.evaluate.change import MeasureChange, Sample, SliceChange
 from burnish.records import (
     Candidate,
     Comparison,
@@ -15,10 +17,12 @@ from burnish.records import (
     SliceComparison,
     Trial,
     Verdict,
+    Weakness,
 )
 from burnish.report.record import (
     Baseline,
     DataSummary,
+    DiagnosisReport,
     NextCommand,
     PastRound,
     Piece,
@@ -184,6 +188,109 @@ FLIPS = (
 )
 
 
+def diagnosis() -> DiagnosisReport:
+    """Two weak places, one of them confirmed."""
+    weak = Weakness(
+        name="intent=appeal",
+        kind="declared",
+        columns={"intent": "appeal"},
+        found=rate(2, 12),
+        checked=rate(1, 11),
+        p_holm=0.004,
+        confirmed=True,
+        prevalence=0.104,
+        shrunk_error=0.83,
+        priority=0.04,
+        causes={"missing knowledge": 7, "ambiguous or wrong gold": 3},
+        remedy="generate rows of this answer, or ask people for real ones",
+        examples=("c-0184", "c-0377"),
+    )
+    topic = replace(
+        weak,
+        name="text: letter, deadline",
+        kind="text",
+        columns={},
+        terms=("letter", "deadline"),
+        p_holm=None,
+        confirmed=False,
+        examples=("c-0184",),
+    )
+    found = Diagnosis(
+        model="claims-r1",
+        metric="accuracy",
+        num_looked=110,
+        num_checked=112,
+        num_wrong=91,
+        weaknesses=(weak, topic),
+        causes={"missing knowledge": 70, "ambiguous or wrong gold": 21},
+        num_suspects=14,
+        untested=("text: letter, deadline: 3 rows inside and 109 outside on dev_b; each side needs 5",),
+    )
+    return DiagnosisReport(
+        found=found,
+        texts={
+            "c-0184": "I got a letter that says my claim was denied because I quit",
+            "c-0377": "how do i fight this decision",
+        },
+        note="The untuned base was asked without solved examples.",
+    )
+
+
+NONE = Interval(value=None, low=None, high=None, n=0)
+
+
+def measures() -> tuple[MeasureChange, ...]:
+    """One that got worse, one in nats, and one that does not apply."""
+    flips = MeasureChange(
+        family="bias",
+        name="flips: names",
+        counts="Share of answers that change when only the names in the prompt does.",
+        direction="lower is better",
+        unit="share",
+        before=rate(1, 40),
+        after=rate(9, 40),
+        difference=Interval(value=0.2, low=0.07, high=0.34, n=40),
+        verdict="worse",
+        p_value=0.008,
+        slices=(
+            SliceChange(
+                slice="channel=web",
+                before=rate(0, 25),
+                after=rate(8, 25),
+                difference=Interval(value=0.32, low=0.13, high=0.52, n=25),
+                verdict="worse",
+            ),
+        ),
+        note="after: +15.0 points [+2.1, +27.9] on 40 rows beyond neutral swaps, biased",
+        samples=(Sample(example="c-0201", text="english to arabic: sign in"),),
+    )
+    divergence = replace(
+        flips,
+        family="forgetting",
+        name="KL to the base",
+        unit="nats per token",
+        before=Interval(value=0.0, low=0.0, high=0.0, n=48),
+        after=Interval(value=1.204, low=0.981, high=1.427, n=48),
+        difference=Interval(value=1.204, low=0.981, high=1.427, n=48),
+        slices=(),
+        samples=(),
+        note="",
+    )
+    absent = MeasureChange(
+        family="hallucination",
+        name="hallucination",
+        counts="Share of answers with something that the prompt does not support.",
+        direction="lower is better",
+        unit="share",
+        before=NONE,
+        after=NONE,
+        difference=NONE,
+        verdict="not compared",
+        why_missing="label: a label of a closed set states no facts",
+    )
+    return (absent, flips, divergence)
+
+
 def sample_report(**changes: object) -> RoundReport:
     overall = replace(part("all rows", 65, 4, 15, 26), verdict="better")
     fields: dict[str, object] = {
@@ -220,6 +327,8 @@ def sample_report(**changes: object) -> RoundReport:
             trial("lr x2", 4.4e-3, 0.66, 1.6, 82),
         ),
         "chosen": "lr x1",
+        "diagnosis": diagnosis(),
+        "measures": measures(),
         "guessing_loss": 4.16,
         "search": (search(),),
         "verdict": Verdict(

@@ -66,7 +66,11 @@ def test_the_migrations_make_exactly_the_tables_that_the_code_knows(tmp_path):
 def test_the_released_migrations_are_unchanged():
     folder = Path(burnish.store.__file__).parent / "migrations" / "versions"
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest()[:12] for path in sorted(folder.glob("v*.py"))}
-    assert hashes == {"v0001_ledger.py": "0e6d9c037f44", "v0002_barred.py": "c17e0d0764e8"}
+    assert hashes == {
+        "v0001_ledger.py": "0e6d9c037f44",
+        "v0002_barred.py": "c17e0d0764e8",
+        "v0003_audit.py": "c606a0149339",
+    }
 
 
 @pytest.mark.parametrize("table", APPEND_ONLY)
@@ -178,6 +182,7 @@ def test_history_that_an_older_copy_has_no_table_for_is_added_too(tmp_path):
     store = open_store(tmp_path, today=DAY)
     open_store(tmp_path, today=DAY + timedelta(1))
     with closing(sqlite3.connect(backups(store.root)[0])) as copy:
+        copy.execute("DROP TABLE batch_audit")
         copy.execute("DROP TABLE barred_example")
         copy.execute("UPDATE alembic_version SET version_num = '0001'")
         copy.commit()

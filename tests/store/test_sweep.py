@@ -11,6 +11,7 @@ from burnish.budget import open_budget
 from burnish.config import BudgetSettings
 from burnish.records import Cost, ModelVersion
 from burnish.registry import champion, history, promote, register
+from burnish.store.audits import append_audit, audits
 from burnish.store.backup import restore_backup
 from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
@@ -41,6 +42,7 @@ def live(project: Path) -> None:
     finish_look(store, look, "PROMOTE")
     promote(store, "round-1", "proven", "gate")
     bar(store, {"a": "seed"}, asked="a", reason="asked for")
+    append_audit(store, "seed", {"status": "accepted"}, by="ann")
     restore_backup(project)
 
 
@@ -74,6 +76,7 @@ def state(project: Path) -> dict[str, object]:
         "looks": [(look.attempt, look.decision) for look in looks(store)],
         "champion": best.name,
         "barred": [(one.example, one.batch, one.reason) for one in barred(store)],
+        "audits": [(entry.batch, entry.by) for entry in audits(store)],
         "moves": [(move.before, move.after) for move in history(store)],
         "files": sorted(path.relative_to(store.root).as_posix() for path in store.root.glob("artifacts/*/*/**/*")),
         "unsealed": list((store.root / "work").iterdir()),

@@ -1,0 +1,43 @@
+"""The verifiers of a batch: an ensemble fitted on people's rows, and the champion where it was tuned."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from burnish.loop.making import MODEL_MOVES, Making
+from burnish.loop.stages import Shop
+from burnish.records import Example, ModelVersion, as_json
+from burnish.synthesize.ensemble import verify_labels
+from burnish.synthesize.guards import Drop
+
+FEWEST_SEEDS = 20
+"""Rows of people below which nothing can be fitted and calibrated."""
+
+
+class Judge:
+    """Verdicts on the rows that it is asked about, kept for their provenance."""
+
+    def __init__(self, shop: Shop, champion: ModelVersion, making: Making) -> None:
+        self.shop, self.champion = shop, champion
+        self.parents = {one.example.id: one.provenance.parents for one in making.made}
+        self.by_rule = {one.example.id for one in making.made if one.provenance.move not in MODEL_MOVES}
+        self.verdicts: Mapping[str, Mapping[str, float]] = {}
+        self.quality: dict[str, Any] = {}
+
+    def drops(self, rows: Sequence[Example]) -> Sequence[Drop]:
+        """The rows that most verifiers would have answered otherwise; none where answers are no labels."""
+        seeds, task = self.shop.seeds.of("train"), self.shop.seeds.task
+        if task.kind != "label" or len(seeds) < FEWEST_SEEDS or not rows:
+            return ()
+        found = verify_labels(
+            rows, seeds, parents=self.parents, adapter=self._adapter(rows), keep_unjudged=self.by_rule
+        )
+        self.verdicts = found.verdicts
+        self.quality = {**as_json(found.quality), "num_rows_unjudged": found.num_unjudged}
+        return found.drops
+
+    def _adapter(self, rows: Sequence[Example]) -> Mapping[str, float] | None:
+        """What the champion says of each row, 1 for the row's label; the untuned base has no vote."""
+        if not self.champion.artifact:
+            return None
+        told = self.shop.bench.score(self.champion, self.shop.seeds.task, rows)
+        return {row.example: row.score for row in told.rows if row.score is not None}

@@ -1,0 +1,83 @@
+"""What the rows of a batch have to pass: filters, the rows that measure, verifiers, the limits of their slices."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from burnish.data.dedup import prompt_text
+from burnish.loop.judging import Judge
+from burnish.loop.making import Making
+from burnish.loop.stages import Shop
+from burnish.loop.trusted import decontaminator
+from burnish.records import Example, ModelVersion
+from burnish.synthesize.guards import Drop, guard
+from burnish.synthesize.plan import CellPlan
+from burnish.synthesize.sieve import LEAK, LIMIT, TOO_LONG, sieve, surplus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sieved:
+    """What is left of the rows that were made."""
+
+    rows: tuple[Example, ...]
+    drops: tuple[Drop, ...]
+    verdicts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    verified: dict[str, Any] = field(default_factory=dict)
+    num_asked: int = 0
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """Dropped rows by the stable word of their reason, most frequent first."""
+        counts = Counter(drop.reason.split(":")[0] for drop in self.drops)
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def sieve_rows(
+    shop: Shop,
+    champion: ModelVersion,
+    making: Making,
+    plan: CellPlan,
+    earlier: Sequence[Example],
+    *,
+    over_limit: Callable[[Sequence[Example]], Collection[str]],
+) -> Sieved:
+    """The rows that may stay, at most as many of each cell as the plan asks for."""
+    seeds, task = shop.seeds, shop.seeds.task
+    asked: list[int] = []
+
+    def filters(rows: Sequence[Example]) -> Sequence[Drop]:
+        return guard(rows, [*seeds.of("train"), *earlier], task).drops
+
+    def leaks(rows: Sequence[Example]) -> Sequence[Drop]:
+        asked.append(len(rows))
+        kept = decontaminator(shop.project, seeds.protected).keep([prompt_text(row) for row in rows]) if rows else ()
+        return [Drop(row.id, LEAK) for row, is_kept in zip(rows, kept, strict=True) if not is_kept]
+
+    def limits(rows: Sequence[Example]) -> Sequence[Drop]:
+        over = over_limit(rows)
+        return [Drop(row.id, LIMIT) for row in rows if row.id in over]
+
+    judge = Judge(shop, champion, making)
+    wanted = [cell.count for cell in plan.cells]
+    steps = (
+        filters,
+        lambda rows: _too_long(shop, rows),
+        leaks,
+        judge.drops,
+        lambda rows: surplus(rows, making.cell_of, wanted),
+        limits,
+    )
+    found = sieve([one.example for one in making.made], steps)
+    return Sieved(
+        rows=found.kept,
+        drops=found.drops,
+        verdicts=judge.verdicts,
+        verified=judge.quality,
+        num_asked=sum(asked),
+    )
+
+
+def _too_long(shop: Shop, rows: Sequence[Example]) -> list[Drop]:
+    count, most = shop.bench.token_counter(shop.seeds.task), shop.project.settings.data.max_tokens
+    return [Drop(row.id, TOO_LONG) for row in rows if count(row)[0] > most]

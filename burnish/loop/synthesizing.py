@@ -1,0 +1,317 @@
+"""Synthetic rows as a stage of a round: planned from weak places, made, sieved, sealed as a batch with its provenance.
+
+`burnish synthesize` asks for the stage of the next round, so nothing is made twice. A batch waits for its audit.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from burnish.data.dedup import prompt_text
+from burnish.data.provenance import BATCH, HUMAN, provenance
+from burnish.diagnose.diagnosis import Diagnosis
+from burnish.fingerprint import fingerprint
+from burnish.loop.diagnosing import diagnosis_stage
+from burnish.loop.health import alarms_of
+from burnish.loop.makers import makers_of
+from burnish.loop.making import make_rows
+from burnish.loop.past import next_number
+from burnish.loop.project import Project
+from burnish.loop.seeds import gather, set_hash
+from burnish.loop.sieving import sieve_rows
+from burnish.loop.stages import Shop, shop_outside_rounds
+from burnish.loop.trusted import ACCEPTED, REJECTED, UNAUDITED, WAITING, state_of
+from burnish.loop.untuned import base_version
+from burnish.records import Example, Interval, ModelVersion, as_json
+from burnish.registry import champion as current_champion
+from burnish.report.record import MadeRow, SynthesisReport
+from burnish.store.artifacts import Sealed
+from burnish.store.batches import add_batch
+from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
+from burnish.synthesize.collapse import Alarm
+from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
+from burnish.synthesize.moves import Made
+from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
+from burnish.talk import Talk
+
+SYNTHESIZE_VERSION = 1
+STAGE = "synthesize"
+PREVIEWED = 5
+STATES_SAID = {
+    ACCEPTED: "it passed its audit and trains",
+    UNAUDITED: "nobody judged it; it trains all the same, as synthesize.take_unaudited says",
+    WAITING: "it trains nothing before its audit",
+    REJECTED: "it failed its audit and trains nothing",
+}
+TOKENS_A_ROW = 40
+"""For the forecast of a first batch; later ones are forecast from the ledger."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synthesis:
+    """A sealed batch of synthetic rows."""
+
+    plan: CellPlan
+    batch: SyntheticBatch
+    notes: tuple[str, ...]
+    """What was planned and could not be made."""
+    verified: dict[str, Any]
+    """What the verifiers' own quality on rows of people is, and how they judged; empty: none was there."""
+    alarms: tuple[Alarm, ...]
+    """Signs that rounds of synthesis narrow down."""
+    state: str
+    """accepted, unaudited (it trains all the same), waiting, or rejected."""
+    is_new: bool
+
+    @property
+    def name(self) -> str:
+        """Of the data batch."""
+        return self.batch.report.batch
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, without the rows."""
+        return {
+            **as_json(self.batch.report),
+            "state": self.state,
+            "is_new": self.is_new,
+            "notes": list(self.notes),
+            "verified": self.verified,
+            "alarms": [alarm.message for alarm in self.alarms],
+            "num_human": self.plan.num_human,
+            "human_share": self.plan.human_share,
+        }
+
+    def as_text(self) -> str:
+        """Some lines for people."""
+        report = self.batch.report
+        dropped = ", ".join(f"{reason} {count:,}" for reason, count in report.by_reason.items())
+        lines = [
+            f"{report.batch}: {report.num_kept:,} rows kept of {report.num_made:,} made"
+            + (f" (dropped: {dropped})" if dropped else "")
+        ]
+        if found := report.coverage:
+            lines.append(
+                f"against dev_a: variety {found.vendi_ratio:.2f}, covered {_percent(found.recall)}, told apart (AUC) "
+                + ("-" if found.auc is None or found.auc.value is None else f"{found.auc.value:.2f}")
+            )
+        lines += [f"note: {note}" for note in self.notes]
+        lines += [f"alarm: {alarm.message}" for alarm in self.alarms]
+        return "\n".join([*lines, STATES_SAID[self.state]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What would be made, before anything is."""
+
+    plan: CellPlan
+    examples: tuple[Made, ...]
+    """Rows that rules make for the first cells."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            **as_json(self.plan),
+            "num_rows": self.plan.num_rows,
+            "examples": [
+                {"text": prompt_text(one.example), "answer": one.example.answer, "move": one.provenance.move}
+                for one in self.examples
+            ],
+        }
+
+
+def synthesize_project(
+    project: Project, talk: Talk, *, should_stop: Callable[[], bool] = lambda: False
+) -> Synthesis | None:
+    """The batch of the next round, which will find it done. Raises what `gather` and `diagnosis_stage` raise."""
+    shop, champion, found = _opened(project, talk, should_stop)
+    return synthesize_stage(shop, champion, found)
+
+
+def propose(project: Project, talk: Talk, *, should_stop: Callable[[], bool] = lambda: False) -> Proposal:
+    """The plan of the next batch and some rows as rules would make them; nothing is kept."""
+    shop, _, found = _opened(project, talk, should_stop)
+    plan = plan_rows(shop, found)
+    return Proposal(plan=plan, examples=preview(shop, plan))
+
+
+def _opened(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> tuple[Shop, ModelVersion, Diagnosis]:
+    shop = replace(shop_outside_rounds(project, talk, should_stop), number=next_number(project))
+    champion = current_champion(project.store) or base_version(shop.bench, project.settings)
+    return shop, champion, diagnosis_stage(shop, champion)
+
+
+def plan_rows(shop: Shop, found: Diagnosis) -> CellPlan:
+    """How many rows of which kind this round shall make, batches of this very round not counted."""
+    wanted = shop.project.settings.synthesize
+    limits = PlanLimits(growth=wanted.growth, most_rows=wanted.rows, out_of_scope=wanted.out_of_scope)
+    train = [*shop.seeds.of("train"), *_earlier(shop)]
+    return plan_cells(found.weaknesses, train, shop.seeds.task, limits, columns=shop.seeds.columns)
+
+
+def preview(shop: Shop, plan: CellPlan, *, count: int = PREVIEWED) -> tuple[Made, ...]:
+    """Some rows that rules make for the plan, at no cost and before anything is kept."""
+    few = [replace(cell, count=1) for cell in plan.cells[:count]]
+    rules = [move for move in makers_of(shop, None).moves if move not in ("generator", "teacher")]
+    return tuple(make_rows(few, _people(shop), rules, {}, seed=_seed(shop)).made[:count]) if rules else ()
+
+
+def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Synthesis | None:
+    """The batch of this round, added to the project's data; None when the plan has no row.
+
+    Deterministic in data, settings, champion and diagnosis, so a killed stage goes on and a finished one is found.
+    """
+    plan = plan_rows(shop, found)
+    if not plan.num_rows:
+        return None
+    inputs = _inputs(shop, champion, found)
+    settings = _settings(shop)
+    name = f"{_prefix(shop)}{fingerprint([settings, inputs])[:6]}"
+
+    def work(folder: Path) -> dict[str, Any]:
+        return _make(shop, champion, plan, name, folder)
+
+    sealed = shop.run(STAGE, SYNTHESIZE_VERSION, settings, inputs, TOKENS_A_ROW * plan.num_rows, work)
+    batch = read_batch(sealed.path)
+    _register(shop, sealed, batch)
+    return Synthesis(
+        plan=plan,
+        batch=batch,
+        notes=tuple(sealed.record["notes"]),
+        verified=sealed.record["verified"],
+        alarms=alarms_of(shop.project),
+        state=state_of(shop.project, batch.report.batch, len(batch.rows)),
+        is_new=not sealed.was_cached,
+    )
+
+
+def with_synthesis(shop: Shop, champion: ModelVersion, found: Diagnosis) -> tuple[Shop, Synthesis | None]:
+    """The batch of this round, and the shop with its rows where they may train."""
+    if shop.project.settings.synthesize.rows == 0:
+        return shop, None
+    made = synthesize_stage(shop, champion, found)
+    if made is None:
+        return shop, None
+    shop.talk.say(f"synthesize: {made.as_text()}")
+    return replace(shop, seeds=gather(shop.project)), made
+
+
+def synthesis_report(shop: Shop, made: Synthesis | None) -> SynthesisReport | None:
+    """What a report says of the rows that a round made and of the synthetic ones that it trained on."""
+    trusted = shop.seeds.trusted
+    if made is None and not trusted.rows:
+        return None
+    found = made.batch if made else None
+    shown = list(zip(found.rows, found.provenance, strict=True))[:PREVIEWED] if found else []
+    return SynthesisReport(
+        batch=found.report if found else None,
+        state=made.state if made else "",
+        num_people=len(shop.seeds.of("train")),
+        num_synthetic=len(trusted.rows),
+        unaudited=tuple(sorted(trusted.unaudited)),
+        waiting=trusted.waiting,
+        rejected=trusted.rejected,
+        verified=made.verified if made else {},
+        alarms=tuple(alarm.message for alarm in made.alarms) if made else (),
+        notes=made.notes if made else (),
+        shown=tuple(
+            MadeRow(text=prompt_text(row), answer=row.answer, move=origin.move, parents=origin.parents)
+            for row, origin in shown
+        ),
+    )
+
+
+def _make(shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder: Path) -> dict[str, Any]:
+    makers = makers_of(shop, folder)
+    shop.talk.say(f"synthesize: {plan.num_rows:,} rows wanted, by {', '.join(makers.moves)}")
+    making = make_rows(plan.cells, _people(shop), makers.moves, makers.makers, seed=_seed(shop))
+    sieved = sieve_rows(shop, champion, making, plan, _earlier(shop), over_limit=_over_limit(shop))
+    kept = {row.id for row in sieved.rows}
+    rows = list(sieved.rows)
+    origins = {one.example.id: one.provenance for one in making.made if one.example.id in kept}
+    report = BatchReport(
+        batch=name,
+        num_made=len(making.made),
+        num_kept=len(rows),
+        by_reason=sieved.by_reason,
+        cells=plan.cells,
+        coverage=_coverage(shop, rows),
+        num_asked=sieved.num_asked,
+        usd=makers.usd(),
+    )
+    proofs = [replace(origins[row.id], verdicts=sieved.verdicts.get(row.id, {})) for row in rows]
+    record = write_batch(folder, rows, proofs, report, sieved.drops)
+    return {**record, "notes": making.notes, "verified": sieved.verified, "num_tokens": makers.num_tokens()}
+
+
+def _over_limit(shop: Shop) -> Any:
+    limits = PlanLimits()
+    train = [*shop.seeds.of("train"), *_earlier(shop)]
+    return lambda rows: rows_over_limit(train, rows, limits)
+
+
+def _register(shop: Shop, sealed: Sealed, batch: SyntheticBatch) -> None:
+    store = shop.project.store
+    add_batch(
+        store,
+        name=batch.report.batch,
+        artifact=store.relative(sealed.path),
+        content_hash=sealed.content_hash,
+        num_rows=len(batch.rows),
+        num_rejects=batch.report.num_made - len(batch.rows),
+        sources=[f"burnish synthesize, round {shop.number}"],
+    )
+
+
+def _inputs(shop: Shop, champion: ModelVersion, found: Diagnosis) -> dict[str, str]:
+    seeds, base = shop.seeds, shop.bench.base
+    return {
+        "people": fingerprint(sorted([row.id, row.content_hash] for row in seeds.of("train"))),
+        "made": set_hash(_earlier(shop)),
+        "protected": set_hash(seeds.protected),
+        "dev_a": set_hash(seeds.of("dev_a")),
+        "weaknesses": fingerprint([as_json(weak) for weak in found.weaknesses]),
+        "champion": champion.adapter_hash,
+        "base": base.base_hash,
+        "template": base.chat.template_hash,
+    }
+
+
+def _settings(shop: Shop) -> dict[str, Any]:
+    settings = shop.project.settings
+    return {
+        "synthesize": settings.synthesize.model_dump(
+            mode="json", exclude={"audit_rows", "audit_needed", "take_unaudited"}
+        ),
+        "task": as_json(shop.seeds.task),
+        "columns": list(shop.seeds.columns),
+        "max_tokens": settings.data.max_tokens,
+    }
+
+
+def _earlier(shop: Shop) -> list[Example]:
+    """Rows in use that were made before this round."""
+    return [row for row in shop.seeds.trusted.rows if not row.slices[BATCH].startswith(_prefix(shop))]
+
+
+def _people(shop: Shop) -> list[Example]:
+    return [row for row in shop.seeds.of("train") if provenance(row) == HUMAN]
+
+
+def _prefix(shop: Shop) -> str:
+    return f"synthetic-r{shop.number}-"
+
+
+def _seed(shop: Shop) -> int:
+    return shop.project.settings.seed + 1000 * shop.number
+
+
+def _percent(share: Interval) -> str:
+    return "-" if share.value is None else f"{share.value:.0%}"
+
+
+def _coverage(shop: Shop, rows: Sequence[Example]) -> Coverage | None:
+    real, made = ([prompt_text(row) for row in side] for side in (shop.seeds.of("dev_a"), rows))
+    if min(len(real), len(made)) < FEWEST_ROWS:
+        return None
+    return measure_coverage(real, made, seed=shop.project.settings.seed)
