@@ -199,6 +199,10 @@ class SynthesizeSettings(Section):
     audit_needed: Annotated[float, Field(gt=0, lt=1)] = 0.9
     """Lower bound of the share of right rows that a batch must prove before it trains anything."""
 
+    compare: bool = True
+    """Whether each candidate trains once more without synthetic rows, which costs as much training again, so that dev_b
+    chooses between the two; without it only the gate tells."""
+
     take_unaudited: bool = False
     """Whether batches that nobody judged may train; every report says so. A batch that failed its audit never does."""
 

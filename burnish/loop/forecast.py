@@ -15,7 +15,7 @@ from burnish.evaluate.prompt import pick_shots
 from burnish.free_memory import free_memory
 from burnish.loop.project import Project
 from burnish.loop.seeds import Seeds, gather
-from burnish.loop.stages import job_of
+from burnish.loop.stages import is_compared, job_of
 from burnish.loop.untuned import base_version
 from burnish.loop.workbench import Workbench
 from burnish.records import Example, ModelVersion
@@ -144,7 +144,7 @@ def _job(project: Project, seeds: Seeds, bench: Workbench) -> TrainJob:
                 f"no row has the role {role}, so a round cannot run", hint="add data: burnish data add FILE"
             )
     tried = candidates(settings, base)
-    return job_of(settings, base, seeds, (*tried, *on_people_only(tried)) if seeds.trusted.rows else tried)
+    return job_of(settings, base, seeds, (*tried, *on_people_only(tried)) if is_compared(settings, seeds) else tried)
 
 
 def _training(job: TrainJob, all_slots: Probe, last_slots: Probe) -> Part:

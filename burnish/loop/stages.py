@@ -152,7 +152,7 @@ def score_stage(
 def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial, ...]]:
     """All candidates of the search, trained as one bank on train and stopped early on dev_b.
 
-    Where synthetic rows may train, each candidate is there once more without them, so that dev_b tells their worth.
+    Where synthetic rows may train, each candidate is there once more without them, so that dev_b chooses.
     A round after a promotion starts from the champion's learning rate; every third one searches widely again.
     """
     settings = shop.project.settings
@@ -161,7 +161,7 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     tried = candidates(
         settings_with(settings, {"train.lr": champion.lr, "train.search": [1.0]}) if is_known else settings, base
     )
-    tried = (*tried, *on_people_only(tried)) if shop.seeds.trusted.rows else tried
+    tried = (*tried, *on_people_only(tried)) if is_compared(settings, shop.seeds) else tried
     job = job_of(settings, base, shop.seeds, tried)
     inputs = {
         "base": base.base_hash,
@@ -179,6 +179,11 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
         "token_dropout": job.token_dropout,
     }
     return train_sealed(shop, "train", TRAIN_VERSION, key, inputs, job)
+
+
+def is_compared(settings: Settings, seeds: Seeds) -> bool:
+    """Whether each candidate trains without synthetic rows, too."""
+    return settings.synthesize.compare and bool(seeds.trusted.rows)
 
 
 def job_of(

@@ -281,7 +281,7 @@ def _settings(shop: Shop) -> dict[str, Any]:
     settings = shop.project.settings
     return {
         "synthesize": settings.synthesize.model_dump(
-            mode="json", exclude={"audit_rows", "audit_needed", "take_unaudited"}
+            mode="json", exclude={"audit_rows", "audit_needed", "take_unaudited", "compare"}
         ),
         "task": as_json(shop.seeds.task),
         "columns": list(shop.seeds.columns),
