@@ -186,9 +186,8 @@ class SynthesizeSettings(Section):
     growth: Annotated[float, Field(gt=0, le=10)] = 0.5
     """Most new rows of a round, as a multiple of the training rows there are; small steps beat one large one."""
 
-    moves: tuple[Literal["augment", "compose", "counterfactual", "noise", "generator", "teacher"], ...] = ()
-    """Ways in which rows are made, each with the same share of a cell; empty: those that suit the task and what there
-    is (a teacher where one is set, rules for labels and fields, a generator from 200 rows that people wrote)."""
+    moves: tuple[Literal["augment", "compose", "counterfactual", "noise"], ...] = ()
+    """Rules by which rows are made, each with the same share of a cell; empty: those that suit the task."""
 
     out_of_scope: tuple[str, ...] = ()
     """Labels that mean "none of these"; they get half of the rows that are made for edges."""

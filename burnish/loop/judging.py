@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from burnish.loop.making import MODEL_MOVES, Making
+from burnish.loop.making import Making
 from burnish.loop.stages import Shop
 from burnish.records import Example, ModelVersion, as_json
 from burnish.synthesize.ensemble import verify_labels
 from burnish.synthesize.guards import Drop
+from burnish.synthesize.moves import MOVES
 
 FEWEST_SEEDS = 20
 """Rows of people below which nothing can be fitted and calibrated."""
@@ -19,7 +20,7 @@ class Judge:
     def __init__(self, shop: Shop, champion: ModelVersion, making: Making) -> None:
         self.shop, self.champion = shop, champion
         self.parents = {one.example.id: one.provenance.parents for one in making.made}
-        self.by_rule = {one.example.id for one in making.made if one.provenance.move not in MODEL_MOVES}
+        self.by_rule = {one.example.id for one in making.made if one.provenance.move in MOVES}
         self.verdicts: Mapping[str, Mapping[str, float]] = {}
         self.quality: dict[str, Any] = {}
 

@@ -1,4 +1,4 @@
-"""What makes rows in this project: rules always, a generator or a teacher where there is one, and what they used."""
+"""What makes rows in this project: rules, and models where there are some, with what they used."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -14,9 +14,6 @@ from burnish.synthesize.cells import NOISE, in_cell
 from burnish.synthesize.moves import Made, fill_cell
 from burnish.synthesize.plan import split_exactly
 
-GENERATOR, TEACHER = "generator", "teacher"
-MODEL_MOVES = (GENERATOR, TEACHER)
-"""Moves that take a model; the others are rules."""
 OVERSAMPLED = 1.5
 """Rows made for each one that is wanted: filters and verifiers drop some."""
 RULES: Mapping[str, tuple[str, ...]] = {

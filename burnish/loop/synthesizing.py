@@ -31,7 +31,7 @@ from burnish.store.batches import add_batch
 from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
 from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
-from burnish.synthesize.moves import Made
+from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
 from burnish.talk import Talk
 
@@ -152,7 +152,7 @@ def plan_rows(shop: Shop, found: Diagnosis) -> CellPlan:
 def preview(shop: Shop, plan: CellPlan, *, count: int = PREVIEWED) -> tuple[Made, ...]:
     """Some rows that rules make for the plan, at no cost and before anything is kept."""
     few = [replace(cell, count=1) for cell in plan.cells[:count]]
-    rules = [move for move in makers_of(shop, None).moves if move not in ("generator", "teacher")]
+    rules = [move for move in makers_of(shop, None).moves if move in MOVES]
     return tuple(make_rows(few, _people(shop), rules, {}, seed=_seed(shop)).made[:count]) if rules else ()
 
 
