@@ -1,7 +1,7 @@
 """LoRA against full fine-tuning: how good it is through our loop, and what it costs to come as far as TRL's full one.
 
     python -m benchmarks.full --trl-python .venv-bench/bin/python [--data FOLDER --sets claims,clinc_banking]
-                              [--seeds 0,1,2] [--quick] [--json]
+                              [--seeds 0,1,2] [--forms fp32,bf16] [--quick] [--json]
 
 The set `claims` is the demonstration's task; the others are those of real_data.py, without their official test rows.
 Each seed draws its own roles. Quality: `train.method` lora and full, all else as it comes, on rows that neither saw,
@@ -41,7 +41,7 @@ TIMES = (1.0, 2.0, 4.0)
 SAME_START = {"float32": 1e-3, "bfloat16": 2e-2}
 """Relative difference of the untuned dev losses: the same sums in another order; or weights and states of 8 bits."""
 LORA, FULL, DEFAULT, TUNED = "burnish LoRA", "burnish full", "trl full default", "trl full tuned"
-QUICK = {"most": 64, "epochs": 2, "seeds": "0"}
+QUICK: dict[str, Any] = {"most": 64, "epochs": 2, "seeds": "0", "forms": "fp32"}
 
 Run = dict[str, Any]
 
@@ -209,7 +209,7 @@ def best_form(spec: Mapping[str, Any], options: argparse.Namespace) -> tuple[dic
     Rates are tried with the form of float32 weights that is fastest in one epoch, and with bfloat16 weights, which are
     faster but may lose small updates.
     """
-    forms = ["fp32"] if options.quick else [name for name in FORMS if name != "default"]
+    forms = options.forms.split(",")
     tried: list[Run] = []
 
     def one(**changes: Any) -> Run:
@@ -358,13 +358,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--trl-python", default=sys.executable, help="a Python that has trl")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    tuned = [name for name in FORMS if name != "default"]
+    parser.add_argument("--forms", default=",".join(tuned), help=f"the peer's forms to tune over, of {tuned}")
     parser.add_argument("--most", type=int, help="rows of a role at most")
     parser.add_argument("--quick", action="store_true", help="64 rows, 2 epochs, one seed, one form of the peer")
     parser.add_argument("--set", action="append", default=[], dest="options", metavar="A.B=C")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.quick:
-        options.most, options.seeds = QUICK["most"], QUICK["seeds"]
+        options.most, options.seeds, options.forms = QUICK["most"], QUICK["seeds"], QUICK["forms"]
         options.options.append(f"train.epochs={QUICK['epochs']}")
     return options
 
