@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, or_, select
 
 from burnish.config import BudgetSettings
 from burnish.energy import energy_counters, joules_between
@@ -27,6 +27,9 @@ ROUNDING = 1e-9
 """Share of a limit by which sums of floats may pass it."""
 
 NOTHING = Cost()
+
+TEACHER = "teacher"
+"""How the ledger calls what is paid to teachers: it ends the stage's name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class Budget:
         priced = self.priced(estimate)
         with self.store.db.write() as connection:
             self._refuse_if_over(stage, priced, _total(connection))
+            self._refuse_tokens(stage, priced, connection)
             reservation = _insert(connection, stage, priced, settles=None, note="reserved")
             failpoint("budget.reserve")
         return reservation
@@ -140,6 +144,18 @@ class Budget:
                     hint=f"raise {name} in burnish.yaml to at least {before + more:.2f}, or make the work smaller",
                 )
 
+    def _refuse_tokens(self, stage: str, wanted: Cost, connection: Connection) -> None:
+        limit = self.settings.teacher_tokens
+        if limit is None or not stage.endswith(TEACHER):
+            return
+        before = _total(connection, stages=f"%{TEACHER}").tokens
+        if before + wanted.tokens > limit:
+            raise BudgetError(
+                f"{stage} may need {wanted.tokens:,} tokens for a question; {max(0, limit - before):,} of {limit:,} "
+                "are left. Nothing was spent on it",
+                hint=f"raise budget.teacher_tokens in burnish.yaml to at least {before + wanted.tokens}",
+            )
+
 
 def open_budget(store: Store, settings: BudgetSettings, talk: Talk | None = None) -> Budget:
     """The budget for a command that spends; to be called before its first reservation.
@@ -189,8 +205,20 @@ def _orphans(connection: Connection) -> list[Row[Any]]:
     return [row for row in rows if row.settles is None and row.seq not in settled]
 
 
-def _total(connection: Connection) -> Cost:
-    return _sum([cost for _, cost in _entries(connection)])
+def _total(connection: Connection, *, stages: str = "%") -> Cost:
+    """What counts of the stages whose names are LIKE this, summed by the database: teachers make many entries."""
+    settled = select(spend.c.settles).where(spend.c.settles.is_not(None))
+    counts = or_(spend.c.settles.is_not(None), spend.c.seq.not_in(settled))
+    names = ("usd", "seconds", "tokens", "joules", "reviewer_minutes")
+    sums = [func.sum(spend.c[name]).label(name) for name in names]
+    row = connection.execute(select(*sums).where(counts, spend.c.stage.like(stages))).one()
+    return Cost(
+        usd=row.usd or 0.0,
+        seconds=row.seconds or 0.0,
+        tokens=row.tokens or 0,
+        joules=row.joules,
+        reviewer_minutes=row.reviewer_minutes or 0.0,
+    )
 
 
 def _cost(row: Row[Any]) -> Cost:

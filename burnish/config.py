@@ -186,8 +186,16 @@ class SynthesizeSettings(Section):
     growth: Annotated[float, Field(gt=0, le=10)] = 0.5
     """Most new rows of a round, as a multiple of the training rows there are; small steps beat one large one."""
 
-    moves: tuple[Literal["augment", "compose", "counterfactual", "noise"], ...] = ()
-    """Rules by which rows are made, each with the same share of a cell; empty: those that suit the task."""
+    moves: tuple[Literal["augment", "compose", "counterfactual", "noise", "teacher"], ...] = ()
+    """Ways in which rows are made, each with the same share of a cell; empty: a teacher where one is set, and the rules
+    that suit the task."""
+
+    refine: bool = True
+    """Whether a teacher, where one is set, repairs rows that rules made; one question a row."""
+
+    solutions: Annotated[int, Field(ge=0, le=9)] = 3
+    """Times that the verifier, or the teacher in its place, solves a row without seeing its answer; two thirds must
+    agree with it. 0: it is not asked."""
 
     out_of_scope: tuple[str, ...] = ()
     """Labels that mean "none of these"; they get half of the rows that are made for edges."""
@@ -206,6 +214,68 @@ class SynthesizeSettings(Section):
     """Whether batches that nobody judged may train; every report says so. A batch that failed its audit never does."""
 
 
+class EndpointSettings(Section):
+    """A large model behind an OpenAI-compatible API. Rows of the project are sent there."""
+
+    base_url: str = ""
+    """Address of the API, such as http://localhost:8000/v1; empty: there is none."""
+
+    model: str = ""
+    """Name of the model at that endpoint."""
+
+    key_env: str = ""
+    """Name of the environment variable that holds the key, never the key; empty: the endpoint asks for none."""
+
+    usd_per_million_input: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million tokens sent; null: unknown, which needs `budget.teacher_tokens`. Your own model costs 0."""
+
+    usd_per_million_output: Annotated[float, Field(ge=0)] | None = None
+    """Price of a million tokens that come back; null: unknown."""
+
+    max_new_tokens: Annotated[int, Field(ge=16, le=32768)] = 1024
+    """Longest reply in tokens. Every question is reserved in the budget at this length, and settled at its true one."""
+
+    limit_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the endpoint calls that limit; some models of OpenAI refuse the older name."""
+
+    json_mode: bool = True
+    """Whether replies are asked for with response_format json_object; turn it off for a server that refuses it."""
+
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 4
+    """Questions on their way at once."""
+
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    """Most questions a minute, shared by all on their way; null: as fast as the endpoint answers."""
+
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Seconds after which one answer is given up."""
+
+    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """Further attempts at a question that met a passing fault, at growing distances."""
+
+    longest_wait_s: Annotated[float, Field(gt=0)] = 120.0
+    """Longest pause that an endpoint may ask for (Retry-After); a longer one stops the work, which can go on later."""
+
+    most_unusable: Share = 0.5
+    """Share of replies that may be unusable, out of 20 or more; beyond it the work stops, as the rest would be too."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "EndpointSettings":
+        if self.base_url and not self.model:
+            raise ValueError("base_url needs the name of a model beside it")
+        return self
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is an endpoint."""
+        return bool(self.base_url)
+
+    @property
+    def is_priced(self) -> bool:
+        """Whether both prices are known."""
+        return self.usd_per_million_input is not None and self.usd_per_million_output is not None
+
+
 class BudgetSettings(Section):
     """What a project may spend. A stage that would pass a limit stops before it begins."""
 
@@ -214,6 +284,10 @@ class BudgetSettings(Section):
 
     seconds: Annotated[float, Field(ge=0)] | None = None
     """Machine time over the life of the project; null: no limit."""
+
+    teacher_tokens: Annotated[int, Field(ge=0)] | None = None
+    """Tokens sent to teachers and got from them over the life of the project; null: no limit. Needed where a teacher
+    has no price."""
 
     usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
     """Price of this machine, from which money is counted."""
@@ -240,5 +314,7 @@ class Settings(Section):
     lora: LoraSettings = LoraSettings()
     train: TrainSettings = TrainSettings()
     synthesize: SynthesizeSettings = SynthesizeSettings()
+    teacher: EndpointSettings = EndpointSettings()
+    verifier: EndpointSettings = EndpointSettings()
     gate: GateSettings = GateSettings()
     budget: BudgetSettings = BudgetSettings()

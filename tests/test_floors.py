@@ -13,7 +13,7 @@ FLOORS = [
     "settings",
     "store",
     "budget registry",
-    "data model",
+    "data model client",
     "train evaluate diagnose synthesize gate",
     "tune report fakes",
     "loop",

@@ -131,6 +131,22 @@ batch_audit = Table(
     Column("at", Text, nullable=False),
 )
 
+teacher_reply = Table(
+    "teacher_reply",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("asked", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("fault", Text, nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("num_input", Integer, nullable=False),
+    Column("num_output", Integer, nullable=False),
+    Column("usd", Float, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -141,4 +157,5 @@ APPEND_ONLY = (
     "data_batch",
     "barred_example",
     "batch_audit",
+    "teacher_reply",
 )
