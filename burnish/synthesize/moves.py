@@ -59,7 +59,7 @@ def add_noise(parent: Example, kind: str, *, seed: int = 0) -> Made | None:
     text = _last_question(parent)
     random = _random(seed, "noise", kind, parent.id)
     rough = _cut(text, parent, random) if kind == "cut" else _in_free_text(text, parent, ROUGHEN[kind], random)
-    return _made("noise", (parent,), _asking(parent, rough), {NOISE: kind}) if rough != text else None
+    return made_of("noise", (parent,), _asking(parent, rough), {NOISE: kind}) if rough != text else None
 
 
 def compose(first: Example, second: Example, *, seed: int = 0) -> Made | None:
@@ -79,7 +79,7 @@ def compose(first: Example, second: Example, *, seed: int = 0) -> Made | None:
     if _random(seed, "compose", first.id, second.id).random() < 0.5:
         parts.reverse()
     head = parts[0] if parts[0][-1:] in ".!?" else f"{parts[0]}."
-    return _made("compose", (first, second), _asking(first, f"{head} {parts[1]}"), {})
+    return made_of("compose", (first, second), _asking(first, f"{head} {parts[1]}"), {})
 
 
 def value_pool(seeds: Sequence[Example]) -> dict[str, tuple[Value, ...]]:
@@ -122,7 +122,7 @@ def swap_values(parent: Example, pool: Pool, *, seed: int = 0, names: Sequence[s
     )
     answer = {**(parse_fields(parent.answer) or {}), **{n: swaps[str(v)] for n, v in own.items() if str(v) in swaps}}
     text = compact_fields(json.dumps(answer, ensure_ascii=False), list(answer))[0]
-    return _made("counterfactual", (parent,), (*turns, Message(role="assistant", content=text)), {})
+    return made_of("counterfactual", (parent,), (*turns, Message(role="assistant", content=text)), {})
 
 
 def augment(parent: Example, donors: Sequence[Example], *, seed: int = 0) -> Made | None:
@@ -151,7 +151,7 @@ def augment(parent: Example, donors: Sequence[Example], *, seed: int = 0) -> Mad
             words[at], words[other] = words[other], words[at]
     text = " ".join(words)
     changed = text != " ".join(_last_question(parent).split())
-    return _made("augment", tuple(used.values()), _asking(parent, text), {}) if changed else None
+    return made_of("augment", tuple(used.values()), _asking(parent, text), {}) if changed else None
 
 
 def fill_cell(cell: Cell, seeds: Sequence[Example], *, move: str, seed: int = 0) -> list[Made]:
@@ -201,8 +201,19 @@ def _with_another(row: Example, own: Sequence[Example], at: int, random: Random)
 # Making a row ---------------------------------------------------------------------------------------------------------
 
 
-def _made(move: str, parents: Sequence[Example], messages: tuple[Message, ...], attributes: Mapping[str, str]) -> Made:
-    """The row with its provenance; its group is the first parent's, so that kin never end up on two sides."""
+def made_of(
+    move: str,
+    parents: Sequence[Example],
+    messages: tuple[Message, ...],
+    attributes: Mapping[str, str],
+    *,
+    generator: str = "",
+    request: str = "",
+) -> Made:
+    """The row with its provenance; its group is the first parent's, so that kin never end up on two sides.
+
+    Raises DataError when a parent was not written by people.
+    """
     for parent in parents:
         if provenance(parent) != HUMAN:
             raise DataError(
@@ -218,7 +229,10 @@ def _made(move: str, parents: Sequence[Example], messages: tuple[Message, ...], 
         slices={**parents[0].slices, **attributes, PROVENANCE: SYNTHETIC},
         source=f"synthesize:{move}",
     )
-    return Made(example, Provenance(example=example.id, move=move, generator="", parents=names))
+    return Made(
+        example,
+        Provenance(example=example.id, move=move, generator=generator, parents=names, request=request),
+    )
 
 
 def _asking(parent: Example, text: str) -> tuple[Message, ...]:
