@@ -359,7 +359,7 @@ class Provenance:
 
     example: str
     move: str
-    """sample, few_shot, paraphrase, counterfactual, compose, noise or teacher."""
+    """augment, compose, counterfactual, noise, generator or teacher."""
     generator: str
     """Hash of the adapter that wrote it, or the name of the teacher; empty for moves by rule."""
     parents: tuple[str, ...] = ()
@@ -367,6 +367,9 @@ class Provenance:
     request: str = ""
     """Hash of the prompt or request."""
     refiner: str = ""
+    """The teacher that repaired it."""
+    unrefined: str = ""
+    """Its text before that; with the text that it has now a pair of which a teacher preferred the second."""
     verdicts: Mapping[str, float] = field(default_factory=dict)
     """What each verifier said, by its name: 1 for agreement, 0 for none, or a score in between."""
     usd: float = 0.0

@@ -57,6 +57,8 @@ def _tell_proposal(found: "Proposal", *, as_json: bool) -> None:
         print_text("\nrows like these would be made and then looked at; nothing was kept")
     for made in found.examples:
         print_text(_line(made))
+    if found.quote:
+        print_text(f"\n{found.quote.as_text()}\nthe first question, as it would be sent:\n{found.quote.first}")
 
 
 def _line(made: "Made") -> str:

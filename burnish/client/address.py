@@ -85,7 +85,8 @@ def _allowed_file(environ: Mapping[str, str] | None) -> Path:
 
 def _is_link_local(host: str) -> bool:
     try:
-        return ipaddress.ip_address(host.split("%")[0]).is_link_local
+        address = ipaddress.ip_address(host.split("%")[0])
+        return (getattr(address, "ipv4_mapped", None) or address).is_link_local
     except ValueError:
         return host.rstrip(".").endswith("metadata.google.internal")
 

@@ -76,8 +76,10 @@ class Connection:
 
     def close(self) -> None:
         """Ends its connections."""
-        if self._client is not None:
-            self._client.close()
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+            self._client = None
 
     def _opened(self) -> Any:
         with self._lock:

@@ -7,7 +7,7 @@ questions asked again are answered from what is kept, so a killed command goes o
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -27,8 +27,8 @@ from burnish.talk import Talk
 FEWEST_REPLIES = 20
 """Below these the share of unusable replies says nothing."""
 
-Check = Callable[[str], str]
-"""What is wrong with a text; empty: nothing."""
+Check = Callable[[str, int], str]
+"""What is wrong with the text that answers a question, given its place; empty: nothing."""
 
 
 class Answer(NamedTuple):
@@ -70,55 +70,60 @@ class Teacher:
         return self.connection.settings
 
     def answers(self, asks: Sequence[Ask], check: Check, *, name: str = "teacher") -> list[Answer]:
-        """The answers to all questions, in their order; some are faults.
+        """The answers to all questions, in their order; some are faults. Equal questions are asked once.
 
         Raises ServiceError when the endpoint refuses, is down, or sends too much that cannot be used; BudgetError when
         the next question does not fit; Interrupted when stopped. Replies until then are kept.
         """
         self._over.clear()
         self._seen.clear()
-        known = kept_replies(self.store, {key_of(ask, self.settings) for ask in asks})
-        fresh = sum(key_of(ask, self.settings) not in known for ask in asks)
-        if fresh:
-            self.talk.say(
-                f"{name}: {len(asks):,} questions to {self.settings.model}, {len(asks) - fresh:,} answered before"
-            )
-        with self.talk.track(name, len(asks), "replies") as advance:
-            found = self._all(asks, check, known, lambda: advance(1, ""))
+        keys = [key_of(ask, self.settings) for ask in asks]
+        places: dict[str, int] = {}
+        for at, key in enumerate(keys):
+            places.setdefault(key, at)
+        known = kept_replies(self.store, places)
+        if fresh := len(places) - len(known):
+            self.talk.say(f"{name}: {len(asks):,} questions to {self.settings.model}, {fresh:,} of them new")
+        with self.talk.track(name, len(places), "replies") as advance:
+            found = self._all({at: asks[at] for at in places.values()}, check, known, lambda: advance(1, ""))
         self._tell_models(name)
-        return found
+        return [found[places[key]] for key in keys]
+
+    def close(self) -> None:
+        """Ends its connections; it may be asked again, which opens them anew."""
+        self.connection.close()
 
     def _all(
-        self, asks: Sequence[Ask], check: Check, known: Mapping[str, Reply], done: Callable[[], None]
-    ) -> list[Answer]:
+        self, asks: Mapping[int, Ask], check: Check, known: Mapping[str, Reply], done: Callable[[], None]
+    ) -> dict[int, Answer]:
         with ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="teacher") as pool:
-            futures = [pool.submit(self._or_over, ask, check, known) for ask in asks]
+            futures = {at: pool.submit(self._or_over, ask, at, check, known) for at, ask in asks.items()}
             try:
-                for future in as_completed(futures):
+                for future in as_completed(futures.values()):
                     future.result()
                     done()
             except BaseException as error:
                 self._over.set()
                 pool.shutdown(cancel_futures=True)
-                raise _first(futures, error) from None
-        return [future.result() for future in futures]
+                raise _first(futures.values(), error) from None
+        return {at: future.result() for at, future in futures.items()}
 
-    def _or_over(self, ask: Ask, check: Check, known: Mapping[str, Reply]) -> Answer:
+    def _or_over(self, ask: Ask, at: int, check: Check, known: Mapping[str, Reply]) -> Answer:
         """One answer; an error here keeps the others from asking further."""
         try:
-            return self._one(ask, check, known)
+            return self._one(ask, at, check, known)
         except BaseException:
             self._over.set()
             raise
 
-    def _one(self, ask: Ask, check: Check, known: Mapping[str, Reply]) -> Answer:
+    def _one(self, ask: Ask, at: int, check: Check, known: Mapping[str, Reply]) -> Answer:
         first = self._reply(ask, known)
-        fault = first.fault or check(first.text)
+        fault = first.fault or check(first.text, at)
         replies = [first]
         if fault:
             again = repair_of(ask, first.text or "(nothing)", fault)
             replies.append(self._reply(again, kept_replies(self.store, [key_of(again, self.settings)])))
-            fault = replies[-1].fault or check(replies[-1].text)
+            fault = replies[-1].fault or check(replies[-1].text, at)
         self._count(fault)
         last = replies[-1]
         return Answer(
@@ -182,7 +187,7 @@ class Teacher:
                 raise ServiceError(
                     f"{len(bad)} of {len(self._seen)} replies of {self.settings.model} are of no use, the last: "
                     f"{bad[-1]}",
-                    hint="look at some with `burnish teacher --faults`; another model, json_mode or a higher "
+                    hint="look at some with `burnish teacher --replies 5`; another model, json_mode or a higher "
                     "max_new_tokens may help",
                 )
 
@@ -199,7 +204,7 @@ def is_unreadable(answer: Answer) -> bool:
     return answer.fault.startswith(UNREADABLE)
 
 
-def _first(futures: Sequence[Future[Answer]], error: BaseException) -> BaseException:
+def _first(futures: Iterable[Future[Answer]], error: BaseException) -> BaseException:
     """The error that ended the work: not one of those that it brought about in other questions."""
     for future in futures:
         with contextlib.suppress(BaseException):

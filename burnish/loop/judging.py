@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from burnish.loop.making import Making
+from burnish.loop.solving import VERIFIER, Solver
 from burnish.loop.stages import Shop
 from burnish.records import Example, ModelVersion, as_json
 from burnish.synthesize.ensemble import verify_labels
@@ -17,12 +18,25 @@ FEWEST_SEEDS = 20
 class Judge:
     """Verdicts on the rows that it is asked about, kept for their provenance."""
 
-    def __init__(self, shop: Shop, champion: ModelVersion, making: Making) -> None:
-        self.shop, self.champion = shop, champion
+    def __init__(self, shop: Shop, champion: ModelVersion, making: Making, solver: Solver | None = None) -> None:
+        self.shop, self.champion, self.solver = shop, champion, solver
         self.parents = {one.example.id: one.provenance.parents for one in making.made}
-        self.by_rule = {one.example.id for one in making.made if one.provenance.move in MOVES}
+        self.stays_unjudged = {one.example.id for one in making.made if solver or one.provenance.move in MOVES}
         self.verdicts: Mapping[str, Mapping[str, float]] = {}
         self.quality: dict[str, Any] = {}
+
+    def solved(self, rows: Sequence[Example]) -> Sequence[Drop]:
+        """The rows that a large model, not seeing their answers, comes to other ones for; none without such a model."""
+        if self.solver is None:
+            return ()
+        drops = self.solver.drops(rows)
+        told = self.solver.verdicts
+        names = {*self.verdicts, *told}
+        self.verdicts = {
+            name: {**self.verdicts.get(name, {}), **({VERIFIER: told[name]} if name in told else {})} for name in names
+        }
+        self.quality = {**self.quality, **({VERIFIER: self.solver.quality} if self.solver.quality else {})}
+        return drops
 
     def drops(self, rows: Sequence[Example]) -> Sequence[Drop]:
         """The rows that most verifiers would have answered otherwise; none where answers are no labels."""
@@ -30,7 +44,7 @@ class Judge:
         if task.kind != "label" or len(seeds) < FEWEST_SEEDS or not rows:
             return ()
         found = verify_labels(
-            rows, seeds, parents=self.parents, adapter=self._adapter(rows), keep_unjudged=self.by_rule
+            rows, seeds, parents=self.parents, adapter=self._adapter(rows), keep_unjudged=self.stays_unjudged
         )
         self.verdicts = found.verdicts
         self.quality = {**as_json(found.quality), "num_rows_unjudged": found.num_unjudged}

@@ -1,11 +1,16 @@
 """What makes rows in this project: rules, and models where there are some, with what they used."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from burnish.loop.making import Maker, moves_of
+from burnish.errors import ConfigError
+from burnish.loop.making import Maker, Making, moves_of
+from burnish.loop.solving import Solver
 from burnish.loop.stages import Shop
+from burnish.loop.teaching import Teaching, approved_terms, open_teacher, people_of
+from burnish.synthesize.moves import NOISE_MOVE
+from burnish.synthesize.questions import MOVE as TEACHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,10 +19,76 @@ class Makers:
 
     moves: tuple[str, ...]
     makers: Mapping[str, Maker] = field(default_factory=dict)
-    usd: Callable[[], float] = lambda: 0.0
     num_tokens: Callable[[], int] = lambda: 0
+    teaching: Teaching | None = None
+    """Repairs rows that others made; None: nobody does."""
+    solver: Solver | None = None
+    """Solves rows blind; None: nobody does."""
+
+    @property
+    def usd(self) -> float:
+        """What was paid to others for the rows."""
+        return sum(one.usd for one in (self.teaching, self.solver) if one)
+
+    def refined(self, making: Making, passed: Callable[[], Collection[str]]) -> Making:
+        """The rows, those that passed the filters repaired by a teacher where there is one; noise stays noise."""
+        if self.teaching is None:
+            return making
+        good, whole = passed(), (TEACHER, NOISE_MOVE)
+        return self.teaching.refined(making, lambda one: one.provenance.move not in whole and one.example.id in good)
+
+    def close(self) -> None:
+        """Ends connections to endpoints."""
+        for one in (self.teaching, self.solver):
+            if one:
+                one.teacher.close()
+
+    def notes(self) -> tuple[str, ...]:
+        """What there is to say once rows were made."""
+        return self.teaching.notes() if self.teaching else ()
 
 
 def makers_of(shop: Shop, folder: Path | None) -> Makers:
-    """What makes rows; without a folder nothing is trained or asked for, and only the moves are told."""
-    return Makers(moves=moves_of(shop.project.settings, shop.seeds.task, models=()))
+    """What makes rows; without a folder nothing is trained or asked for, and only the moves are told.
+
+    Raises ConfigError where a teacher is asked for that is not set, that nobody allowed, or that has no price.
+    """
+    settings = shop.project.settings
+    has_teacher = settings.teacher.is_set
+    moves = moves_of(settings, shop.seeds.task, models=(TEACHER,) if has_teacher else ())
+    if TEACHER in moves and not has_teacher:
+        raise ConfigError(
+            "synthesize.moves names the teacher, but no teacher is set",
+            hint="set teacher.base_url and teacher.model, or leave the teacher out of synthesize.moves",
+        )
+    if folder is None or not (has_teacher or settings.verifier.is_set):
+        return Makers(moves=moves)
+    teaching = _teaching(shop) if has_teacher else None
+    return Makers(
+        moves=moves,
+        makers={TEACHER: teaching.make} if teaching else {},
+        teaching=teaching,
+        solver=_solver(shop, teaching),
+    )
+
+
+def _teaching(shop: Shop) -> Teaching:
+    return Teaching(
+        teacher=open_teacher(shop, shop.project.settings.teacher, "teacher"),
+        task=shop.seeds.task,
+        people=people_of(shop),
+        terms=approved_terms(shop.project),
+        repairs=shop.project.settings.synthesize.refine,
+    )
+
+
+def _solver(shop: Shop, teaching: Teaching | None) -> Solver | None:
+    """The verifier, or the teacher in its place; None where settings ask for no solution."""
+    settings = shop.project.settings
+    if not settings.synthesize.solutions:
+        return None
+    other = open_teacher(shop, settings.verifier, "verifier") if settings.verifier.is_set else None
+    teacher = other or (teaching.teacher if teaching else None)
+    if teacher is None:
+        return None
+    return Solver(teacher=teacher, task=shop.seeds.task, people=people_of(shop), draws=settings.synthesize.solutions)

@@ -8,6 +8,7 @@ from typing import Any
 from burnish.data.dedup import prompt_text
 from burnish.loop.judging import Judge
 from burnish.loop.making import Making
+from burnish.loop.solving import Solver
 from burnish.loop.stages import Shop
 from burnish.loop.trusted import decontaminator
 from burnish.records import Example, ModelVersion
@@ -41,6 +42,7 @@ def sieve_rows(
     earlier: Sequence[Example],
     *,
     over_limit: Callable[[Sequence[Example]], Collection[str]],
+    solver: Solver | None = None,
 ) -> Sieved:
     """The rows that may stay, at most as many of each cell as the plan asks for."""
     seeds, task = shop.seeds, shop.seeds.task
@@ -58,13 +60,14 @@ def sieve_rows(
         over = over_limit(rows)
         return [Drop(row.id, LIMIT) for row in rows if row.id in over]
 
-    judge = Judge(shop, champion, making)
+    judge = Judge(shop, champion, making, solver)
     wanted = [cell.count for cell in plan.cells]
     steps = (
         filters,
         lambda rows: _too_long(shop, rows),
         leaks,
         judge.drops,
+        judge.solved,
         lambda rows: surplus(rows, making.cell_of, wanted),
         limits,
     )

@@ -4,20 +4,23 @@
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.config import EndpointSettings
 from burnish.data.dedup import prompt_text
 from burnish.data.provenance import BATCH, HUMAN, provenance
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.fingerprint import fingerprint
 from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.health import alarms_of
-from burnish.loop.makers import makers_of
-from burnish.loop.making import make_rows
+from burnish.loop.makers import Makers, makers_of
+from burnish.loop.making import Making, make_rows
 from burnish.loop.past import next_number
 from burnish.loop.project import Project
+from burnish.loop.quoting import Quote, quote
 from burnish.loop.seeds import gather, set_hash
 from burnish.loop.sieving import sieve_rows
 from burnish.loop.stages import Shop, shop_outside_rounds
@@ -31,6 +34,7 @@ from burnish.store.batches import add_batch
 from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
 from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
+from burnish.synthesize.guards import guard
 from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
 from burnish.talk import Talk
@@ -107,6 +111,8 @@ class Proposal:
     plan: CellPlan
     examples: tuple[Made, ...]
     """Rows that rules make for the first cells."""
+    quote: Quote | None = None
+    """What a teacher and a verifier may cost; None: there is none."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -117,6 +123,7 @@ class Proposal:
                 {"text": prompt_text(one.example), "answer": one.example.answer, "move": one.provenance.move}
                 for one in self.examples
             ],
+            "quote": as_json(self.quote) if self.quote else None,
         }
 
 
@@ -132,7 +139,7 @@ def propose(project: Project, talk: Talk, *, should_stop: Callable[[], bool] = l
     """The plan of the next batch and some rows as rules would make them; nothing is kept."""
     shop, _, found = _opened(project, talk, should_stop)
     plan = plan_rows(shop, found)
-    return Proposal(plan=plan, examples=preview(shop, plan))
+    return Proposal(plan=plan, examples=preview(shop, plan), quote=quote(shop, plan, _seed(shop)))
 
 
 def _opened(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> tuple[Shop, ModelVersion, Diagnosis]:
@@ -222,10 +229,19 @@ def synthesis_report(shop: Shop, made: Synthesis | None) -> SynthesisReport | No
 
 
 def _make(shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder: Path) -> dict[str, Any]:
-    makers = makers_of(shop, folder)
+    with closing(makers_of(shop, folder)) as makers:
+        return _made_by(makers, shop, champion, plan, name, folder)
+
+
+def _made_by(
+    makers: Makers, shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder: Path
+) -> dict[str, Any]:
     shop.talk.say(f"synthesize: {plan.num_rows:,} rows wanted, by {', '.join(makers.moves)}")
     making = make_rows(plan.cells, _people(shop), makers.moves, makers.makers, seed=_seed(shop))
-    sieved = sieve_rows(shop, champion, making, plan, _earlier(shop), over_limit=_over_limit(shop))
+    making = makers.refined(making, lambda: _passing(shop, making))
+    sieved = sieve_rows(
+        shop, champion, making, plan, _earlier(shop), over_limit=_over_limit(shop), solver=makers.solver
+    )
     kept = {row.id for row in sieved.rows}
     rows = list(sieved.rows)
     origins = {one.example.id: one.provenance for one in making.made if one.example.id in kept}
@@ -237,11 +253,22 @@ def _make(shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder:
         cells=plan.cells,
         coverage=_coverage(shop, rows),
         num_asked=sieved.num_asked,
-        usd=makers.usd(),
+        usd=makers.usd,
     )
     proofs = [replace(origins[row.id], verdicts=sieved.verdicts.get(row.id, {})) for row in rows]
     record = write_batch(folder, rows, proofs, report, sieved.drops)
-    return {**record, "notes": making.notes, "verified": sieved.verified, "num_tokens": makers.num_tokens()}
+    return {
+        **record,
+        "notes": [*making.notes, *makers.notes()],
+        "verified": sieved.verified,
+        "num_tokens": makers.num_tokens(),
+    }
+
+
+def _passing(shop: Shop, making: Making) -> set[str]:
+    """The rows that pass the cheap filters, so that nothing is paid for one that would fall anyway."""
+    rows = [one.example for one in making.made]
+    return {row.id for row in guard(rows, [*shop.seeds.of("train"), *_earlier(shop)], shop.seeds.task).kept}
 
 
 def _over_limit(shop: Shop) -> Any:
@@ -279,6 +306,7 @@ def _inputs(shop: Shop, champion: ModelVersion, found: Diagnosis) -> dict[str, s
 
 def _settings(shop: Shop) -> dict[str, Any]:
     settings = shop.project.settings
+    endpoints = {"teacher": settings.teacher, "verifier": settings.verifier}
     return {
         "synthesize": settings.synthesize.model_dump(
             mode="json", exclude={"audit_rows", "audit_needed", "take_unaudited", "compare"}
@@ -286,7 +314,13 @@ def _settings(shop: Shop) -> dict[str, Any]:
         "task": as_json(shop.seeds.task),
         "columns": list(shop.seeds.columns),
         "max_tokens": settings.data.max_tokens,
+        **{name: _endpoint(one) for name, one in endpoints.items() if one.is_set},
     }
+
+
+def _endpoint(settings: EndpointSettings) -> dict[str, Any]:
+    """What its answers depend on."""
+    return settings.model_dump(mode="json", include={"base_url", "model", "json_mode", "max_new_tokens"})
 
 
 def _earlier(shop: Shop) -> list[Example]:

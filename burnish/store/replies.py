@@ -54,3 +54,11 @@ def kept_replies(store: Store, keys: Iterable[str]) -> dict[str, Reply]:
             query = select(*columns).where(teacher_reply.c.key.in_(wanted[start : start + AT_ONCE]))
             found |= {row["key"]: Reply(**row) for row in connection.execute(query).mappings()}
     return found
+
+
+def newest_replies(store: Store, count: int) -> list[Reply]:
+    """The replies that came last, the newest first."""
+    columns = [column for column in teacher_reply.c if column.name not in ("seq", "at")]
+    with store.db.read() as connection:
+        query = select(*columns).order_by(teacher_reply.c.seq.desc()).limit(count)
+        return [Reply(**row) for row in connection.execute(query).mappings()]

@@ -20,7 +20,8 @@ from burnish.synthesize.cells import ANY_NOISE, NOISE, in_cell
 
 NOISES = ("typo", "keyboard", "case", "punctuation", "cut")
 """Letters lost, doubled or swapped; a neighbouring key; all small or all capitals; no punctuation; the end missing."""
-MOVES = ("noise", "compose", "counterfactual", "augment")
+NOISE_MOVE = "noise"
+MOVES = (NOISE_MOVE, "compose", "counterfactual", "augment")
 LETTER_SHARE = 0.04
 """Of the letters get a typo, one at least."""
 KEPT_SHARE = (0.6, 0.85)

@@ -23,7 +23,7 @@ from burnish.store.replies import kept_replies
 from burnish.store.store import open_store
 from tests.child import KILLED, in_child
 from tests.client.conftest import Heard, Time
-from tests.client.loopback import Act, completion, fail, loopback, say
+from tests.loopback import Act, completion, fail, loopback, say
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -36,7 +36,7 @@ def asks(count):
     return [ask(f"question {at}") for at in range(count)]
 
 
-def anything(text):
+def anything(text, at):
     return ""
 
 
@@ -220,7 +220,7 @@ def test_a_repair_says_what_was_wrong_and_counts_when_it_is_right(teach):
         return say("nonsense") if number == 0 else say("42")
 
     with loopback(script) as server:
-        (found,) = teach(server.address).answers([ask()], lambda text: "" if text.isdigit() else "it is no number")
+        (found,) = teach(server.address).answers([ask()], lambda text, at: "" if text.isdigit() else "it is no number")
     assert found.text == "42"
     assert found.usd == pytest.approx(2 * (10 * 1 + 5 * 2) / 1e6)
     assert [turn["role"] for turn in server.asked[1]["messages"]] == ["user", "assistant", "user"]
@@ -232,7 +232,7 @@ def test_too_many_unusable_replies_stop_the_work(teach):
         loopback(lambda n, body: say("no idea")) as server,
         pytest.raises(ServiceError, match="20 of 20 replies of scripted are of no use, the last: no number"),
     ):
-        teach(server.address).answers(asks(60), lambda text: "no number")
+        teach(server.address).answers(asks(60), lambda text, at: "no number")
     assert len(server.asked) == 40
 
 
