@@ -186,8 +186,9 @@ class SynthesizeSettings(Section):
     growth: Annotated[float, Field(gt=0, le=10)] = 0.5
     """Most new rows of a round, as a multiple of the training rows there are; small steps beat one large one."""
 
-    moves: tuple[Literal["augment", "compose", "counterfactual", "noise"], ...] = ()
-    """Rules by which rows are made, each with the same share of a cell; empty: those that suit the task."""
+    moves: tuple[Literal["generator", "augment", "compose", "counterfactual", "noise"], ...] = ()
+    """Ways in which rows are made, each with the same share of a cell; empty: the rules that suit the task. generator:
+    an adapter that learns people's rows writes others, which wants a base that is worth it."""
 
     out_of_scope: tuple[str, ...] = ()
     """Labels that mean "none of these"; they get half of the rows that are made for edges."""

@@ -359,9 +359,9 @@ class Provenance:
 
     example: str
     move: str
-    """sample, few_shot, paraphrase, counterfactual, compose, noise or teacher."""
+    """generator, augment, compose, counterfactual, noise or teacher."""
     generator: str
-    """Hash of the adapter that wrote it, or the name of the teacher; empty for moves by rule."""
+    """Hash of the adapter that wrote it, or of the base where it had none, or the teacher's name; empty for rules."""
     parents: tuple[str, ...] = ()
     """Seeds that it was made from or shown; only rows that people wrote are parents."""
     request: str = ""

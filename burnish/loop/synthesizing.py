@@ -13,6 +13,7 @@ from burnish.data.provenance import BATCH, HUMAN, provenance
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.fingerprint import fingerprint
 from burnish.loop.diagnosing import diagnosis_stage
+from burnish.loop.generating import generator_key
 from burnish.loop.health import alarms_of
 from burnish.loop.makers import makers_of
 from burnish.loop.making import make_rows
@@ -31,6 +32,7 @@ from burnish.store.batches import add_batch
 from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
 from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
+from burnish.synthesize.generator import MOVE as GENERATOR
 from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
 from burnish.talk import Talk
@@ -171,7 +173,8 @@ def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Sy
     def work(folder: Path) -> dict[str, Any]:
         return _make(shop, champion, plan, name, folder)
 
-    sealed = shop.run(STAGE, SYNTHESIZE_VERSION, settings, inputs, TOKENS_A_ROW * plan.num_rows, work)
+    tokens = TOKENS_A_ROW * plan.num_rows + makers_of(shop, None).tokens_ahead
+    sealed = shop.run(STAGE, SYNTHESIZE_VERSION, settings, inputs, tokens, work)
     batch = read_batch(sealed.path)
     _register(shop, sealed, batch)
     return Synthesis(
@@ -225,7 +228,7 @@ def _make(shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder:
     makers = makers_of(shop, folder)
     shop.talk.say(f"synthesize: {plan.num_rows:,} rows wanted, by {', '.join(makers.moves)}")
     making = make_rows(plan.cells, _people(shop), makers.moves, makers.makers, seed=_seed(shop))
-    sieved = sieve_rows(shop, champion, making, plan, _earlier(shop), over_limit=_over_limit(shop))
+    sieved = sieve_rows(shop, champion, making, plan, _earlier(shop), over_limit=_over_limit(shop), more=makers.steps)
     kept = {row.id for row in sieved.rows}
     rows = list(sieved.rows)
     origins = {one.example.id: one.provenance for one in making.made if one.example.id in kept}
@@ -241,7 +244,8 @@ def _make(shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder:
     )
     proofs = [replace(origins[row.id], verdicts=sieved.verdicts.get(row.id, {})) for row in rows]
     record = write_batch(folder, rows, proofs, report, sieved.drops)
-    return {**record, "notes": making.notes, "verified": sieved.verified, "num_tokens": makers.num_tokens()}
+    notes = [*making.notes, *makers.notes()]
+    return {**record, "notes": notes, "verified": sieved.verified, "num_tokens": makers.num_tokens()}
 
 
 def _over_limit(shop: Shop) -> Any:
@@ -286,6 +290,7 @@ def _settings(shop: Shop) -> dict[str, Any]:
         "task": as_json(shop.seeds.task),
         "columns": list(shop.seeds.columns),
         "max_tokens": settings.data.max_tokens,
+        **({"generator": generator_key(settings, shop.bench.base)} if GENERATOR in settings.synthesize.moves else {}),
     }
 
 
