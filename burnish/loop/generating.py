@@ -30,6 +30,7 @@ from burnish.synthesize.generator import (
     MOVE,
     Document,
     Draft,
+    Kin,
     band_of,
     document_of,
     documents_of,
@@ -111,17 +112,18 @@ class SeedGenerator:
 
     def make(self, cells: Sequence[Cell], seeds: Sequence[Example], seed: int) -> list[list[Made]]:
         """Rows for each cell, at most as many as it asks for, with people's rows as their only parents."""
-        rows = [row for row in seeds if provenance(row) == HUMAN and is_learnable(row)]
+        rows = [row for row in seeds if provenance(row) == HUMAN and is_learnable(row) and self._fits(row)]
         if not rows:
             return [[] for _ in cells]
         if self.learned is None:
             self.learned = self._learn(rows, seed)
+        kin = Kin(rows, self.task, self.columns)
         pools = [[row for row in rows if in_cell(row, cell)] for cell in cells]
         made: list[dict[str, Made]] = [{} for _ in cells]
         for turn in range(ROUNDS):
             lacking = {at: cell.count - len(made[at]) for at, cell in enumerate(cells) if pools[at]}
             places = [at for at, count in lacking.items() for _ in range(count)]
-            drafts = [self._draft(pools[at], rows, [seed, at, turn, number]) for number, at in enumerate(places)]
+            drafts = [self._draft(pools[at], kin, [seed, at, turn, number]) for number, at in enumerate(places)]
             for at, sample in zip(places, self._samples(self.learned, drafts), strict=True):
                 found = self._row(sample, cells[at])
                 made[at] |= {found.example.id: found} if found else {}
@@ -150,6 +152,8 @@ class SeedGenerator:
         if len(rows) < FEWEST_ROWS:
             return self._untrained(plain, rows, seed, f"{len(rows)} rows of people are too few to train on")
         split = split_held_out(rows, seed=seed)
+        if not split.learned:
+            return self._untrained(plain, rows, seed, "all rows of people are of one group, so none can be held out")
         train_rows = _marked(base, self._documents(split.learned, split.learned, seed), whole=True)
         dev_rows = _marked(base, self._documents(split.held, split.learned, seed), whole=False)
         job = self._job(train_rows, dev_rows, seed)
@@ -160,7 +164,7 @@ class SeedGenerator:
             return self._untrained(plain, rows, seed, "its training taught it nothing")
         losses = [point.dev_loss for point in trial.curve if point.dev_loss is not None]
         trained = replace(plain, folder=self.folder / trial.folder, name=trial.adapter_hash)
-        share = self._memorised(trained, rows, split.learned, seed)
+        share = self._memorised(trained, split.learned, seed)
         usual = memorised_share(split.held, split.learned, task)
         told = f"{share:.1%} of {NUM_PROBES} probes are copies of rows it learned"
         if share > max(MOST_MEMORISED, usual.value or 0.0):
@@ -175,15 +179,19 @@ class SeedGenerator:
         return replace(plain, real=self._real(plain, documents), note=f"{why}; the base wrote from shots alone")
 
     def _documents(self, rows: Sequence[Example], pool: Sequence[Example], seed: int) -> list[Document]:
-        """A document for each row that fits the base, without shots where they are what does not fit."""
+        """A document for each row, without shots where they would make it too long."""
         base, task = self.bench.base, self.task
         found = documents_of(rows, pool, task, self.columns, seed=seed)
         bare = documents_of(rows, pool, task, self.columns, seed=seed, most_shots=0)
-        fitting = (
-            next((one for one in pair if len(_tokens(base, one.head, one.body)) <= _room(base)), None)
-            for pair in zip(found, bare, strict=True)
-        )
-        return [one for one in fitting if one]
+        return [
+            shown if len(_tokens(base, shown.head, shown.body)) <= _room(base) else alone
+            for shown, alone in zip(found, bare, strict=True)
+        ]
+
+    def _fits(self, row: Example) -> bool:
+        """Whether a row can lead a prompt and be written once more."""
+        one = document_of(row, (row,), self.task, self.columns)
+        return len(_tokens(self.bench.base, one.head, one.body)) <= _room(self.bench.base)
 
     def _job(self, rows: Sequence[Row], dev: Sequence[Row], seed: int) -> TrainJob:
         """One adapter of the project's shape at the learning rate that its base suggests."""
@@ -206,22 +214,23 @@ class SeedGenerator:
         with self._wearing(learned) as base:
             return tuple(-float(one.mean()) for one in target_logprobs(base, rendered))
 
-    def _memorised(self, learned: Learned, rows: Sequence[Example], seen: Sequence[Example], seed: int) -> float:
+    def _memorised(self, learned: Learned, seen: Sequence[Example], seed: int) -> float:
         """The share of copies among samples that are not used otherwise."""
         order = Random(fingerprint(["probe", seed])).sample(seen, len(seen))
-        drafts = [self._draft([order[at % len(order)]], rows, ["probe", seed, at]) for at in range(NUM_PROBES)]
+        kin = Kin(seen, self.task, self.columns)
+        drafts = [self._draft([order[at % len(order)]], kin, ["probe", seed, at]) for at in range(NUM_PROBES)]
         samples = [self._row(sample, None) for sample in self._samples(learned, drafts)]
         return memorised_share([one.example for one in samples if one], seen, self.task).value or 0.0
 
     # Sampling ---------------------------------------------------------------------------------------------------------
 
-    def _draft(self, leads: Sequence[Example], rows: Sequence[Example], key: Sequence[Any]) -> tuple[Draft, int]:
+    def _draft(self, leads: Sequence[Example], kin: Kin, key: Sequence[Any]) -> tuple[Draft, int]:
         """A prompt with its seed, both decided by the key; shots give way where it would be too long."""
         own = int(fingerprint(["sample", *key])[:12], 16)
         lead = leads[own % len(leads)]
-        draft = draft_of(lead, rows, self.task, self.columns, seed=own)
+        draft = draft_of(lead, kin, seed=own)
         if len(_tokens(self.bench.base, draft.head)) > _room(self.bench.base):
-            draft = draft_of(lead, (), self.task, self.columns, seed=own)
+            draft = draft_of(lead, kin, seed=own, most_shots=1)
         return draft, own
 
     def _samples(self, learned: Learned, drafts: Sequence[tuple[Draft, int]]) -> list[_Sample]:

@@ -157,3 +157,29 @@ def test_a_batch_by_a_generator_seals_its_adapter_and_says_what_became_of_it(tmp
     again = synthesize_project(project, Silence())
     assert again is not None
     assert not again.is_new
+
+
+def test_rows_too_long_for_the_base_are_left_out_and_shots_give_way(tmp_path: Path, small_base: Path):
+    """The base has 512 positions, a prompt half of them; each word is four tokens or more."""
+    long, longer = (
+        Example(
+            id=name,
+            group=name,
+            messages=(
+                Message(role="user", content=" ".join(["zebra"] * count)),
+                Message(role="assistant", content="pay"),
+            ),
+        )
+        for name, count in (("long", 15), ("longer", 120))
+    )
+    found = generator(tmp_path, small_base)
+    made = found.make(CELLS[:1], [long, longer, replace(long, id="twin", group="twin")], 3)
+    assert len(found.learned.real) == 2
+    assert "longer" not in {name for one in made[0] for name in one.provenance.parents}
+
+
+def test_rows_of_one_group_leave_none_to_hold_out_so_nothing_is_trained(tmp_path: Path, small_base: Path):
+    found = generator(tmp_path, small_base)
+    found.make([], [replace(row, group="one") for row in rows(64)], 3)
+    assert found.learned.folder is None
+    assert "are of one group" in found.notes()[0]
