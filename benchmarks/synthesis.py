@@ -4,7 +4,8 @@
 
 A third of the labels of a set (of sms_spam the spam) is cut to 3 to 8 training rows, in dev_b in the same proportion.
 Arms differ in the rows alone: nothing added, rare rows repeated, easy augmentation of rare rows, our rows by rule
-untargeted, targeted by scarcity, targeted and verified, the real rows put back. All arms of a seed train in one bank
+untargeted, targeted by scarcity, targeted and verified, the same with a generator beside the rules (only where --arms
+names it: it is trained first), the real rows put back. All arms of a seed train in one bank
 by one recipe, for the same number of training tokens up to a whole epoch; each keeps the weights of its lowest loss on
 dev_b. They answer the untouched test rows.
 """
@@ -13,6 +14,7 @@ import argparse
 import gzip
 import json
 import os
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -28,14 +30,16 @@ from benchmarks.line import tell
 from burnish.config import Settings
 from burnish.data.provenance import PROVENANCE, SYNTHETIC
 from burnish.fingerprint import fingerprint
+from burnish.loop.generating import SeedGenerator
 from burnish.loop.making import RULES, make_rows
 from burnish.loop.project import settings_with
 from burnish.loop.workbench import Workbench
 from burnish.records import Candidate, Cell, Example, Message, ModelVersion, Task
 from burnish.synthesize.decontaminate import Decontaminator
 from burnish.synthesize.ensemble import verify_labels
+from burnish.synthesize.generator import MOVE
 from burnish.synthesize.guards import guard
-from burnish.synthesize.moves import Made
+from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import PlanLimits, plan_cells
 from burnish.talk import Silence
 from burnish.train.job import TrainJob, rows_of
@@ -54,6 +58,7 @@ PER_LABEL, TEST_PER_LABEL, DEV_PER_LABEL = 40, 50, 20
 FEWEST, MOST = 3, 8
 RARE_SHARE = 1 / 3
 SEED_ONLY, ORACLE = "seed only", "oracle"
+GENERATED = "generator + verified"
 ARMS = (SEED_ONLY, "upsampled", "easy augmentation", "untargeted", "targeted", "targeted + verified", ORACLE)
 DRAWS = 2000
 
@@ -110,8 +115,13 @@ def _first(rows: Sequence[Example], room: Mapping[str, int], seed: int) -> tuple
     return kept, rest
 
 
-def arms_of(data: Cut, task: Task, *, seed: int, growth: float) -> dict[str, list[Example]]:
-    """The training rows of each arm; synthetic arms get as many rows as are planned, those that filters leave."""
+def arms_of(
+    data: Cut, task: Task, *, seed: int, growth: float, generator: SeedGenerator | None = None
+) -> dict[str, list[Example]]:
+    """The training rows of each arm; synthetic arms get as many rows as are planned, those that filters leave.
+
+    With a generator there is the arm of its rows beside those by rule, too.
+    """
     seeds = list(data.train)
     limits = PlanLimits(growth=growth)
     targeted = plan_cells([], seeds, task, limits).cells
@@ -120,7 +130,9 @@ def arms_of(data: Cut, task: Task, *, seed: int, growth: float) -> dict[str, lis
     made = make_rows(targeted, seeds, moves, {}, seed=seed).made
     plain = _untargeted(seeds, total)
     rows = _filtered(data, made, task)
+    generated = {GENERATED: [*seeds, *_generated(data, targeted, task, generator, seed)]} if generator else {}
     return {
+        **generated,
         SEED_ONLY: seeds,
         "upsampled": [*seeds, *_repeated(seeds, targeted)],
         "easy augmentation": [
@@ -162,9 +174,30 @@ def _filtered(data: Cut, made: Sequence[Made], task: Task) -> list[Example]:
     return [row for row, is_kept in zip(kept, is_clean, strict=True) if is_kept]
 
 
+def _generated(data: Cut, cells: Sequence[Cell], task: Task, generator: SeedGenerator, seed: int) -> Sequence[Example]:
+    """Rows by a generator and by rule as a round would keep them; says what became of the generator's."""
+    moves = (MOVE, *RULES["label"])
+    made = make_rows(cells, data.train, moves, {MOVE: generator.make}, seed=seed).made
+    odd = {drop.example for drop in generator.unlikely([one.example for one in made])}
+    rows = _filtered(data, [one for one in made if one.example.id not in odd], task)
+    kept = _verified(rows, data.train, made)
+    own = {one.example.id for one in made if one.provenance.move == MOVE}
+    left, passed = [row for row in rows if row.id in own], [row for row in kept if row.id in own]
+    num_rare = sum(row.answer in data.rare for row in passed)
+    print(*generator.notes(), file=sys.stderr)
+    print(
+        f"generator: {len(own)} rows, {len(odd)} unlikely, {len(left)} after filters, {len(passed)} verified, "
+        f"{num_rare} of them of rare labels",
+        file=sys.stderr,
+    )
+    return kept
+
+
 def _verified(rows: Sequence[Example], seeds: Sequence[Example], made: Sequence[Made]) -> list[Example]:
+    """Rows that the verifiers like; those by rule stay also where nobody can tell."""
     parents = {one.example.id: one.provenance.parents for one in made}
-    gone = {drop.example for drop in verify_labels(rows, seeds, parents=parents, keep_unjudged=parents.keys()).drops}
+    ruled = [one.example.id for one in made if one.provenance.move in MOVES]
+    gone = {drop.example for drop in verify_labels(rows, seeds, parents=parents, keep_unjudged=ruled).drops}
     return [row for row in rows if row.id not in gone]
 
 
@@ -222,12 +255,16 @@ def _example(name: str, text: str, label: str) -> Example:
     )
 
 
-def measured(data: Cut, *, seed: int, epochs: int, growth: float, folder: Path) -> dict[str, Any]:
-    """Scores of every arm on the test rows of one cut set, with rows, tokens and seconds."""
+def measured(
+    data: Cut, *, seed: int, epochs: int, growth: float, folder: Path, names: Sequence[str] = ARMS
+) -> dict[str, Any]:
+    """Scores of the named arms on the test rows of one cut set, with rows, tokens and seconds."""
     settings = settings_with(Settings(), {"seed": seed, "train.search": [1.0], "train.patience": 1000})
     task = Task(kind="label", labels=data.labels)
     bench = Workbench(settings, folder, Silence())
-    arms = arms_of(data, task, seed=seed, growth=growth)
+    generator = SeedGenerator(bench, task, (), folder / "generator", Silence()) if GENERATED in names else None
+    found = arms_of(data, task, seed=seed, growth=growth, generator=generator)
+    arms = {arm: found[arm] for arm in names}
     union = {row.id: row for rows in arms.values() for row in rows}
     rendered = rows_of(bench.base, task, list(union.values()))
     size = {row.id: len(row.tokens) for row in rendered}
@@ -240,8 +277,8 @@ def measured(data: Cut, *, seed: int, epochs: int, growth: float, folder: Path) 
             base=bench.base,
             rows=rendered,
             dev=rows_of(bench.base, task, data.dev),
-            candidates=[_slot(recipe, at, arm, planned[arm]) for at, arm in enumerate(ARMS)],
-            subsets={f"arm{at}": [row.id for row in arms[arm]] for at, arm in enumerate(ARMS)},
+            candidates=[_slot(recipe, at, arm, planned[arm]) for at, arm in enumerate(names)],
+            subsets={f"arm{at}": [row.id for row in arms[arm]] for at, arm in enumerate(names)},
             train=settings.train,
             lora=settings.lora,
             seed=seed,
@@ -251,7 +288,7 @@ def measured(data: Cut, *, seed: int, epochs: int, growth: float, folder: Path) 
     )
     seconds = time.monotonic() - began
     scores = {}
-    for arm, trial in zip(ARMS, trials, strict=True):
+    for arm, trial in zip(names, trials, strict=True):
         model = ModelVersion(
             name=trial.candidate.name,
             round=1,
@@ -267,7 +304,7 @@ def measured(data: Cut, *, seed: int, epochs: int, growth: float, folder: Path) 
         "scores": scores,
         "rows": {arm: len(rows) for arm, rows in arms.items()},
         "made": made,
-        "tokens": {arm: planned[arm] * tokens[arm] for arm in ARMS},
+        "tokens": {arm: planned[arm] * tokens[arm] for arm in names},
         "seconds": seconds,
     }
 
@@ -279,6 +316,7 @@ def _slot(recipe: Candidate, at: int, arm: str, epochs: int) -> Candidate:
 def summary(name: str, cuts: Sequence[Cut], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Accuracy on rare labels and on the others by arm, and the share of the gap closed, over all seeds."""
     found: dict[str, Any] = {"name": "synthesis", "set": name, "seeds": len(runs), "arms": {}}
+    names = list(runs[0]["scores"])
     for part in ("rare", "others"):
         picked = [[(row.answer in one.rare) == (part == "rare") for row in one.test] for one in cuts]
         groups = [
@@ -294,9 +332,9 @@ def summary(name: str, cuts: Sequence[Cut], runs: Sequence[Mapping[str, Any]]) -
                 for s, is_in in zip(run["scores"][arm], mask, strict=True)
                 if is_in
             ]
-            for arm in ARMS
+            for arm in names
         }
-        for arm in ARMS:
+        for arm in names:
             told = found["arms"].setdefault(arm, {})
             told[part] = float(np.mean(scores[arm]))
             told[f"{part}_by_seed"] = [
@@ -354,6 +392,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--epochs", type=int, default=8, help="of the largest arm")
     parser.add_argument("--growth", type=float, default=0.5, help="synthetic rows, as a multiple of the training rows")
+    parser.add_argument("--arms", default=",".join(ARMS), help="seed only and oracle among them")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     for name in options.sets.split(","):
@@ -362,7 +401,14 @@ def main() -> None:
             cuts.append(cut(*load(Path(options.data), name), seed=seed))
             with tempfile.TemporaryDirectory() as place:
                 runs.append(
-                    measured(cuts[-1], seed=seed, epochs=options.epochs, growth=options.growth, folder=Path(place))
+                    measured(
+                        cuts[-1],
+                        seed=seed,
+                        epochs=options.epochs,
+                        growth=options.growth,
+                        folder=Path(place),
+                        names=options.arms.split(","),
+                    )
                 )
         found = summary(name, cuts, runs)
         tell(found, as_json=options.json, text=shown(found))

@@ -186,9 +186,9 @@ class SynthesizeSettings(Section):
     growth: Annotated[float, Field(gt=0, le=10)] = 0.5
     """Most new rows of a round, as a multiple of the training rows there are; small steps beat one large one."""
 
-    moves: tuple[Literal["augment", "compose", "counterfactual", "noise", "teacher"], ...] = ()
+    moves: tuple[Literal["augment", "compose", "counterfactual", "noise", "generator", "teacher"], ...] = ()
     """Ways in which rows are made, each with the same share of a cell; empty: a teacher where one is set, and the rules
-    that suit the task."""
+    that suit the task. generator: an adapter that learns people's rows writes others, which wants a base worth it."""
 
     refine: bool = True
     """Whether a teacher, where one is set, repairs rows that rules made; one question a row."""

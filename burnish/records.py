@@ -361,7 +361,7 @@ class Provenance:
     move: str
     """augment, compose, counterfactual, noise, generator or teacher."""
     generator: str
-    """Hash of the adapter that wrote it, or the name of the teacher; empty for moves by rule."""
+    """Hash of the adapter that wrote it, or of the base where it had none, or the teacher's name; empty for rules."""
     parents: tuple[str, ...] = ()
     """Seeds that it was made from or shown; only rows that people wrote are parents."""
     request: str = ""

@@ -5,12 +5,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from burnish.errors import ConfigError
+from burnish.loop.generating import SeedGenerator, forecast_tokens
 from burnish.loop.making import Maker, Making, moves_of
 from burnish.loop.solving import Solver
 from burnish.loop.stages import Shop
 from burnish.loop.teaching import Teaching, approved_terms, open_teacher, people_of
+from burnish.synthesize.generator import MOVE as GENERATOR
 from burnish.synthesize.moves import NOISE_MOVE
 from burnish.synthesize.questions import MOVE as TEACHER
+from burnish.synthesize.sieve import Step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +22,29 @@ class Makers:
 
     moves: tuple[str, ...]
     makers: Mapping[str, Maker] = field(default_factory=dict)
-    num_tokens: Callable[[], int] = lambda: 0
     teaching: Teaching | None = None
     """Repairs rows that others made; None: nobody does."""
     solver: Solver | None = None
     """Solves rows blind; None: nobody does."""
+    generator: SeedGenerator | None = None
+    """Learns people's rows; None: nothing does."""
+    tokens_ahead: int = 0
+    """Beside those of the rows themselves, for the forecast."""
 
     @property
     def usd(self) -> float:
         """What was paid to others for the rows."""
         return sum(one.usd for one in (self.teaching, self.solver) if one)
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that the generator learned and wrote."""
+        return self.generator.num_tokens if self.generator else 0
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What only rows of models have to pass in the sieve."""
+        return (self.generator.unlikely,) if self.generator else ()
 
     def refined(self, making: Making, passed: Callable[[], Collection[str]]) -> Making:
         """The rows, those that passed the filters repaired by a teacher where there is one; noise stays noise."""
@@ -45,7 +61,7 @@ class Makers:
 
     def notes(self) -> tuple[str, ...]:
         """What there is to say once rows were made."""
-        return self.teaching.notes() if self.teaching else ()
+        return tuple(note for one in (self.generator, self.teaching) if one for note in one.notes())
 
 
 def makers_of(shop: Shop, folder: Path | None) -> Makers:
@@ -61,15 +77,22 @@ def makers_of(shop: Shop, folder: Path | None) -> Makers:
             "synthesize.moves names the teacher, but no teacher is set",
             hint="set teacher.base_url and teacher.model, or leave the teacher out of synthesize.moves",
         )
-    if folder is None or not (has_teacher or settings.verifier.is_set):
-        return Makers(moves=moves)
+    if folder is None:
+        ahead = forecast_tokens(len(people_of(shop)), settings) if GENERATOR in moves else 0
+        return Makers(moves=moves, tokens_ahead=ahead)
     teaching = _teaching(shop) if has_teacher else None
-    return Makers(
-        moves=moves,
-        makers={TEACHER: teaching.make} if teaching else {},
-        teaching=teaching,
-        solver=_solver(shop, teaching),
-    )
+    generator = _generator(shop, folder) if GENERATOR in moves else None
+    makers = {
+        **({TEACHER: teaching.make} if teaching else {}),
+        **({GENERATOR: generator.make} if generator else {}),
+    }
+    solver = _solver(shop, teaching)
+    return Makers(moves=moves, makers=makers, teaching=teaching, solver=solver, generator=generator)
+
+
+def _generator(shop: Shop, folder: Path) -> SeedGenerator:
+    task, columns = shop.seeds.task, shop.seeds.columns
+    return SeedGenerator(shop.bench, task, columns, folder, shop.talk, should_stop=shop.should_stop)
 
 
 def _teaching(shop: Shop) -> Teaching:

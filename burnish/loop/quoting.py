@@ -15,7 +15,7 @@ from burnish.loop.solving import CHECKED_ON, Solver
 from burnish.loop.stages import Shop
 from burnish.loop.teaching import Teaching, approved_terms, people_of
 from burnish.records import Cell, Example
-from burnish.synthesize.moves import NOISE_MOVE, Made
+from burnish.synthesize.moves import MOVES, NOISE_MOVE, Made
 from burnish.synthesize.plan import CellPlan
 from burnish.synthesize.questions import MOVE as TEACHER
 
@@ -69,7 +69,7 @@ def quote(shop: Shop, plan: CellPlan, seed: int) -> Quote | None:
 def _teaching_asks(shop: Shop, plan: CellPlan, seed: int) -> tuple[list[Ask], list[Ask], Sequence[Made]]:
     """Questions that write, questions that repair, and the rows that rules would make."""
     settings = shop.project.settings
-    moves = makers_of(shop, None).moves
+    moves = [move for move in makers_of(shop, None).moves if move in (*MOVES, TEACHER)]
     writes: list[Ask] = []
     teaching = _closed_teaching(shop, settings.teacher)
 

@@ -14,7 +14,7 @@ from burnish.loop.trusted import decontaminator
 from burnish.records import Example, ModelVersion
 from burnish.synthesize.guards import Drop, guard
 from burnish.synthesize.plan import CellPlan
-from burnish.synthesize.sieve import LEAK, LIMIT, TOO_LONG, sieve, surplus
+from burnish.synthesize.sieve import LEAK, LIMIT, TOO_LONG, Step, sieve, surplus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,9 @@ def sieve_rows(
     *,
     over_limit: Callable[[Sequence[Example]], Collection[str]],
     solver: Solver | None = None,
+    more: Sequence[Step] = (),
 ) -> Sieved:
-    """The rows that may stay, at most as many of each cell as the plan asks for."""
+    """The rows that may stay, at most as many of each cell as the plan asks for; `more` are steps of the makers."""
     seeds, task = shop.seeds, shop.seeds.task
     asked: list[int] = []
 
@@ -64,6 +65,7 @@ def sieve_rows(
     wanted = [cell.count for cell in plan.cells]
     steps = (
         filters,
+        *more,
         lambda rows: _too_long(shop, rows),
         leaks,
         judge.drops,

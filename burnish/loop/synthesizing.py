@@ -15,6 +15,7 @@ from burnish.data.provenance import BATCH, HUMAN, provenance
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.fingerprint import fingerprint
 from burnish.loop.diagnosing import diagnosis_stage
+from burnish.loop.generating import generator_key
 from burnish.loop.health import alarms_of
 from burnish.loop.makers import Makers, makers_of
 from burnish.loop.making import Making, make_rows
@@ -34,6 +35,7 @@ from burnish.store.batches import add_batch
 from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
 from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
+from burnish.synthesize.generator import MOVE as GENERATOR
 from burnish.synthesize.guards import guard
 from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
@@ -178,7 +180,8 @@ def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Sy
     def work(folder: Path) -> dict[str, Any]:
         return _make(shop, champion, plan, name, folder)
 
-    sealed = shop.run(STAGE, SYNTHESIZE_VERSION, settings, inputs, TOKENS_A_ROW * plan.num_rows, work)
+    tokens = TOKENS_A_ROW * plan.num_rows + makers_of(shop, None).tokens_ahead
+    sealed = shop.run(STAGE, SYNTHESIZE_VERSION, settings, inputs, tokens, work)
     batch = read_batch(sealed.path)
     _register(shop, sealed, batch)
     return Synthesis(
@@ -239,8 +242,9 @@ def _made_by(
     shop.talk.say(f"synthesize: {plan.num_rows:,} rows wanted, by {', '.join(makers.moves)}")
     making = make_rows(plan.cells, _people(shop), makers.moves, makers.makers, seed=_seed(shop))
     making = makers.refined(making, lambda: _passing(shop, making))
+    over_limit = _over_limit(shop)
     sieved = sieve_rows(
-        shop, champion, making, plan, _earlier(shop), over_limit=_over_limit(shop), solver=makers.solver
+        shop, champion, making, plan, _earlier(shop), over_limit=over_limit, more=makers.steps, solver=makers.solver
     )
     kept = {row.id for row in sieved.rows}
     rows = list(sieved.rows)
@@ -257,12 +261,8 @@ def _made_by(
     )
     proofs = [replace(origins[row.id], verdicts=sieved.verdicts.get(row.id, {})) for row in rows]
     record = write_batch(folder, rows, proofs, report, sieved.drops)
-    return {
-        **record,
-        "notes": [*making.notes, *makers.notes()],
-        "verified": sieved.verified,
-        "num_tokens": makers.num_tokens(),
-    }
+    notes = [*making.notes, *makers.notes()]
+    return {**record, "notes": notes, "verified": sieved.verified, "num_tokens": makers.num_tokens}
 
 
 def _passing(shop: Shop, making: Making) -> set[str]:
@@ -315,6 +315,7 @@ def _settings(shop: Shop) -> dict[str, Any]:
         "columns": list(shop.seeds.columns),
         "max_tokens": settings.data.max_tokens,
         **{name: _endpoint(one) for name, one in endpoints.items() if one.is_set},
+        **({"generator": generator_key(settings, shop.bench.base)} if GENERATOR in settings.synthesize.moves else {}),
     }
 
 

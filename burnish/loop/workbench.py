@@ -107,13 +107,19 @@ class Workbench:
         if not model.artifact:
             yield self.base
         elif (folder / "adapter_config.json").exists():
-            spec, state = load_adapter(folder, self.base)
-            bank = attach(self.base.model, [spec], self.settings.lora.targets)
-            try:
-                bank.load(0, state)
-                with bank.use(0):
-                    yield self.base
-            finally:
-                bank.detach()
+            with self.wearing_adapter(folder) as base:
+                yield base
         else:
             yield load_base(str(folder), precision=self.base.precision)
+
+    @contextmanager
+    def wearing_adapter(self, folder: Path) -> Iterator[Base]:
+        """The base with the adapter in a folder in use."""
+        spec, state = load_adapter(folder, self.base)
+        bank = attach(self.base.model, [spec], self.settings.lora.targets)
+        try:
+            bank.load(0, state)
+            with bank.use(0):
+                yield self.base
+        finally:
+            bank.detach()

@@ -127,7 +127,6 @@ class Kin:
 
     def __init__(self, rows: Sequence[Example], task: Task, columns: Sequence[str]) -> None:
         self.task, self.columns = task, columns
-        self.rows = list(rows)
         self.close: dict[tuple[str, ...], list[Example]] = defaultdict(list)
         self.same: dict[str, list[Example]] = defaultdict(list)
         for row in rows:
@@ -150,20 +149,12 @@ class Kin:
         return (self._answer(row), *(row.slices.get(column, "") for column in self.columns))
 
 
-def draft_of(
-    lead: Example,
-    others: Sequence[Example],
-    task: Task,
-    columns: Sequence[str],
-    *,
-    seed: int,
-    most_shots: int = MOST_SHOTS,
-) -> Draft:
-    """A prompt for a row like the leading seed, which it shows with some of the others, in random order."""
+def draft_of(lead: Example, kin: Kin, *, seed: int, most_shots: int = MOST_SHOTS) -> Draft:
+    """A prompt for a row like the leading seed, which it shows with some of its kin, in random order."""
     random = Random(fingerprint(["draft", seed, lead.id]))
-    near = Kin(others, task, columns).shots(lead, random.randint(0, most_shots - 1), random)
+    near = kin.shots(lead, random.randint(0, most_shots - 1), random)
     shown = random.sample([lead, *near], 1 + len(near))
-    return Draft(head=head_of(lead, shown, task, columns), shots=(lead, *near))
+    return Draft(head=head_of(lead, shown, kin.task, kin.columns), shots=(lead, *near))
 
 
 def row_of(draft: Draft, text: str, task: Task, *, generator: str, seed: int) -> Made | None:

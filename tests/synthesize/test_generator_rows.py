@@ -12,6 +12,7 @@ from burnish.records import Example, Message, Task
 from burnish.synthesize.generator import (
     END,
     UNLIKELY,
+    Kin,
     band_of,
     document_of,
     documents_of,
@@ -147,7 +148,7 @@ def test_one_group_at_least_is_held_out():
 
 def test_a_sampled_line_is_a_row_of_the_leading_seed_with_all_shots_as_parents():
     rows = [row(f"text {at}", name=f"s{at}", system="Be kind.", channel="web") for at in range(5)]
-    draft = draft_of(rows[2], rows, LABEL, ["channel"], seed=8)
+    draft = draft_of(rows[2], Kin(rows, LABEL, ["channel"]), seed=8)
     assert draft.shots[0] is rows[2]
     assert all(f"- {shot.messages[1].content}\n" in draft.head for shot in draft.shots)
     made = row_of(draft, " a fresh text\n", LABEL, generator="hash", seed=11)
@@ -161,7 +162,7 @@ def test_a_sampled_line_is_a_row_of_the_leading_seed_with_all_shots_as_parents()
 
 
 def test_a_synthetic_row_is_refused_as_a_shot():
-    draft = draft_of(row("made", provenance="synthetic"), [], LABEL, [], seed=0)
+    draft = draft_of(row("made", provenance="synthetic"), Kin([], LABEL, []), seed=0)
     with pytest.raises(DataError, match="cannot be the parent"):
         row_of(draft, "a text", LABEL, generator="hash", seed=0)
 
