@@ -36,14 +36,14 @@ class HandoffWords(NamedTuple):
     notes: tuple[str, ...]
 
 
-def handoff_words(change: HandoffChange | None) -> HandoffWords | None:
-    """What is said about hand-offs; None without a comparison."""
+def handoff_words(change: HandoffChange | None, *, looked: str = "rows of dev_a") -> HandoffWords | None:
+    """What is said about hand-offs on the rows that were looked at; None without a comparison."""
     if change is None:
         return None
     slices = tuple((part, _row(part)) for part in change.slices)
     return HandoffWords(
-        lead=handoff_sentence(change),
-        sides=(_trust(change.before), _trust(change.after)),
+        lead=handoff_sentence(change, looked),
+        sides=(_trust(change.before, looked), _trust(change.after, looked)),
         rows=tuple(_row(part) for part in (change.overall, *change.rare)),
         slices=tuple(row for _, row in slices),
         telling=tuple(row for part, row in slices if part.verdict in VERDICTS),
@@ -51,12 +51,13 @@ def handoff_words(change: HandoffChange | None) -> HandoffWords | None:
     )
 
 
-def handoff_sentence(change: HandoffChange) -> str:
+def handoff_sentence(change: HandoffChange, looked: str = "rows of dev_a") -> str:
     """The comparison in one sentence, with the interval of the reduction."""
     whole = change.overall
+    before, after = percent(whole.before.value), percent(whole.after.value)
     start = (
-        f"On {whole.before.n} rows of dev_a {change.before.model} hands {percent(whole.before.value)} of the cases to a "
-        f"person and {change.after.model} {percent(whole.after.value)}"
+        f"On {whole.before.n} {looked} {change.before.model} hands {before} of the cases to a person and "
+        f"{change.after.model} {after}"
     )
     if whole.verdict not in VERDICTS:
         return f"{start}: {whole.verdict}, {points(whole.reduction.value)} points {span(whole.reduction, signed=True)}."
@@ -66,15 +67,16 @@ def handoff_sentence(change: HandoffChange) -> str:
     )
 
 
-def _trust(side: HandoffSide) -> str:
+def _trust(side: HandoffSide, looked: str) -> str:
     limit = side.threshold
     aim = f"at most {100 * limit.target:g}% wrong with {100 * (1 - limit.delta):g}% confidence"
     if limit.value is None:
         return f"{side.model}: everything is handed off; {limit.why.partition(': ')[2]} (wanted: {aim})"
-    seen = f"{percent(side.wrong.value)} {span(side.wrong)} of {side.wrong.n}" if side.wrong.n else "none"
+    seen = f"{percent(side.wrong.value)} {span(side.wrong)} of {side.wrong.n}" if side.wrong.n else "none was given"
     return (
         f"{side.model}: answers by itself above a probability of {limit.value:.3g}, set on {limit.num_rows} rows of "
-        f"dev_b ({limit.num_wrong} of {limit.num_answered} answers wrong; {aim}); wrong of its answers on dev_a: {seen}"
+        f"dev_b ({limit.num_wrong} of {limit.num_answered} answers wrong; {aim}); of its own answers to the {looked} "
+        f"wrong: {seen}"
     )
 
 

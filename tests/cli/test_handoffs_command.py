@@ -1,4 +1,4 @@
-"""`burnish handoffs`: a version against the one before it, on rows that people may look at, and against nothing else."""
+"""`burnish handoffs`: a version against the one before it, on rows that people may look at."""
 
 import json
 
