@@ -21,6 +21,11 @@ class HandoffRow(NamedTuple):
     relative: str
     verdict: str
 
+    @property
+    def tone(self) -> str:
+        """How a page colours the verdict."""
+        return next((word for word, said in VERDICTS.items() if said == self.verdict), "soft")
+
 
 class HandoffWords(NamedTuple):
     """A comparison of hand-offs, ready for a template or a terminal."""
