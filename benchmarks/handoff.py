@@ -1,15 +1,17 @@
 """Hand-offs round by round on the demonstration's task: how many cases fewer go to a person, above all rare ones.
 
-    python -m benchmarks.handoff [--rounds 2] [--seed 0] [--errors 0.1,0.2,0.3] [--set A.B=C] [--json]
+    python -m benchmarks.handoff [--files A.jsonl.gz,B.jsonl] [--rounds 2] [--seed 0] [--errors 0.1,0.2,0.3]
+                                 [--set A.B=C] [--json]
 
 A fifth of the groups of the example is held back and never enters the project; the rest arrives in equal portions, one
 before each round. After each round challenger and champion answer the rows held back, each with a threshold of its own
 set on dev_b: the share of errors among the answers that reach no person is at most the first of `--errors`; the others
 are for comparison. The untuned base is asked without solved examples. Rounds run under the demonstration's settings but
-for its epochs.
+for its epochs. `--files`: other rows, each with text and label.
 """
 
 import argparse
+import gzip
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -37,7 +39,6 @@ from burnish.talk import Silence
 HELD_BACK = 0.2
 """Share of the groups that no round sees."""
 SETTINGS = (
-    "data.slices=[channel, intent]",
     "train.search=[1.0]",
     "synthesize.growth=0.15",
     "synthesize.compare=false",
@@ -46,19 +47,39 @@ SETTINGS = (
 
 
 def portions(rows: Sequence[Mapping[str, str]], rounds: int, seed: int) -> list[list[dict[str, str]]]:
-    """The rows held back, then those of each round; by group, as a hash says. The label is what the desk does."""
+    """The rows held back, then those of each round; by group, as a hash says."""
     kept: list[list[dict[str, str]]] = [[] for _ in range(rounds + 1)]
     for row in rows:
         place = int(fingerprint([seed, row["group"]])[:8], 16) / 2**32
         part = 0 if place < HELD_BACK else 1 + int((place - HELD_BACK) / (1 - HELD_BACK) * rounds)
-        named = {name: row[name] for name in ("id", "text", "intent", "channel", "group")}
-        kept[min(part, rounds)].append({"label": row["action"], **named})
+        kept[min(part, rounds)].append(dict(row))
     return kept
 
 
-def measured(rounds: int, seed: int, errors: Sequence[float], changes: Sequence[str], place: Path) -> dict[str, Any]:
+def rows_of(files: Sequence[Path]) -> list[dict[str, str]]:
+    """Rows with id, group, text, label and metadata; without files the example's, labelled by what the desk does."""
+    found = []
+    for file in files or [example_file()]:
+        lines = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
+        found += [json.loads(line) for line in lines.decode().splitlines()]
+    if files:
+        return [
+            {"id": f"r{at}", "group": f"r{at}", "text": row["text"], "label": row["label"]}
+            for at, row in enumerate(found)
+        ]
+    names = ("id", "text", "intent", "channel", "group")
+    return [{"label": row["action"], **{name: row[name] for name in names}} for row in found]
+
+
+def measured(
+    rows: Sequence[Mapping[str, str]],
+    rounds: int,
+    seed: int,
+    errors: Sequence[float],
+    changes: Sequence[str],
+    place: Path,
+) -> dict[str, Any]:
     """All rounds, with the hand-offs of each round's challenger against the champion before it."""
-    rows = [json.loads(line) for line in example_file().read_text(encoding="utf-8").splitlines()]
     held, *parts = portions(rows, rounds, seed)
     create_project(place / "claims", Settings())
     project = open_project(place / "claims", [*SETTINGS, f"seed={seed}", *changes])
@@ -78,7 +99,7 @@ def measured(rounds: int, seed: int, errors: Sequence[float], changes: Sequence[
             }
         )
         progress(shown({"rounds": found[-1:]}))
-    return {"name": "handoff", "set": "claims", "seed": seed, "num_held_back": len(tests), "rounds": found}
+    return {"name": "handoff", "seed": seed, "num_held_back": len(tests), "rounds": found}
 
 
 def _written(place: Path, name: str, rows: Sequence[Mapping[str, str]]) -> Path:
@@ -124,6 +145,7 @@ def shown(found: Mapping[str, Any]) -> str:
 def main() -> None:
     """Prints a table for each round, or a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", default="", help="rows with text and label, instead of the example")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--errors", default="0.1,0.2,0.3")
@@ -132,7 +154,8 @@ def main() -> None:
     options = parser.parse_args()
     errors = [float(share) for share in options.errors.split(",")]
     with tempfile.TemporaryDirectory() as place:
-        found = measured(options.rounds, options.seed, errors, options.options, Path(place))
+        rows = rows_of([Path(file) for file in options.files.split(",") if file])
+        found = measured(rows, options.rounds, options.seed, errors, options.options, Path(place))
     tell(found, as_json=options.json, text=shown(found))
 
 
