@@ -27,6 +27,7 @@ BY_NAME = {
     "secrets",
     "by_reason",
     "weakest_slices",
+    "rare_values",
     "scores",
     "versions",
     "data",

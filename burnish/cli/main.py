@@ -11,7 +11,19 @@ from typing import Annotated, Any
 import typer
 
 from burnish import __version__
-from burnish.cli import attribute, data, diagnose, inspect, models, project, rounds, synthesize, teacher, tune
+from burnish.cli import (
+    attribute,
+    data,
+    diagnose,
+    handoffs,
+    inspect,
+    models,
+    project,
+    rounds,
+    synthesize,
+    teacher,
+    tune,
+)
 from burnish.cli.health import MEND, NEEDED
 from burnish.cli.options import hear
 from burnish.cli.streams import open_streams
@@ -53,7 +65,7 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-for part in (project, data, rounds, diagnose, synthesize, teacher, attribute, tune, models, inspect):
+for part in (project, data, rounds, diagnose, handoffs, synthesize, teacher, attribute, tune, models, inspect):
     part.add_to(app)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from burnish.data.check import DataCheck
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.evaluate.change import MeasureChange
+from burnish.evaluate.handoff import HandoffChange
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import Choice
 from burnish.loop.explain import REPORT_RECORD, render, report_of
@@ -48,6 +49,8 @@ class Outcome:
     """Of the champion, before training."""
     measures: tuple[MeasureChange, ...]
     """Both models beside the score, on dev_a."""
+    handoffs: HandoffChange
+    """Cases of dev_a that go to a person, of both models."""
     synthesis: Synthesis | None
     """Rows that this round made; None: none were."""
     ruling: Ruling

@@ -11,11 +11,10 @@ from typing import Any
 from burnish.diagnose.diagnosis import Diagnosis, diagnose
 from burnish.diagnose.gold import GoldCheck, check_gold
 from burnish.diagnose.rows import text_of
-from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.loop.inspection import find_model
 from burnish.loop.project import Project
-from burnish.loop.seeds import Seeds
+from burnish.loop.seeds import Seeds, demand_dev_rows
 from burnish.loop.stages import Shop, score_stage, shop_outside_rounds
 from burnish.records import Evaluation, Example, ModelVersion, as_json, from_json
 from burnish.store.files import write_atomic
@@ -31,7 +30,7 @@ def diagnose_project(
 ) -> Diagnosis:
     """The diagnosis of a model by name. Raises what `diagnosis_stage`, `gather` and `find_model` raise."""
     shop = shop_outside_rounds(project, talk, should_stop)
-    _demand_rows(shop.seeds)
+    demand_dev_rows(shop.seeds, "diagnose by")
     return diagnosis_stage(shop, find_model(project, model, shop.bench))
 
 
@@ -45,7 +44,7 @@ def diagnosis_stage(shop: Shop, version: ModelVersion) -> Diagnosis:
         DataError: dev_a or dev_b has no row.
     """
     seeds = shop.seeds
-    _demand_rows(seeds)
+    demand_dev_rows(seeds, "diagnose by")
     looked, checked = (score_stage(shop, version, role) for role in ("dev_a", "dev_b"))
     declared = _declared(seeds, shop.talk)
     seed = shop.project.settings.seed
@@ -80,15 +79,6 @@ def named_texts(found: Diagnosis, seeds: Seeds, most: int = 2) -> dict[str, str]
     by_id = {example.id: example for example in seeds.of("dev_a")}
     named = [row for weakness in found.weaknesses for row in weakness.examples[:most]]
     return {row: text_of(by_id[row]) for row in named if row in by_id}
-
-
-def _demand_rows(seeds: Seeds) -> None:
-    for role in ("dev_a", "dev_b"):
-        if not seeds.of(role):
-            raise DataError(
-                f"no row has the role {role}, so there is nothing to diagnose by",
-                hint="add data: burnish data add FILE",
-            )
 
 
 def _identity(evaluation: Evaluation, examples: Sequence[Example]) -> str:

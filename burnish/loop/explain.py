@@ -62,6 +62,7 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         diagnosis=_diagnosis(shop, outcome),
         synthesis=synthesis_report(shop, outcome.synthesis),
         measures=outcome.measures,
+        handoffs=outcome.handoffs,
         baselines=_baselines(outcome.untuned),
         trials=tuple(finite(trial) for trial in outcome.choice.trials),
         chosen=outcome.choice.trial.candidate.name,

@@ -14,6 +14,7 @@ from burnish.loop.conclude import Outcome, conclude, finish_interrupted
 from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.forget import bar_late_descendants
 from burnish.loop.guarding import demand_measures
+from burnish.loop.handing import handed_off
 from burnish.loop.kit import kit_of
 from burnish.loop.measuring import measure_stage
 from burnish.loop.past import finished_round, next_number, round_key
@@ -71,6 +72,12 @@ def run_round(
     for warning in likely_bugs(before) + likely_bugs(after):
         talk.warn(warning)
     measures = measure_stage(shop, kit, Side(champion, before, shots), Side(choice.challenger, after))
+    handoffs = handed_off(
+        shop.seeds,
+        before=(score_stage(shop, champion, "dev_b", shots=shots), before),
+        after=(choice.on_dev_b, after),
+        seed=project.settings.seed,
+    )
     ruling = ask_gate(shop, champion, choice, after, kit, shots=shots)
     outcome = Outcome(
         key=key,
@@ -84,6 +91,7 @@ def run_round(
         diagnosis=diagnosis,
         synthesis=synthesis,
         measures=measures,
+        handoffs=handoffs,
         ruling=ruling,
     )
     return conclude(shop, outcome), True

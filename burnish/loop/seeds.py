@@ -114,6 +114,16 @@ def checked(seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Tal
     return found
 
 
+def demand_dev_rows(seeds: Seeds, purpose: str) -> None:
+    """Raises DataError when dev_a or dev_b has no row, so that there is nothing to "diagnose by" or the like."""
+    for role in ("dev_a", "dev_b"):
+        if not seeds.of(role):
+            raise DataError(
+                f"no row has the role {role}, so there is nothing to {purpose}",
+                hint="add data: burnish data add FILE",
+            )
+
+
 def _open_vaults(project: Project, examples: Sequence[Example], known: Mapping[str, str]) -> tuple[str, ...]:
     """Vaults that new rows may join: those that no challenger was ever judged on, else a new one.
 

@@ -14,6 +14,7 @@ from burnish.data.quality import mask
 from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
 from burnish.report.diagnosed import diagnosis_words
+from burnish.report.handed import handoff_words
 from burnish.report.measured import measure_words
 from burnish.report.record import DiagnosisReport, RoundReport, SynthesisReport
 from burnish.report.search import search_words
@@ -59,6 +60,7 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "weak": diagnosis_words(report),
         "made": synthesis_words(report),
         "measures": measure_words(report),
+        "handoffs": handoff_words(report.handoffs),
         "notes": tuple(_note(warning) for warning in report.warnings),
         "table": table,
         "ladder_rows": ladder(report),

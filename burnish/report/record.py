@@ -6,6 +6,7 @@ from typing import Any
 
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.evaluate.change import MeasureChange
+from burnish.evaluate.handoff import HandoffChange
 from burnish.records import Comparison, Cost, Decision, Interval, Trial, Verdict
 from burnish.synthesize.batch import BatchReport
 
@@ -193,6 +194,8 @@ class RoundReport:
     """None: nothing was made, and nothing synthetic was trained on."""
     measures: tuple[MeasureChange, ...] = ()
     """Champion and challenger beside the score, on dev_a."""
+    handoffs: HandoffChange | None = None
+    """Cases of dev_a that go to a person, of champion and challenger; None in rounds from before this was counted."""
     trials: tuple[Trial, ...] = ()
     chosen: str = ""
     """Name of the candidate that became the challenger."""

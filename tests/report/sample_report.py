@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.evaluate.change import MeasureChange, Sample, SliceChange
+from burnish.evaluate.handoff import HandoffChange, HandoffPart, HandoffSide
+from burnish.evaluate.threshold import Threshold
 from burnish.records import (
     Candidate,
     Comparison,
@@ -291,6 +293,40 @@ def measures() -> tuple[MeasureChange, ...]:
     return (absent, flips, divergence)
 
 
+def handoffs() -> HandoffChange:
+    """A model that handed everything off, and one that answers two thirds by itself."""
+    nothing = Threshold(
+        value=None,
+        target=0.1,
+        delta=0.05,
+        num_rows=98,
+        num_answered=0,
+        num_wrong=0,
+        why="not-proven: it errs often",
+    )
+    some = replace(nothing, value=0.71, num_answered=80, num_wrong=2, why="")
+    overall = HandoffPart(
+        name="all",
+        before=rate(110, 110),
+        after=rate(48, 110),
+        reduction=Interval(value=0.564, low=0.466, high=0.652, n=110),
+        relative=Interval(value=0.564, low=0.473, high=0.655, n=110),
+        verdict="better",
+        p_value=1e-9,
+    )
+    same = replace(overall, name="rare answer", before=rate(12, 12), after=rate(12, 12), verdict="no information")
+    none = replace(same, reduction=Interval(value=0.0, low=-0.24, high=0.24, n=12), relative=NONE, p_value=None)
+    return HandoffChange(
+        before=HandoffSide(model="claims-r1", threshold=nothing, unsure=rate(110, 110), wrong=NONE),
+        after=HandoffSide(model="claims-r2", threshold=some, unsure=rate(44, 110), wrong=rate(4, 66)),
+        overall=overall,
+        rare=(none,),
+        slices=(replace(overall, name="channel=web"), replace(none, name="channel=fax")),
+        rare_values={"answer": ("appeal",)},
+        num_unscored=1,
+    )
+
+
 def sample_report(**changes: object) -> RoundReport:
     overall = replace(part("all rows", 65, 4, 15, 26), verdict="better")
     fields: dict[str, object] = {
@@ -329,6 +365,7 @@ def sample_report(**changes: object) -> RoundReport:
         "chosen": "lr x1",
         "diagnosis": diagnosis(),
         "measures": measures(),
+        "handoffs": handoffs(),
         "guessing_loss": 4.16,
         "search": (search(),),
         "verdict": Verdict(
