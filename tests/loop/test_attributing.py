@@ -32,10 +32,10 @@ from burnish.train.batch import hash_rows
 from tests.loop.conftest import TOPICS, small_settings, write_rows
 
 LEARNS = {
-    "train.epochs": 8,
-    "train.lr": 0.01,
+    "train.epochs": 12,
+    "train.lr": 0.02,
     "train.search": [1.0],
-    "train.patience": 8,
+    "train.patience": 12,
     "roles.train": 0.5,
     "roles.dev_a": 0.1,
     "roles.dev_b": 0.3,
