@@ -5,8 +5,9 @@ wrote always count in full; whoever added them decides about them.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -16,6 +17,8 @@ from burnish.loop.project import Project
 from burnish.records import Example, from_json
 from burnish.talk import Talk
 from burnish.tune.ablation import batch_of
+
+Told = TypeVar("Told")
 
 ATTRIBUTION_FILE = "attribution.json"
 """In .burnish: what the last `burnish attribute` came to."""
@@ -37,8 +40,8 @@ def weights_of(project: Project, examples: Iterable[Example]) -> Mapping[str, fl
 
     Raises DataError when the file of the last attribution cannot be read.
     """
-    hashes = batch_hashes(examples)
-    return {one.batch: one.weight for one in _last(project) if hashes.get(one.batch) == one.rows_hash}
+    hashes, kept = batch_hashes(examples), kept_attribution(project, _weights) or ()
+    return {one.batch: one.weight for one in kept if hashes.get(one.batch) == one.rows_hash}
 
 
 def tell_weights(weights: Mapping[str, float], talk: Talk) -> None:
@@ -58,14 +61,22 @@ def batch_hashes(examples: Iterable[Example]) -> dict[str, str]:
     return {batch: set_hash(found) for batch, found in sorted(rows.items())}
 
 
-def _last(project: Project) -> list[BatchWeight]:
+def kept_attribution(project: Project, read: Callable[[dict[str, Any]], Told]) -> Told | None:
+    """What `read` makes of the record of the last attribution; None where nothing was attributed.
+
+    Raises DataError when it cannot be read.
+    """
     path = project.store.root / ATTRIBUTION_FILE
     if not path.exists():
-        return []
+        return None
     try:
-        return [from_json(BatchWeight, one) for one in json.loads(path.read_text(encoding="utf-8"))["weights"]]
+        return read(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise DataError(
             f"{path} cannot be read: {error}",
             hint="remove it, and run `burnish attribute` again if its verdicts shall count",
         ) from error
+
+
+def _weights(data: dict[str, Any]) -> list[BatchWeight]:
+    return [from_json(BatchWeight, one) for one in data["weights"]]

@@ -14,6 +14,7 @@ from burnish.data.provenance import BATCH
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.loop.attributed import AttributionResult
 from burnish.loop.attributing import attribute_project, plan_attribution
+from burnish.loop.explain import load_report
 from burnish.loop.past import round_key
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
@@ -176,6 +177,10 @@ def test_a_round_trains_without_the_harmful_batch_until_one_of_its_rows_changes(
     result, _ = run_round(project, talk)
     assert [line for line in talk.said if line.startswith("wrong is left out")]
     assert set(find_model(project.store, result.challenger).data) == {"first.jsonl", "good"}
+    told = load_report(project, result.round).attribution
+    assert told is not None
+    assert {one.name: one.use for one in told.batches} == {"good": "in full", "wrong": "left out"}
+    assert "Which batch helped" in (project.folder / result.report).read_text(encoding="utf-8")
     assert run_round(project, Silence()) == (result, False)
     gone = next(row for row in gather(project).attributable if row.slices.get(BATCH) == "wrong")
     bar(project.store, {gone.id: "wrong"}, asked=gone.id, reason="the customer wished so")
@@ -188,9 +193,9 @@ def test_a_batch_has_the_price_of_its_making_and_a_file_has_none(judged):
     seen = by_name(judged[1])
     assert seen["good"]["cost"]["usd"] == 3.0
     assert seen["good"]["cost"]["seconds"] > 0
-    gain = seen["good"]["gain"]["value"]
+    gain = seen["good"]["gain"]
     per_point = seen["good"]["cost_per_point"]
-    assert per_point is None if gain <= 0 else per_point["usd"] == pytest.approx(0.03 / gain)
+    assert per_point is None if gain["low"] <= 0 else per_point["usd"] == pytest.approx(0.03 / gain["value"])
     assert seen["wrong"]["cost_per_point"] is None
 
 
