@@ -36,7 +36,7 @@ from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
 from burnish.talk import Talk
 
-SYNTHESIZE_VERSION = 1
+SYNTHESIZE_VERSION = 2
 STAGE = "synthesize"
 PREVIEWED = 5
 STATES_SAID = {
