@@ -9,7 +9,7 @@ import re
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
@@ -22,7 +22,7 @@ from burnish.data.provenance import PROVENANCE_FILE
 from burnish.data.quality import inspect_text, snippet
 from burnish.data.shapes import SUPPORTED
 from burnish.errors import DataError, UsageError
-from burnish.fingerprint import fingerprint_file
+from burnish.fingerprint import fingerprint, fingerprint_file
 from burnish.records import Example, Message, Rejection, as_json, from_json
 from burnish.store.artifacts import verify
 from burnish.store.barred import barred
@@ -147,6 +147,11 @@ def rejects(store: Store) -> Iterator[Rejection]:
         with (store.path_of(batch.artifact) / REJECTS).open("rb") as file:
             for line in file:
                 yield from_json(Rejection, json.loads(line))
+
+
+def set_hash(examples: Iterable[Example]) -> str:
+    """Identity of a set of examples, whatever their order, names and files."""
+    return fingerprint(sorted(example.content_hash for example in examples))
 
 
 # Reading --------------------------------------------------------------------------------------------------------------

@@ -1,13 +1,16 @@
 """What an attribution of a project came to: each batch with its gain, a verdict in words, its price and its weight."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from burnish.loop.weighing import BatchWeight
-from burnish.records import Candidate, Cost, Interval, as_json
+from burnish.loop.project import Project
+from burnish.loop.weighing import BatchWeight, kept_attribution
+from burnish.records import Candidate, Interval, as_json, from_json
+from burnish.report.record import AttributedBatch, AttributionReport
 from burnish.report.waterfall import Step
-from burnish.report.words import difference, duration, money, points, span
+from burnish.report.words import difference, duration, points, priced, span
+from burnish.report.worth import waterfall_steps
 from burnish.tune.attribution import Attribution, BatchGain
 
 Verdict = Literal["helped", "harmed", "no difference seen", "too few rows"]
@@ -16,7 +19,7 @@ Origin = Literal["people", "synthetic", "both"]
 
 ALPHA = 0.05
 """Two-sided level of a verdict, Holm-adjusted over the batches."""
-TONES = {"helped": "better", "harmed": "worse"}
+USES = {0.0: "left out", 0.5: "counts half"}
 COLUMNS = ("batch", "rows", "by", "gain in points [95%]", "verdict", "cost", "cost of a point", "next round")
 
 
@@ -112,9 +115,9 @@ class AttributionResult:
                 self.origins[one.name],
                 f"{points(one.gain.value)} {span(one.gain, signed=True)}",
                 verdict_of(one),
-                _priced(one.cost),
-                _priced(one.per_point),
-                self._next_round(one),
+                priced(one.cost),
+                priced(one.per_point),
+                _use(one.batches, {one.batch: one.weight for one in self.weights}),
             ]
             for one in self.found.batches
         ]
@@ -133,15 +136,7 @@ class AttributionResult:
 
     def steps(self) -> list[Step]:
         """The waterfall from the score without any of the batches to that with all of them."""
-        found = self.found
-        first = [] if found.before is None else [Step(label=self.start.name, interval=found.before, is_level=True)]
-        gains = [
-            Step(label=one.name, interval=one.gain, tone=TONES.get(verdict_of(one), ""), note=f"{one.num_rows:,} rows")
-            for one in found.batches
-        ]
-        rest = found.unattributed
-        gap = [] if rest is None else [Step(label="overlap or synergy", interval=rest, tone="rest")]
-        return [*first, *gains, *gap, Step(label="with all batches", interval=found.after, is_level=True)]
+        return waterfall_steps(_told(self.as_json(), {}))
 
     def _batch(self, one: BatchGain) -> dict[str, Any]:
         data = as_json(one)
@@ -154,10 +149,37 @@ class AttributionResult:
             "by_slice": data["slices"],
         }
 
-    def _next_round(self, one: BatchGain) -> str:
-        weights = {weight.batch: weight.weight for weight in self.weights}
-        least = min((weights[name] for name in one.batches if name in weights), default=1.0)
-        return "left out" if least == 0 else "counts half" if least < 1 else "as it is"
+
+def last_attribution(project: Project, weights: Mapping[str, float]) -> AttributionReport | None:
+    """The attribution kept in the project, with what the rows of each batch count now; None where there is none.
+
+    `weights` is by batch, 1 for one that it does not name. Raises DataError when the record cannot be read.
+    """
+    return kept_attribution(project, lambda data: _told(data, weights))
+
+
+def _told(data: Mapping[str, Any], weights: Mapping[str, float]) -> AttributionReport:
+    scores = {name: data[name] and from_json(Interval, data[name]) for name in ("before", "after", "unattributed")}
+    return AttributionReport(
+        metric=data["metric"],
+        num_rows=data["num_rows"],
+        num_repeats=data["num_repeats"],
+        start=data["start"]["name"],
+        **scores,
+        batches=tuple(_attributed(one, weights) for one in data["batches"]),
+        notes=tuple(data["notes"]),
+    )
+
+
+def _attributed(one: Mapping[str, Any], weights: Mapping[str, float]) -> AttributedBatch:
+    same = ("name", "num_rows", "origin", "gain", "verdict", "cost", "cost_per_point")
+    return from_json(AttributedBatch, {**{name: one[name] for name in same}, "use": _use(one["batches"], weights)})
+
+
+def _use(batches: Iterable[str], weights: Mapping[str, float]) -> str:
+    """What becomes of the rows of batches that were weighed together."""
+    least = min((weights.get(name, 1.0) for name in batches), default=1.0)
+    return USES.get(least, "in full")
 
 
 def verdict_of(batch: BatchGain) -> Verdict:
@@ -176,13 +198,3 @@ def _recipe(recipe: Candidate, epochs: int) -> dict[str, Any]:
 
 def _share(score: Interval) -> str:
     return "not scored" if score.value is None else f"{100 * score.value:.1f}% {span(score)}"
-
-
-def _priced(cost: Cost | None) -> str:
-    """Money where some was paid, time, and reviewers' minutes; a dash where nobody knows."""
-    if cost is None:
-        return "-"
-    shown = [money(cost.usd)] if cost.usd else []
-    shown += [duration(cost.seconds)] if cost.seconds else []
-    shown += [f"{cost.reviewer_minutes:.0f} reviewer minutes"] if cost.reviewer_minutes else []
-    return ", ".join(shown) or "nothing"

@@ -112,7 +112,7 @@ def _opened(project: Project, talk: Talk, repeats: int, should_stop: Callable[[]
             "no row has the role dev_b, so there is nothing to compare on",
             hint="add data, or raise roles.dev_b for the rows that are still to come",
         )
-    learned = shop.seeds.learned
+    learned = shop.seeds.attributable
     came_in = {row.id: batch.name for batch, row in every_row(project.store)}
     start = _start(project.store, learned, came_in)
     named = _naming(start.name, came_in)

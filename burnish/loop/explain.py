@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from burnish.data.check import DataCheck
 from burnish.data.conversation import conversation
 from burnish.data.dataset import rejects
+from burnish.loop.attributed import last_attribution
 from burnish.loop.diagnosing import named_texts
 from burnish.loop.past import results, round_folder
 from burnish.loop.project import Project
@@ -61,6 +62,7 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         comparison=outcome.comparison,
         diagnosis=_diagnosis(shop, outcome),
         synthesis=synthesis_report(shop, outcome.synthesis),
+        attribution=last_attribution(shop.project, shop.seeds.trusted.weights),
         measures=outcome.measures,
         handoffs=outcome.handoffs,
         baselines=_baselines(outcome.untuned),

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from burnish.data.dataset import every_row, load_examples
+from burnish.data.dataset import every_row, load_examples, set_hash
 from burnish.errors import UsageError
 from burnish.loop.project import Project
-from burnish.loop.seeds import is_vault, set_hash
+from burnish.loop.seeds import is_vault
 from burnish.loop.traces import (
     EvaluationTrace,
     ModelTrace,

@@ -1,4 +1,7 @@
-"""The verifiers of a batch: an ensemble fitted on people's rows, and the champion where it was tuned."""
+"""The verifiers of a batch: for labels an ensemble fitted on people's rows, and the champion where it was tuned.
+
+Answers that are fields or texts are held against their prompts where people's are (loop/verifying.py).
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,6 +9,7 @@ from typing import Any
 from burnish.loop.making import Making
 from burnish.loop.solving import VERIFIER, Solver
 from burnish.loop.stages import Shop
+from burnish.loop.verifying import verify_answers
 from burnish.records import Example, ModelVersion, as_json
 from burnish.synthesize.ensemble import verify_labels
 from burnish.synthesize.guards import Drop
@@ -39,10 +43,14 @@ class Judge:
         return drops
 
     def drops(self, rows: Sequence[Example]) -> Sequence[Drop]:
-        """The rows that most verifiers would have answered otherwise; none where answers are no labels."""
+        """The rows that most verifiers would have answered otherwise, or that say what they cannot know."""
         seeds, task = self.shop.seeds.of("train"), self.shop.seeds.task
-        if task.kind != "label" or len(seeds) < FEWEST_SEEDS or not rows:
+        if len(seeds) < FEWEST_SEEDS or not rows:
             return ()
+        if task.kind != "label":
+            checked = verify_answers(rows, seeds, task, parents=self.parents)
+            self.verdicts, self.quality = checked.verdicts, checked.quality
+            return checked.drops
         found = verify_labels(
             rows, seeds, parents=self.parents, adapter=self._adapter(rows), keep_unjudged=self.stays_unjudged
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.config import Settings
+from burnish.data.dataset import set_hash
 from burnish.data.ingest import read_rows
 from burnish.data.task import guess_kind, task_of
 from burnish.diagnose.rows import text_of
@@ -17,7 +18,7 @@ from burnish.evaluate.swaps import Swaps, builtin_swaps, load_swaps
 from burnish.evaluate.terms import Term, load_terms, propose_terms, save_terms
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project, settings_with
-from burnish.loop.seeds import Seeds, set_hash
+from burnish.loop.seeds import Seeds
 from burnish.records import Example, Rejection, Task, as_json
 
 TERMS_FILE, SWAPS_FILE, RETENTION_FILE = "terms.yaml", "swaps.yaml", "retention.jsonl"

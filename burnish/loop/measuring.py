@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from burnish.data.dataset import set_hash
 from burnish.evaluate.abstention import abstention
 from burnish.evaluate.change import Family, MeasureChange, change_of
 from burnish.evaluate.fairness import AttributeFlips, group_gap
@@ -16,7 +17,6 @@ from burnish.evaluate.jargon import jargon
 from burnish.evaluate.measure import Measure
 from burnish.fingerprint import fingerprint
 from burnish.loop.kit import Kit
-from burnish.loop.seeds import set_hash
 from burnish.loop.side import Side, flips_of, hallucination_of, retention_of, with_twins
 from burnish.loop.stages import Shop
 from burnish.records import Example, Interval, ModelVersion, as_json, from_json

@@ -54,8 +54,10 @@ def find_round(project: Project, number: int | None) -> RoundResult:
 def round_key(project: Project, seeds: Seeds) -> str:
     """Identity of what a round is made from: the settings that matter and the data batches.
 
-    Batches that train unaudited follow from the rest, a round's own among them, and so are not counted.
+    Batches that train unaudited follow from the rest, a round's own among them, and so are not counted; that the last
+    attribution weighs one down is news, whoever made it.
     """
     settings = project.settings.model_dump(mode="json", exclude=UNIMPORTANT)  # type: ignore[arg-type]
     counted = [found for name, found in seeds.data.items() if name not in seeds.trusted.unaudited]
-    return fingerprint({"settings": settings, "data": sorted(counted)})
+    weighed = {name: weight for name, weight in seeds.trusted.weights.items() if weight != 1}
+    return fingerprint({"settings": settings, "data": sorted(counted), **({"weights": weighed} if weighed else {})})

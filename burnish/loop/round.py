@@ -26,6 +26,7 @@ from burnish.loop.stages import Shop, score_stage, train_stage
 from burnish.loop.synthesizing import with_synthesis
 from burnish.loop.tribunal import ask_gate
 from burnish.loop.untuned import untuned_baseline
+from burnish.loop.weighing import tell_weights
 from burnish.loop.workbench import Workbench
 from burnish.registry import champion as current_champion
 from burnish.talk import Talk
@@ -54,6 +55,7 @@ def run_round(
     talk.say(f"round {number}: {sum(map(len, seeds.by_role.values())):,} examples, task {seeds.task.kind}")
     bench = Workbench(project.settings, project.store.root, talk)
     budget = open_budget(project.store, project.settings.budget, talk)
+    tell_weights(seeds.trusted.weights, talk)
     found = checked(seeds, project, bench.token_counter(seeds.task), talk)
     shop = Shop(
         project=project, seeds=seeds, bench=bench, budget=budget, talk=talk, number=number, should_stop=should_stop

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from burnish.data.check import DataCheck, check
-from burnish.data.dataset import load_examples
+from burnish.data.dataset import load_examples, set_hash
 from burnish.data.problems import CountTokens
 from burnish.data.slices import slice_columns
 from burnish.data.split import ASIDE, assign_roles
 from burnish.data.task import task_of
 from burnish.errors import DataError
-from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
 from burnish.loop.trusted import NOTHING_MADE, Trusted, trusted_rows
 from burnish.records import Example, Task
@@ -31,7 +30,7 @@ class Seeds:
     """Metadata columns to report by."""
     data: Mapping[str, str]
     """Data batch to content hash; of a batch with rows left out, to a hash that says which. Batches that burnish made
-    and that may not train are not among them."""
+    and that train nothing are not among them."""
     trusted: Trusted = NOTHING_MADE
     """What burnish made itself and may train on; its rows have no role but to train."""
 
@@ -41,7 +40,13 @@ class Seeds:
 
     @property
     def learned(self) -> Sequence[Example]:
-        """What models learn from: the rows of train, and what burnish made and may train on."""
+        """What models learn from: the rows of train, and what burnish made and may train on, as the last attribution
+        weighs it."""
+        return [*self.of("train"), *self.trusted.weighed]
+
+    @property
+    def attributable(self) -> Sequence[Example]:
+        """The same with every synthetic batch in full: what an attribution weighs anew, whatever the last one said."""
         return [*self.of("train"), *self.trusted.rows]
 
     @property
@@ -66,11 +71,6 @@ def vault_number(role: str) -> int:
     return int(role.removeprefix("vault_"))
 
 
-def set_hash(examples: Sequence[Example]) -> str:
-    """Identity of a set of examples, whatever their order, names and files."""
-    return fingerprint(sorted(example.content_hash for example in examples))
-
-
 def gather(project: Project) -> Seeds:
     """Every example with its role; new ones get theirs now, and known ones keep it. Raises DataError without data."""
     examples = sorted(load_examples(project.store), key=lambda example: example.id)
@@ -91,7 +91,8 @@ def gather(project: Project) -> Seeds:
 
 def _data(project: Project, trusted: Trusted) -> dict[str, str]:
     """Each data batch in use with the identity of what is left of it."""
-    barred, unused = barred_by_batch(project.store), {*trusted.waiting, *trusted.rejected}
+    harmful = {name for name, weight in trusted.weights.items() if weight == 0}
+    barred, unused = barred_by_batch(project.store), {*trusted.waiting, *trusted.rejected, *harmful}
     return {
         batch.name: hash_without(
             batch.content_hash, [*barred.get(batch.name, ()), *trusted.left_out.get(batch.name, ())]

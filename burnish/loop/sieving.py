@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.data.dedup import prompt_text
+from burnish.loop.grounds import grounds_of
 from burnish.loop.judging import Judge
 from burnish.loop.making import Making
 from burnish.loop.solving import Solver
 from burnish.loop.stages import Shop
 from burnish.loop.trusted import decontaminator
+from burnish.loop.unknown import unknown_facts
 from burnish.records import Example, ModelVersion
 from burnish.synthesize.guards import Drop, guard
 from burnish.synthesize.plan import CellPlan
@@ -69,6 +71,7 @@ def sieve_rows(
         lambda rows: _too_long(shop, rows),
         leaks,
         judge.drops,
+        lambda rows: _unknown(shop, rows, earlier),
         judge.solved,
         lambda rows: surplus(rows, making.cell_of, wanted),
         limits,
@@ -81,6 +84,14 @@ def sieve_rows(
         verified=judge.quality,
         num_asked=sum(asked),
     )
+
+
+def _unknown(shop: Shop, rows: Sequence[Example], earlier: Sequence[Example]) -> Sequence[Drop]:
+    """Rows beyond the share that may teach facts which nobody told; asked of texts only."""
+    people, task, count = shop.seeds.of("train"), shop.seeds.task, shop.bench.token_counter(shop.seeds.task)
+    if task.kind != "text":
+        return ()
+    return unknown_facts(rows, people, earlier, grounds_of(people, task), lambda row: count(row)[0])
 
 
 def _too_long(shop: Shop, rows: Sequence[Example]) -> list[Drop]:

@@ -11,11 +11,12 @@ from typing import Any
 
 from burnish.budget import Budget, open_budget
 from burnish.config import Settings
+from burnish.data.dataset import set_hash
 from burnish.data.provenance import SYNTHETIC, provenance
 from burnish.evaluate.files import load_evaluation, save_evaluation
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project, settings_with
-from burnish.loop.seeds import Seeds, checked, gather, set_hash
+from burnish.loop.seeds import Seeds, checked, gather
 from burnish.loop.workbench import Workbench
 from burnish.model.base import Base
 from burnish.records import Candidate, Cost, Evaluation, Example, ModelVersion, Trial, as_json, from_json
@@ -183,7 +184,7 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
 
 def is_compared(settings: Settings, seeds: Seeds) -> bool:
     """Whether each candidate trains without synthetic rows, too."""
-    return settings.synthesize.compare and bool(seeds.trusted.rows)
+    return settings.synthesize.compare and bool(seeds.trusted.weighed)
 
 
 def job_of(

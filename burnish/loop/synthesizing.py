@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.config import EndpointSettings
+from burnish.data.dataset import set_hash
 from burnish.data.dedup import prompt_text
 from burnish.data.provenance import BATCH, HUMAN, provenance
 from burnish.diagnose.diagnosis import Diagnosis
@@ -22,7 +23,7 @@ from burnish.loop.making import Making, make_rows
 from burnish.loop.past import next_number
 from burnish.loop.project import Project
 from burnish.loop.quoting import Quote, quote
-from burnish.loop.seeds import gather, set_hash
+from burnish.loop.seeds import gather
 from burnish.loop.sieving import sieve_rows
 from burnish.loop.stages import Shop, shop_outside_rounds
 from burnish.loop.trusted import ACCEPTED, REJECTED, UNAUDITED, WAITING, state_of
@@ -41,7 +42,7 @@ from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
 from burnish.talk import Talk
 
-SYNTHESIZE_VERSION = 1
+SYNTHESIZE_VERSION = 2
 STAGE = "synthesize"
 PREVIEWED = 5
 STATES_SAID = {
@@ -154,7 +155,7 @@ def plan_rows(shop: Shop, found: Diagnosis) -> CellPlan:
     """How many rows of which kind this round shall make, batches of this very round not counted."""
     wanted = shop.project.settings.synthesize
     limits = PlanLimits(growth=wanted.growth, most_rows=wanted.rows, out_of_scope=wanted.out_of_scope)
-    train = [*shop.seeds.of("train"), *_earlier(shop)]
+    train = [*shop.seeds.of("train"), *_counted(shop)]
     return plan_cells(found.weaknesses, train, shop.seeds.task, limits, columns=shop.seeds.columns)
 
 
@@ -209,7 +210,8 @@ def with_synthesis(shop: Shop, champion: ModelVersion, found: Diagnosis) -> tupl
 def synthesis_report(shop: Shop, made: Synthesis | None) -> SynthesisReport | None:
     """What a report says of the rows that a round made and of the synthetic ones that it trained on."""
     trusted = shop.seeds.trusted
-    if made is None and not trusted.rows:
+    used = trusted.weighed
+    if made is None and not used:
         return None
     found = made.batch if made else None
     shown = list(zip(found.rows, found.provenance, strict=True))[:PREVIEWED] if found else []
@@ -217,8 +219,8 @@ def synthesis_report(shop: Shop, made: Synthesis | None) -> SynthesisReport | No
         batch=found.report if found else None,
         state=made.state if made else "",
         num_people=len(shop.seeds.of("train")),
-        num_synthetic=len(trusted.rows),
-        unaudited=tuple(sorted(trusted.unaudited)),
+        num_synthetic=len(used),
+        unaudited=tuple(sorted(name for name in trusted.unaudited if trusted.weights.get(name, 1.0))),
         waiting=trusted.waiting,
         rejected=trusted.rejected,
         verified=made.verified if made else {},
@@ -273,7 +275,7 @@ def _passing(shop: Shop, making: Making) -> set[str]:
 
 def _over_limit(shop: Shop) -> Any:
     limits = PlanLimits()
-    train = [*shop.seeds.of("train"), *_earlier(shop)]
+    train = [*shop.seeds.of("train"), *_counted(shop)]
     return lambda rows: rows_over_limit(train, rows, limits)
 
 
@@ -295,6 +297,7 @@ def _inputs(shop: Shop, champion: ModelVersion, found: Diagnosis) -> dict[str, s
     return {
         "people": fingerprint(sorted([row.id, row.content_hash] for row in seeds.of("train"))),
         "made": set_hash(_earlier(shop)),
+        **({"left_out": fingerprint(left_out)} if (left_out := _left_out(shop)) else {}),
         "protected": set_hash(seeds.protected),
         "dev_a": set_hash(seeds.of("dev_a")),
         "weaknesses": fingerprint([as_json(weak) for weak in found.weaknesses]),
@@ -327,6 +330,17 @@ def _endpoint(settings: EndpointSettings) -> dict[str, Any]:
 def _earlier(shop: Shop) -> list[Example]:
     """Rows in use that were made before this round."""
     return [row for row in shop.seeds.trusted.rows if not row.slices[BATCH].startswith(_prefix(shop))]
+
+
+def _counted(shop: Shop) -> list[Example]:
+    """Those of them that still train: what was found harmful takes up no room."""
+    left_out = _left_out(shop)
+    return [row for row in _earlier(shop) if row.slices[BATCH] not in left_out]
+
+
+def _left_out(shop: Shop) -> list[str]:
+    weights = shop.seeds.trusted.weights
+    return sorted(name for name, weight in weights.items() if weight == 0 and not name.startswith(_prefix(shop)))
 
 
 def _people(shop: Shop) -> list[Example]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.data.dataset import set_hash
 from burnish.evaluate.commonest import commonest_evaluation
 from burnish.evaluate.compare import compare
 from burnish.evaluate.files import save_evaluation
@@ -14,7 +15,6 @@ from burnish.gate.guards import Beside
 from burnish.loop.choose import Choice
 from burnish.loop.guarding import guard_comparisons
 from burnish.loop.kit import Kit
-from burnish.loop.seeds import set_hash
 from burnish.loop.side import Side
 from burnish.loop.stages import Shop, score_stage
 from burnish.records import Comparison, Decision, Evaluation, Example, ModelVersion, Verdict, as_json, from_json

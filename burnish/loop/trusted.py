@@ -8,11 +8,13 @@ from burnish.data.dataset import load_made
 from burnish.data.dedup import prompt_text
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
+from burnish.loop.weighing import weights_of
 from burnish.records import Example, from_json
 from burnish.store.audits import audits
 from burnish.store.batches import Batch
 from burnish.synthesize.audit import Audit, may_train, not_audited
 from burnish.synthesize.decontaminate import Decontaminator
+from burnish.tune.ablation import reweighted
 
 ACCEPTED, UNAUDITED, WAITING, REJECTED = STATES = ("accepted", "unaudited", "waiting", "rejected")
 """What becomes of a batch: it passed its audit, trains without one, waits for one, or failed it."""
@@ -22,7 +24,7 @@ MOST_ROWS = 10_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trusted:
-    """Synthetic rows in use."""
+    """Synthetic rows in use, and what the last attribution makes of them."""
 
     rows: tuple[Example, ...] = ()
     left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -33,6 +35,13 @@ class Trusted:
     """Batches that train nothing before their audit."""
     rejected: tuple[str, ...] = ()
     """Batches that failed it."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """What each batch that was attributed counts: 1 in full, 0.5 half, 0 not at all."""
+
+    @property
+    def weighed(self) -> tuple[Example, ...]:
+        """The rows that train: without harmful batches, those of doubtful ones at half their weight."""
+        return tuple(reweighted(self.rows, self.weights))
 
 
 NOTHING_MADE = Trusted()
@@ -49,13 +58,15 @@ def trusted_rows(project: Project, protected: Sequence[Example]) -> Trusted:
     left_out: dict[str, list[str]] = defaultdict(list)
     for (name, row), is_kept in zip(rows, kept, strict=True):
         left_out[name] += [] if is_kept else [row.id]
+    kept_rows = tuple(row for (_, row), is_kept in zip(rows, kept, strict=True) if is_kept)
     named = {state: tuple(name for name, own in states.items() if own == state) for state in STATES}
     return Trusted(
-        rows=tuple(row for (_, row), is_kept in zip(rows, kept, strict=True) if is_kept),
+        rows=kept_rows,
         left_out={name: tuple(ids) for name, ids in left_out.items()},
         unaudited=frozenset(named[UNAUDITED]),
         waiting=named[WAITING],
         rejected=named[REJECTED],
+        weights=weights_of(project, kept_rows),
     )
 
 

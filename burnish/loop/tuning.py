@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from burnish.config import Settings
+from burnish.data.dataset import set_hash
 from burnish.data.provenance import provenance
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop.past import next_number
 from burnish.loop.project import Project, settings_with
-from burnish.loop.seeds import set_hash
 from burnish.loop.stages import Shop, job_of, score_stage, shop_outside_rounds, train_sealed, version_of
 from burnish.loop.untuned import base_version
 from burnish.records import Example, Trial, as_json

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from burnish.config import Settings
+from burnish.data.dataset import set_hash
 from burnish.evaluate.calibrated import calibrated_score
 from burnish.evaluate.commonest import commonest_evaluation
 from burnish.evaluate.prompt import pick_shots
 from burnish.fingerprint import fingerprint
-from burnish.loop.seeds import set_hash
 from burnish.loop.stages import Shop, score_stage
 from burnish.loop.workbench import BASE_NAME, Workbench
 from burnish.records import Evaluation, Example, Interval, ModelVersion, as_json, from_json

@@ -5,17 +5,20 @@ wrote always count in full; whoever added them decides about them.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from burnish.data.dataset import set_hash
 from burnish.errors import DataError
 from burnish.loop.project import Project
-from burnish.loop.seeds import set_hash
 from burnish.records import Example, from_json
 from burnish.talk import Talk
-from burnish.tune.ablation import batch_of, reweighted
+from burnish.tune.ablation import batch_of
+
+Told = TypeVar("Told")
 
 ATTRIBUTION_FILE = "attribution.json"
 """In .burnish: what the last `burnish attribute` came to."""
@@ -32,23 +35,21 @@ class BatchWeight:
     """1: in full; 0.5: half; 0: left out."""
 
 
-def reweighted_train(project: Project, examples: Sequence[Example], talk: Talk) -> list[Example]:
-    """The rows to train on: without harmful synthetic batches, doubtful ones at half their weight; says so aloud.
+def weights_of(project: Project, examples: Iterable[Example]) -> Mapping[str, float]:
+    """The weight of every synthetic batch among these training rows that was attributed and is still the same.
 
     Raises DataError when the file of the last attribution cannot be read.
     """
-    weights = weights_of(project, examples)
-    for batch, weight in weights.items():
+    hashes, kept = batch_hashes(examples), kept_attribution(project, _weights) or ()
+    return {one.batch: one.weight for one in kept if hashes.get(one.batch) == one.rows_hash}
+
+
+def tell_weights(weights: Mapping[str, float], talk: Talk) -> None:
+    """Says aloud which batches do not train in full, and why."""
+    for batch, weight in sorted(weights.items()):
         if weight < 1:
             change = "is left out" if weight == 0 else f"counts {weight:g} times"
             talk.say(f"{batch} {change}, because `burnish attribute` found that scores are better without it")
-    return reweighted(examples, weights)
-
-
-def weights_of(project: Project, examples: Iterable[Example]) -> Mapping[str, float]:
-    """The weight of every synthetic batch among these training rows that was attributed and is still the same."""
-    hashes = batch_hashes(examples)
-    return {one.batch: one.weight for one in _last(project) if hashes.get(one.batch) == one.rows_hash}
 
 
 def batch_hashes(examples: Iterable[Example]) -> dict[str, str]:
@@ -60,14 +61,22 @@ def batch_hashes(examples: Iterable[Example]) -> dict[str, str]:
     return {batch: set_hash(found) for batch, found in sorted(rows.items())}
 
 
-def _last(project: Project) -> list[BatchWeight]:
+def kept_attribution(project: Project, read: Callable[[dict[str, Any]], Told]) -> Told | None:
+    """What `read` makes of the record of the last attribution; None where nothing was attributed.
+
+    Raises DataError when it cannot be read.
+    """
     path = project.store.root / ATTRIBUTION_FILE
     if not path.exists():
-        return []
+        return None
     try:
-        return [from_json(BatchWeight, one) for one in json.loads(path.read_text(encoding="utf-8"))["weights"]]
+        return read(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise DataError(
             f"{path} cannot be read: {error}",
             hint="remove it, and run `burnish attribute` again if its verdicts shall count",
         ) from error
+
+
+def _weights(data: dict[str, Any]) -> list[BatchWeight]:
+    return [from_json(BatchWeight, one) for one in data["weights"]]

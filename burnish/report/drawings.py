@@ -9,7 +9,9 @@ from burnish.records import Comparison, SliceComparison
 from burnish.report import words
 from burnish.report.facts import ladder
 from burnish.report.plots import STOPPED, WhiskerRow, curve_plot, history_plot, search_plot, whisker_plot
-from burnish.report.record import RoundReport, SearchReport
+from burnish.report.record import AttributionReport, RoundReport, SearchReport
+from burnish.report.waterfall import waterfall_plot
+from burnish.report.worth import waterfall_steps
 
 WIDE, NARROW = 760, 346
 """Widths of the two drawings of each plot, in CSS pixels: the page's column, and a phone's."""
@@ -31,6 +33,7 @@ def drawings(report: RoundReport) -> dict[str, Plots | Markup | tuple[Plots, ...
         "ladder": _ladder_plots(report),
         "slices": _slice_plots(report.comparison) if report.comparison else None,
         "search_plots": tuple(_search_plots(part, report.guessing_loss) for part in report.search),
+        "waterfall": _waterfall(report.attribution) if report.attribution else None,
         "curves": _curve_plots(report),
         "history": _history_plots(report),
         "icon": Markup(f'<svg viewBox="0 0 20 20" aria-hidden="true"><path d="{ICONS[report.decision]}"/></svg>'),
@@ -82,6 +85,10 @@ def _curve_plots(report: RoundReport) -> Plots | None:
     told = [f"{t.candidate.name} ended at {t.dev_loss:.3f}" for t in report.trials if t.dev_loss is not None]
     label = f"Loss over epochs of {len(report.trials)} adapters: {'; '.join(told)}"
     return _twice(lambda width: curve_plot(report.trials, report.chosen, report.guessing_loss, width, label))
+
+
+def _waterfall(told: AttributionReport) -> Plots:
+    return _twice(lambda width: waterfall_plot(waterfall_steps(told), width, metric=told.metric))
 
 
 def _search_plots(part: SearchReport, guessing_loss: float | None) -> Plots:

@@ -20,6 +20,7 @@ from burnish.report.record import DiagnosisReport, RoundReport, SynthesisReport
 from burnish.report.search import search_words
 from burnish.report.story import counts, story
 from burnish.report.synthesized import synthesis_words
+from burnish.report.worth import worth_words
 
 MOST_FLIPS = 8
 """Rows shown per direction; the others are counted."""
@@ -59,6 +60,7 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "counts": counts(report),
         "weak": diagnosis_words(report),
         "made": synthesis_words(report),
+        "worth": worth_words(report.attribution),
         "measures": measure_words(report),
         "handoffs": handoff_words(report.handoffs),
         "notes": tuple(_note(warning) for warning in report.warnings),

@@ -167,6 +167,48 @@ class SynthesisReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributedBatch:
+    """What one batch of training rows brought."""
+
+    name: str
+    num_rows: int
+    origin: str
+    """people, synthetic, or both: small batches that were taken together."""
+    gain: Interval
+    """Score with all rows less the score without it, on the same rows."""
+    verdict: str
+    """helped, harmed, no difference seen or too few rows; adjusted over the batches."""
+    cost: Cost | None = None
+    """Of making it; None: not known."""
+    cost_per_point: Cost | None = None
+    """Of a point gained; None where the cost is not known, or the gain's interval does not lie above zero."""
+    use: str = ""
+    """What was done with its rows since: in full, counts half or left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionReport:
+    """The last attribution before the round: which batch of training rows helped."""
+
+    metric: str
+    num_rows: int
+    """Rows of dev_b that every training was scored on."""
+    num_repeats: int
+    """Trainings of each kind."""
+    start: str
+    """The first batch that people added, which every training learned from; empty: all rows are synthetic."""
+    before: Interval | None
+    """Score without any other batch."""
+    after: Interval
+    """Score with all of them."""
+    unattributed: Interval | None
+    """What the gains of single batches do not add up to; None with one batch."""
+    batches: tuple[AttributedBatch, ...]
+    """The largest gain first."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
     """A round as the report tells it."""
 
@@ -192,6 +234,8 @@ class RoundReport:
     """None in rounds from before there was a diagnosis."""
     synthesis: SynthesisReport | None = None
     """None: nothing was made, and nothing synthetic was trained on."""
+    attribution: AttributionReport | None = None
+    """The last one before the round; None: batches were never compared."""
     measures: tuple[MeasureChange, ...] = ()
     """Champion and challenger beside the score, on dev_a."""
     handoffs: HandoffChange | None = None

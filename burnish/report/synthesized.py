@@ -70,7 +70,7 @@ def synthesis_words(report: RoundReport) -> SynthesisWords | None:
         dropped=tuple(batch.by_reason.items()) if batch else (),
         worth=_worth(report.trials),
         shown=told.shown,
-        notes=(*(f"alarm: {alarm}" for alarm in told.alarms), *told.notes),
+        notes=(*(f"alarm: {alarm}" for alarm in told.alarms), *told.notes, *told.verified.get("notes", ())),
     )
 
 
@@ -123,10 +123,18 @@ def _verifiers(told: SynthesisReport) -> list[Fact]:
     if not told.verified:
         return []
     kept, caught = (from_json(Interval, told.verified[name]) for name in ("kept", "caught"))
+    unjudged = count(told.verified["num_rows_unjudged"])
+    if "checks" in told.verified:
+        return [
+            Fact("verifiers keep", _share(kept), "of people's rows as they are"),
+            Fact("verifiers catch", _share(caught), "of the same rows with one value of another row"),
+            Fact("not judged", unjudged, "rows that state nothing the verifiers look at"),
+            Fact("looked at", count(len(told.verified["checks"])), "; ".join(told.verified["checks"]) or "nothing"),
+        ]
     return [
         Fact("verifiers keep", _share(kept), "of people's rows under their own label"),
         Fact("verifiers catch", _share(caught), "of the same rows under another label"),
-        Fact("not judged", count(told.verified["num_rows_unjudged"]), "rows of labels with too few rows of people"),
+        Fact("not judged", unjudged, "rows of labels with too few rows of people"),
     ]
 
 

@@ -76,6 +76,16 @@ def money(usd: float) -> str:
     return f"${usd:.2f}" if usd == 0 or usd >= 0.01 else f"${usd:.2g}"
 
 
+def priced(cost: Cost | None) -> str:
+    """Money where some was paid, time, and reviewers' minutes; a dash where nobody knows."""
+    if cost is None:
+        return "-"
+    shown = [money(cost.usd)] if cost.usd else []
+    shown += [duration(cost.seconds)] if cost.seconds else []
+    shown += [f"{cost.reviewer_minutes:.0f} reviewer minutes"] if cost.reviewer_minutes else []
+    return ", ".join(shown) or "nothing"
+
+
 def headline(report: RoundReport) -> str:
     """The round in one line: "Right answers: 12.4% -> 81.0%, gain +68.6 points [61.2, 75.1], promoted"."""
     arrow = f"{percent(report.before.value)} \N{RIGHTWARDS ARROW} {percent(report.after.value)}"

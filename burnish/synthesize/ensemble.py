@@ -68,7 +68,7 @@ def verify_labels(
     """
     voters = Voters(seeds)
     own = voters.of_seeds({seed.id: seed.answer for seed in seeds})
-    limits = _limits(own, least_kept)
+    limits = limits_of(own, least_kept)
     votes = [
         {**found, **({ADAPTER: adapter[row.id]} if adapter and row.id in adapter else {})}
         for row, found in zip(rows, voters.of_rows(rows, parents), strict=True)
@@ -92,7 +92,7 @@ def agrees(votes: Votes, limits: Mapping[str, float]) -> bool:
     return 2 * sum(vote >= limits.get(name, 0.5) for name, vote in votes.items()) > len(votes)
 
 
-def _limits(own: Sequence[Votes], least_kept: float) -> dict[str, float]:
+def limits_of(own: Sequence[Votes], least_kept: float) -> dict[str, float]:
     """The strictest limits, the same quantile of people's rows for every voter, at which enough of these rows pass."""
     told = [votes for votes in own if votes]
     names = sorted({name for votes in told for name in votes})

@@ -161,7 +161,7 @@ def _batch_gain(
     known = [costs[name] for name in part.batches if name in costs]
     cost = _times(known, 1.0) if len(known) == len(part.batches) else None
     fate, why = _fate(worth)
-    gain = worth.gain.value or 0.0
+    gain, is_seen = worth.gain.value or 0.0, (worth.gain.low or 0.0) > 0
     return BatchGain(
         name=part.name,
         batches=part.batches,
@@ -174,7 +174,7 @@ def _batch_gain(
         why=why,
         slices=tuple(slices),
         cost=cost,
-        per_point=_times([cost], 0.01 / gain) if cost is not None and gain > 0 else None,
+        per_point=_times([cost], 0.01 / gain) if cost is not None and is_seen else None,
     )
 
 

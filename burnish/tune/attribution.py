@@ -43,7 +43,8 @@ class BatchGain:
     cost: Cost | None = None
     """None: not known for each of its batches."""
     per_point: Cost | None = None
-    """Cost of one point (0.01) gained; None where nothing was gained or the cost is not known."""
+    """Cost of one point (0.01) gained; None where the gain's interval does not lie above zero, or the cost is not
+    known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """A batch of wrong answers is seen as such and trains no more; nothing is computed twice; a second batch is needed."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,21 +14,29 @@ from burnish.data.provenance import BATCH
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.loop.attributed import AttributionResult
 from burnish.loop.attributing import attribute_project, plan_attribution
-from burnish.loop.project import Project, create_project, settings_with
+from burnish.loop.explain import load_report
+from burnish.loop.past import round_key
+from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
-from burnish.loop.weighing import ATTRIBUTION_FILE, reweighted_train, weights_of
+from burnish.loop.stages import job_of
+from burnish.loop.weighing import ATTRIBUTION_FILE, tell_weights, weights_of
+from burnish.loop.workbench import Workbench
 from burnish.records import Message, Provenance
+from burnish.registry import get as find_model
+from burnish.store.barred import bar
 from burnish.store.batches import add_batch
 from burnish.store.stage import run_stage, stage_runs
 from burnish.synthesize.batch import BatchReport, write_batch
 from burnish.talk import Silence
+from burnish.train.batch import hash_rows
 from tests.loop.conftest import TOPICS, small_settings, write_rows
 
 LEARNS = {
-    "train.epochs": 8,
-    "train.lr": 0.01,
+    "train.epochs": 12,
+    "train.lr": 0.02,
     "train.search": [1.0],
-    "train.patience": 8,
+    "train.patience": 12,
     "roles.train": 0.5,
     "roles.dev_a": 0.1,
     "roles.dev_b": 0.3,
@@ -116,32 +125,77 @@ def test_a_batch_of_wrong_answers_is_seen_as_harmful_and_one_of_right_answers_is
 
 def test_the_next_round_leaves_the_harmful_batch_out_and_says_so(judged):
     project, _ = judged
-    learned, talk = gather(project).learned, Heard()
-    kept = reweighted_train(project, learned, talk)
-    assert {row.id for row in learned} - {row.id for row in kept} == {
-        row.id for row in learned if row.slices.get(BATCH) == "wrong"
+    seeds, talk = gather(project), Heard()
+    assert {row.id for row in seeds.attributable} - {row.id for row in seeds.learned} == {
+        row.id for row in seeds.attributable if row.slices.get(BATCH) == "wrong"
     }
+    assert {row.weight for row in seeds.learned} == {1.0}
+    assert set(seeds.data) == {"first.jsonl", "good"}, "the model did not learn from the other one"
+    tell_weights(seeds.trusted.weights, talk)
     assert [line.split()[0] for line in talk.said] == ["wrong"]
-    assert {row.weight for row in kept} == {1.0}
+
+
+def test_a_round_after_an_attribution_is_another_one_and_trains_without_the_harmful_rows(judged):
+    project, _ = judged
+    record = project.store.root / ATTRIBUTION_FILE
+    weighed, kept = gather(project), record.read_bytes()
+    record.unlink()
+    try:
+        plain = gather(project)
+        assert list(plain.learned) == list(plain.attributable), "without an attribution all rows train"
+        assert round_key(project, plain) != round_key(project, weighed)
+        record.write_bytes(kept.replace(b'"weight": 0.0', b'"weight": 0.5'))
+        half = gather(project)
+        assert {row.slices.get(BATCH, ""): row.weight for row in half.learned} == {"": 1.0, "good": 1.0, "wrong": 0.5}
+        record.write_bytes(kept.replace(b'"weight": 0.0', b'"weight": 1.0'))
+        assert round_key(project, gather(project)) == round_key(project, plain), "in full is as without a verdict"
+    finally:
+        record.write_bytes(kept)
+    keys = {round_key(project, seeds) for seeds in (plain, half, weighed)}
+    assert len(keys) == 3
+    made = []
+    for seeds in (plain, half, weighed, weighed):
+        base = Workbench(project.settings, project.store.root, Silence()).base
+        made.append(hash_rows(job_of(project.settings, base, seeds, ()).rows))
+    assert len(set(made[:3])) == 3
+    assert made[2] == made[3]
 
 
 def test_a_verdict_holds_for_the_rows_it_was_made_on_and_no_others(judged):
     project, _ = judged
-    learned = gather(project).learned
+    learned = gather(project).attributable
     assert weights_of(project, learned) == {"good": 1.0, "wrong": 0.0}
     gone = next(row for row in learned if row.slices.get(BATCH) == "wrong")
     changed = [row for row in learned if row is not gone]
     assert weights_of(project, changed) == {"good": 1.0}
-    assert len(reweighted_train(project, changed, Silence())) == len(changed)
+
+
+def test_a_round_trains_without_the_harmful_batch_until_one_of_its_rows_changes(judged, tmp_path: Path):
+    shutil.copytree(judged[0].folder, tmp_path / "copy")
+    project = open_project(tmp_path / "copy", ["train.epochs=1", "synthesize.rows=0"])
+    talk = Heard()
+    result, _ = run_round(project, talk)
+    assert [line for line in talk.said if line.startswith("wrong is left out")]
+    assert set(find_model(project.store, result.challenger).data) == {"first.jsonl", "good"}
+    told = load_report(project, result.round).attribution
+    assert told is not None
+    assert {one.name: one.use for one in told.batches} == {"good": "in full", "wrong": "left out"}
+    assert "Which batch helped" in (project.folder / result.report).read_text(encoding="utf-8")
+    assert run_round(project, Silence()) == (result, False)
+    gone = next(row for row in gather(project).attributable if row.slices.get(BATCH) == "wrong")
+    bar(project.store, {gone.id: "wrong"}, asked=gone.id, reason="the customer wished so")
+    again, is_new = run_round(project, Silence())
+    assert is_new
+    assert set(find_model(project.store, again.challenger).data) == {"first.jsonl", "good", "wrong"}
 
 
 def test_a_batch_has_the_price_of_its_making_and_a_file_has_none(judged):
     seen = by_name(judged[1])
     assert seen["good"]["cost"]["usd"] == 3.0
     assert seen["good"]["cost"]["seconds"] > 0
-    gain = seen["good"]["gain"]["value"]
+    gain = seen["good"]["gain"]
     per_point = seen["good"]["cost_per_point"]
-    assert per_point is None if gain <= 0 else per_point["usd"] == pytest.approx(0.03 / gain)
+    assert per_point is None if gain["low"] <= 0 else per_point["usd"] == pytest.approx(0.03 / gain["value"])
     assert seen["wrong"]["cost_per_point"] is None
 
 
@@ -180,11 +234,9 @@ def test_record_and_drawing_lie_in_the_project(judged):
 
 def test_a_record_that_cannot_be_read_is_told_with_what_to_do(tmp_path: Path, small_base: Path):
     project = desk(tmp_path, small_base)
-    rows = gather(project).learned
-    assert reweighted_train(project, rows, Silence()) == list(rows), "without a record all rows train"
     (project.store.root / ATTRIBUTION_FILE).write_text('{"weights": [{"batch": 1}]}')
     with pytest.raises(DataError, match=r"attribution\.json cannot be read") as raised:
-        reweighted_train(project, rows, Silence())
+        weights_of(project, ())
     assert "remove it" in raised.value.hint
 
 
@@ -198,8 +250,8 @@ def test_files_of_people_are_compared_with_the_first_one_and_keep_their_weight(t
     assert result.weights == ()
     assert any("also measured on its own kind of rows" in note for note in result.notes)
     assert any("one training each" in note for note in result.notes)
-    learned = gather(project).learned
-    assert reweighted_train(project, learned, Silence()) == list(learned)
+    seeds = gather(project)
+    assert list(seeds.learned) == list(seeds.of("train"))
 
 
 def test_a_project_with_one_batch_is_told_to_add_another(tmp_path: Path, small_base: Path):

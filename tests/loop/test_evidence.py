@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from burnish.budget import open_budget
-from burnish.data.dataset import add_files, load_examples
+from burnish.data.dataset import add_files, load_examples, set_hash
 from burnish.errors import EvaluationError
 from burnish.evaluate.files import load_evaluation
 from burnish.loop.explain import load_report
@@ -18,7 +18,7 @@ from burnish.loop.project import Project, create_project, open_project, settings
 from burnish.loop.result import RoundResult, public_json
 from burnish.loop.round import run_round
 from burnish.loop.rounds import run_rounds
-from burnish.loop.seeds import gather, set_hash
+from burnish.loop.seeds import gather
 from burnish.loop.stages import Shop, score_stage
 from burnish.loop.tribunal import solved_before
 from burnish.loop.workbench import Workbench

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from burnish.data.dataset import ROWS, add_files, load_examples
+from burnish.data.dataset import ROWS, add_files, load_examples, set_hash
 from burnish.errors import UsageError
 from burnish.loop.forget import Forgotten, bar_late_descendants, forget
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
-from burnish.loop.seeds import gather, set_hash
+from burnish.loop.seeds import gather
 from burnish.loop.standing import standing
 from burnish.loop.traces import PROVENANCE_FILE
 from burnish.records import Example, Provenance, as_json

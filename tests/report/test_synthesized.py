@@ -35,6 +35,22 @@ def test_made_kept_and_dropped_rows_and_the_share_trained_on_are_shown():
         assert "before people have judged" in text
 
 
+def test_verifiers_of_answers_say_what_they_look_at_and_what_not():
+    share = {"value": 0.9, "low": 0.8, "high": 0.95, "n": 60}
+    verified = {
+        "kept": share,
+        "caught": share,
+        "num_rows_unjudged": 3,
+        "checks": ["in the prompt: case, amount", "voted on: queue"],
+        "notes": ["not held against the prompt: risk (100% of people's own rows)"],
+    }
+    for render in (render_html, render_markdown):
+        text = render(sample_report(synthesis=told(verified=verified)))
+        assert "in the prompt: case, amount; voted on: queue" in text
+        assert "of the same rows with one value of another row" in text
+        assert "not held against the prompt: risk" in text
+
+
 def test_training_without_an_audit_is_said_aloud_and_only_then():
     loud = sample_report(synthesis=told(state="unaudited", unaudited=("synthetic-r2-abc",)))
     assert "Trained on without an audit: synthetic-r2-abc." in render_html(loud)
