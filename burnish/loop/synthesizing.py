@@ -12,7 +12,6 @@ from typing import Any
 from burnish.config import EndpointSettings
 from burnish.data.dataset import set_hash
 from burnish.data.dedup import prompt_text
-from burnish.data.provenance import BATCH, HUMAN, provenance
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.fingerprint import fingerprint
 from burnish.loop.diagnosing import diagnosis_stage
@@ -22,10 +21,12 @@ from burnish.loop.makers import Makers, makers_of
 from burnish.loop.making import Making, make_rows
 from burnish.loop.past import next_number
 from burnish.loop.project import Project
+from burnish.loop.quota import earlier, left_out, over_limit, plan_rows, prefix_of, seed_of
 from burnish.loop.quoting import Quote, quote
 from burnish.loop.seeds import gather
 from burnish.loop.sieving import sieve_rows
 from burnish.loop.stages import Shop, shop_outside_rounds
+from burnish.loop.teaching import people_of
 from burnish.loop.trusted import ACCEPTED, REJECTED, UNAUDITED, WAITING, state_of
 from burnish.loop.untuned import base_version
 from burnish.records import Example, Interval, ModelVersion, as_json
@@ -39,7 +40,7 @@ from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
 from burnish.synthesize.generator import MOVE as GENERATOR
 from burnish.synthesize.guards import guard
 from burnish.synthesize.moves import MOVES, Made
-from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
+from burnish.synthesize.plan import CellPlan
 from burnish.talk import Talk
 
 SYNTHESIZE_VERSION = 2
@@ -142,7 +143,7 @@ def propose(project: Project, talk: Talk, *, should_stop: Callable[[], bool] = l
     """The plan of the next batch and some rows as rules would make them; nothing is kept."""
     shop, _, found = _opened(project, talk, should_stop)
     plan = plan_rows(shop, found)
-    return Proposal(plan=plan, examples=preview(shop, plan), quote=quote(shop, plan, _seed(shop)))
+    return Proposal(plan=plan, examples=preview(shop, plan), quote=quote(shop, plan, seed_of(shop)))
 
 
 def _opened(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> tuple[Shop, ModelVersion, Diagnosis]:
@@ -151,19 +152,11 @@ def _opened(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> tu
     return shop, champion, diagnosis_stage(shop, champion)
 
 
-def plan_rows(shop: Shop, found: Diagnosis) -> CellPlan:
-    """How many rows of which kind this round shall make, batches of this very round not counted."""
-    wanted = shop.project.settings.synthesize
-    limits = PlanLimits(growth=wanted.growth, most_rows=wanted.rows, out_of_scope=wanted.out_of_scope)
-    train = [*shop.seeds.of("train"), *_counted(shop)]
-    return plan_cells(found.weaknesses, train, shop.seeds.task, limits, columns=shop.seeds.columns)
-
-
 def preview(shop: Shop, plan: CellPlan, *, count: int = PREVIEWED) -> tuple[Made, ...]:
     """Some rows that rules make for the plan, at no cost and before anything is kept."""
     few = [replace(cell, count=1) for cell in plan.cells[:count]]
     rules = [move for move in makers_of(shop, None).moves if move in MOVES]
-    return tuple(make_rows(few, _people(shop), rules, {}, seed=_seed(shop)).made[:count]) if rules else ()
+    return tuple(make_rows(few, people_of(shop), rules, {}, seed=seed_of(shop)).made[:count]) if rules else ()
 
 
 def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Synthesis | None:
@@ -176,7 +169,7 @@ def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Sy
         return None
     inputs = _inputs(shop, champion, found)
     settings = _settings(shop)
-    name = f"{_prefix(shop)}{fingerprint([settings, inputs])[:6]}"
+    name = f"{prefix_of(shop)}{fingerprint([settings, inputs])[:6]}"
 
     def work(folder: Path) -> dict[str, Any]:
         return _make(shop, champion, plan, name, folder)
@@ -242,11 +235,11 @@ def _made_by(
     makers: Makers, shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder: Path
 ) -> dict[str, Any]:
     shop.talk.say(f"synthesize: {plan.num_rows:,} rows wanted, by {', '.join(makers.moves)}")
-    making = make_rows(plan.cells, _people(shop), makers.moves, makers.makers, seed=_seed(shop))
+    making = make_rows(plan.cells, people_of(shop), makers.moves, makers.makers, seed=seed_of(shop))
     making = makers.refined(making, lambda: _passing(shop, making))
-    over_limit = _over_limit(shop)
+    room = over_limit(shop)
     sieved = sieve_rows(
-        shop, champion, making, plan, _earlier(shop), over_limit=over_limit, more=makers.steps, solver=makers.solver
+        shop, champion, making, plan, earlier(shop), over_limit=room, more=makers.steps, solver=makers.solver
     )
     kept = {row.id for row in sieved.rows}
     rows = list(sieved.rows)
@@ -270,13 +263,7 @@ def _made_by(
 def _passing(shop: Shop, making: Making) -> set[str]:
     """The rows that pass the cheap filters, so that nothing is paid for one that would fall anyway."""
     rows = [one.example for one in making.made]
-    return {row.id for row in guard(rows, [*shop.seeds.of("train"), *_earlier(shop)], shop.seeds.task).kept}
-
-
-def _over_limit(shop: Shop) -> Any:
-    limits = PlanLimits()
-    train = [*shop.seeds.of("train"), *_counted(shop)]
-    return lambda rows: rows_over_limit(train, rows, limits)
+    return {row.id for row in guard(rows, [*shop.seeds.of("train"), *earlier(shop)], shop.seeds.task).kept}
 
 
 def _register(shop: Shop, sealed: Sealed, batch: SyntheticBatch) -> None:
@@ -296,8 +283,8 @@ def _inputs(shop: Shop, champion: ModelVersion, found: Diagnosis) -> dict[str, s
     seeds, base = shop.seeds, shop.bench.base
     return {
         "people": fingerprint(sorted([row.id, row.content_hash] for row in seeds.of("train"))),
-        "made": set_hash(_earlier(shop)),
-        **({"left_out": fingerprint(left_out)} if (left_out := _left_out(shop)) else {}),
+        "made": set_hash(earlier(shop)),
+        **({"left_out": fingerprint(gone)} if (gone := left_out(shop)) else {}),
         "protected": set_hash(seeds.protected),
         "dev_a": set_hash(seeds.of("dev_a")),
         "weaknesses": fingerprint([as_json(weak) for weak in found.weaknesses]),
@@ -325,34 +312,6 @@ def _settings(shop: Shop) -> dict[str, Any]:
 def _endpoint(settings: EndpointSettings) -> dict[str, Any]:
     """What its answers depend on."""
     return settings.model_dump(mode="json", include={"base_url", "model", "json_mode", "max_new_tokens"})
-
-
-def _earlier(shop: Shop) -> list[Example]:
-    """Rows in use that were made before this round."""
-    return [row for row in shop.seeds.trusted.rows if not row.slices[BATCH].startswith(_prefix(shop))]
-
-
-def _counted(shop: Shop) -> list[Example]:
-    """Those of them that still train: what was found harmful takes up no room."""
-    left_out = _left_out(shop)
-    return [row for row in _earlier(shop) if row.slices[BATCH] not in left_out]
-
-
-def _left_out(shop: Shop) -> list[str]:
-    weights = shop.seeds.trusted.weights
-    return sorted(name for name, weight in weights.items() if weight == 0 and not name.startswith(_prefix(shop)))
-
-
-def _people(shop: Shop) -> list[Example]:
-    return [row for row in shop.seeds.of("train") if provenance(row) == HUMAN]
-
-
-def _prefix(shop: Shop) -> str:
-    return f"synthetic-r{shop.number}-"
-
-
-def _seed(shop: Shop) -> int:
-    return shop.project.settings.seed + 1000 * shop.number
 
 
 def _percent(share: Interval) -> str:

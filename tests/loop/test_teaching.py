@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from burnish.budget import open_budget
 from burnish.config import EndpointSettings
 from burnish.data.dataset import add_files
 from burnish.errors import BudgetError, ConfigError, ServiceError
@@ -180,13 +179,13 @@ def test_a_killed_batch_goes_on_without_paying_twice_and_ends_as_the_undisturbed
 
 def test_a_batch_stops_before_its_budget_and_goes_on_when_there_is_more(taught):
     with loopback(Scholar()) as server:
-        project = taught(server.address, budget__usd=0.006)
+        project = taught(server.address, budget__teacher_tokens=6000)
         with pytest.raises(BudgetError, match="Nothing was spent on it"):
             synthesize_project(project, Silence())
-        assert open_budget(project.store, project.settings.budget).spent().usd <= 0.006
+        assert 0 < spent(project)["tokens"] <= 6000
         before = len(server.asked)
         assert before
-        richer = open_project(project.folder, ["budget.usd=5"])
+        richer = open_project(project.folder, ["budget.teacher_tokens=10000000"])
         assert synthesize_project(richer, Silence()) is not None
         questions = [json.dumps(body, sort_keys=True) for body in server.asked]
     assert len(set(questions)) == len(questions) > before
@@ -255,3 +254,20 @@ def test_the_file_of_replies_is_in_the_project(taught):
         synthesize_project(project, Silence())
     assert Path(project.store.db.path).stat().st_size > 0
     assert len(newest(project, 1000)) == len(server.asked)
+
+
+def test_a_plan_fits_into_the_money_and_stays_the_same_while_it_is_spent(taught):
+    with loopback(Scholar()) as server:
+        project = taught(server.address, budget__usd=0.12)
+        rich = open_project(project.folder, ["budget.usd=50"])
+        full = propose(rich, Silence())
+        small = propose(project, Silence())
+        assert 0 < small.plan.num_rows < full.plan.num_rows
+        assert small.plan.limited_by == "money"
+        found = synthesize_project(project, Silence())
+        assert found is not None
+        assert found.plan == small.plan
+        assert spent(project)["usd"] <= 0.12
+        before = len(server.asked)
+        assert synthesize_project(project, Silence()) is not None
+    assert len(server.asked) == before
