@@ -19,7 +19,7 @@ class Scholar:
 
     def __call__(self, number: int, body: Asked) -> Act:
         rules, data = body["messages"][0]["content"], json.loads(body["messages"][1]["content"])
-        kind = next(word for word in ("write", "repair", "answer") if rules.startswith(f"You {word}"))
+        kind = next(word for word in ("write", "repair", "answer", "name") if rules.startswith(f"You {word}"))
         with self.lock:
             self.kinds[kind] += 1
         if self.bad.get(kind) == "refuse":
@@ -45,6 +45,9 @@ class Scholar:
         shared = {topic: max(len(words & set(one.split())) for one in texts) for topic, texts in TOPICS.items()}
         topic = max(shared, key=lambda name: shared[name])
         return {"answer": self.other(topic) if self.bad.get("answer") == "lie" else topic}
+
+    def name(self, data: Asked, random: Random) -> Asked:
+        return {"name": f"About {data['terms'][0]}"}
 
     def words(self, random: Random) -> str:
         return " ".join(f"{chr(97 + random.randrange(26))}{random.randrange(97)}" for _ in range(5))

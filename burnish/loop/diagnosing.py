@@ -13,6 +13,7 @@ from burnish.diagnose.gold import GoldCheck, check_gold
 from burnish.diagnose.rows import text_of
 from burnish.fingerprint import fingerprint
 from burnish.loop.inspection import find_model
+from burnish.loop.naming import name_slices
 from burnish.loop.project import Project
 from burnish.loop.seeds import Seeds, demand_dev_rows
 from burnish.loop.stages import Shop, score_stage, shop_outside_rounds
@@ -37,8 +38,9 @@ def diagnose_project(
 def diagnosis_stage(shop: Shop, version: ModelVersion) -> Diagnosis:
     """The weak slices of a model, the likely causes of its errors, and how many gold answers are doubted.
 
-    The model is asked without solved examples, as the adapters are that a round trains. Scores are found again where
-    a round has made them, and so is the diagnosis. Its record holds ids of dev_a and nothing of other roles.
+    A teacher, where one is set, names the slices of texts. The model is asked without solved examples, as the adapters
+    are that a round trains. Scores are found again where a round has made them, and so is the diagnosis.
+    Its record holds ids of dev_a and nothing of other roles.
 
     Raises:
         DataError: dev_a or dev_b has no row.
@@ -71,7 +73,8 @@ def diagnosis_stage(shop: Shop, version: ModelVersion) -> Diagnosis:
     }
     settings = {"task": as_json(seeds.task), "declared": declared, "name": version.name}
     sealed = shop.run("diagnose", DIAGNOSE_VERSION, settings, inputs, 0, work)
-    return from_json(Diagnosis, json.loads((sealed.path / DIAGNOSIS_FILE).read_text(encoding="utf-8")))
+    found = from_json(Diagnosis, json.loads((sealed.path / DIAGNOSIS_FILE).read_text(encoding="utf-8")))
+    return name_slices(shop, found)
 
 
 def named_texts(found: Diagnosis, seeds: Seeds, most: int = 2) -> dict[str, str]:

@@ -37,6 +37,9 @@ SOLVE = (
     "best."
 )
 
+NAME = "You name a group of messages in two to five words, as people of the trade would call what they are about."
+LONGEST_NAME = 60
+
 
 class Written(NamedTuple):
     """Question and answer of one row that a teacher wrote; the answer is empty where the cell knows it."""
@@ -78,6 +81,23 @@ def solving(row: Example, shots: Sequence[Example], task: Task) -> tuple[Message
     """The question that asks for a row's answer and does not hold it; `shots` are rows of people, with theirs."""
     data = {**_task(task), "examples": [_shown(shot, task) for shot in shots], "message": prompt_text(row)}
     return _question(f'{SOLVE} {DATA_ONLY} Its form: {{"answer": {_form(task)}}}', data)
+
+
+def naming(terms: Sequence[str], texts: Sequence[str]) -> tuple[Message, ...]:
+    """The question for the name of a group of messages, from its distinctive terms and some messages."""
+    return _question(f'{NAME} {DATA_ONLY} Its form: {{"name": ...}}', {"terms": list(terms), "messages": list(texts)})
+
+
+def read_name(text: str) -> tuple[str, str]:
+    """The name in a reply, and what is wrong with it."""
+    data = reply_object(text)
+    name = data.get("name") if data is not None else None
+    if not isinstance(name, str) or not name.strip():
+        return "", "it is no JSON object with `name`"
+    plain = " ".join(name.split()).strip("\"'.:")
+    if len(plain) > LONGEST_NAME or not plain.isprintable():
+        return "", f"the name is longer than {LONGEST_NAME} letters or holds control characters"
+    return plain, leftover(plain)
 
 
 def read_written(text: str, cell: Cell, task: Task) -> tuple[list[Written], list[str]]:

@@ -1,23 +1,38 @@
 """A teacher behind a real server writes, repairs and solves rows of a batch, inside the budget and once only."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from burnish.config import EndpointSettings
 from burnish.data.dataset import add_files
+from burnish.diagnose.diagnosis import Diagnosis
 from burnish.errors import BudgetError, ConfigError, ServiceError
 from burnish.loop.endpoints import allow_all, newest, spent, standings, try_endpoints
+from burnish.loop.naming import name_slices
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.seeds import gather
+from burnish.loop.stages import shop_outside_rounds
 from burnish.loop.synthesizing import propose, synthesize_project
+from burnish.records import Interval, Weakness
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import small_settings, write_rows
-from tests.loopback import loopback
+from tests.loopback import fail, loopback
 from tests.scholar import Scholar
 
+EMPTY = Diagnosis(
+    model="base",
+    metric="accuracy",
+    num_looked=0,
+    num_checked=0,
+    num_wrong=0,
+    weaknesses=(),
+    causes={},
+    num_suspects=None,
+)
 TAUGHT = {
     "teacher.model": "scripted-1",
     "teacher.usd_per_million_input": 1.0,
@@ -271,3 +286,48 @@ def test_a_plan_fits_into_the_money_and_stays_the_same_while_it_is_spent(taught)
         before = len(server.asked)
         assert synthesize_project(project, Silence()) is not None
     assert len(server.asked) == before
+
+
+@pytest.fixture
+def about_letters():
+    """A weak slice of texts, and one of a column."""
+    nothing = Interval(value=None, low=None, high=None, n=0)
+    weak = Weakness(
+        name="text: letter, decision, ruling, hearing",
+        kind="text",
+        terms=("letter", "decision", "ruling", "hearing"),
+        found=nothing,
+        checked=nothing,
+        p_holm=None,
+        confirmed=False,
+        prevalence=0.3,
+        shrunk_error=0.5,
+        priority=0.1,
+    )
+    return (weak, replace(weak, name="channel=web", kind="declared", terms=()))
+
+
+def test_a_teacher_names_slices_of_texts_from_rows_of_train_alone(taught, about_letters):
+    with loopback(Scholar()) as server:
+        project = taught(server.address)
+        shop = shop_outside_rounds(project, Silence(), lambda: False)
+        found = replace(EMPTY, weaknesses=about_letters)
+        named = name_slices(shop, found)
+        assert [one.name for one in named.weaknesses] == [
+            "text: About letter (letter, decision, ruling)",
+            "channel=web",
+        ]
+        assert name_slices(shop, found) == named
+    assert len(server.asked) == 1
+    shown = json.loads(server.asked[0]["messages"][1]["content"])["messages"]
+    train = {row.prompt[-1].content for row in shop.seeds.of("train")}
+    assert shown
+    assert set(shown) <= train
+
+
+def test_an_endpoint_that_is_down_leaves_slices_their_terms(taught, about_letters):
+    with loopback(lambda number, body: fail(401)) as server:
+        project = taught(server.address)
+        shop = shop_outside_rounds(project, Silence(), lambda: False)
+        found = replace(EMPTY, weaknesses=about_letters)
+        assert name_slices(shop, found) == found
