@@ -16,6 +16,7 @@ from burnish.store.backup import restore_backup
 from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
+from burnish.store.replies import Reply, keep_reply, newest_replies
 from burnish.store.roles import append_roles, current_roles
 from burnish.store.stage import run_stage, stage_runs
 from burnish.store.store import Store, open_store
@@ -24,6 +25,7 @@ from tests.child import KILLED, in_child
 SOURCE = Path(__file__).parent.parent.parent / "burnish"
 FILES = [*(SOURCE / "store").rglob("*.py"), SOURCE / "budget.py", SOURCE / "registry.py"]
 NAMES = sorted({name for file in FILES for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())})
+REPLY = Reply(key="k", asked="m", model="m-1", text="fine", fault="", raw="{}", num_input=3, num_output=2, usd=0.01)
 
 
 def live(project: Path) -> None:
@@ -43,6 +45,7 @@ def live(project: Path) -> None:
     promote(store, "round-1", "proven", "gate")
     bar(store, {"a": "seed"}, asked="a", reason="asked for")
     append_audit(store, "seed", {"status": "accepted"}, by="ann")
+    keep_reply(store, REPLY)
     restore_backup(project)
 
 
@@ -77,6 +80,7 @@ def state(project: Path) -> dict[str, object]:
         "champion": best.name,
         "barred": [(one.example, one.batch, one.reason) for one in barred(store)],
         "audits": [(entry.batch, entry.by) for entry in audits(store)],
+        "replies": newest_replies(store, 9),
         "moves": [(move.before, move.after) for move in history(store)],
         "files": sorted(path.relative_to(store.root).as_posix() for path in store.root.glob("artifacts/*/*/**/*")),
         "unsealed": list((store.root / "work").iterdir()),
