@@ -10,7 +10,26 @@ from burnish.loop.seeds import Seeds
 
 RESULT_FILE = "round.json"
 DONE_FILE = "done"
-UNIMPORTANT = {"project": True, "budget": True, "train": {"checkpoint_every_s"}}
+WAYS_TO_ASK = {
+    "key_env",
+    "usd_per_million_input",
+    "usd_per_million_output",
+    "limit_name",
+    "concurrency",
+    "requests_per_minute",
+    "timeout_s",
+    "retries",
+    "longest_wait_s",
+    "most_unusable",
+}
+"""Settings of an endpoint that change what asking costs, not what it answers."""
+UNIMPORTANT = {
+    "project": True,
+    "budget": True,
+    "train": {"checkpoint_every_s"},
+    "teacher": WAYS_TO_ASK,
+    "verifier": WAYS_TO_ASK,
+}
 """Settings that cannot change what a round comes to."""
 
 

@@ -13,6 +13,7 @@ from burnish.errors import BudgetError, ConfigError, ServiceError
 from burnish.loop.endpoints import allow_all, newest, spent, standings, try_endpoints
 from burnish.loop.naming import name_slices
 from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
 from burnish.loop.stages import shop_outside_rounds
 from burnish.loop.synthesizing import propose, synthesize_project
@@ -331,3 +332,19 @@ def test_an_endpoint_that_is_down_leaves_slices_their_terms(taught, about_letter
         shop = shop_outside_rounds(project, Silence(), lambda: False)
         found = replace(EMPTY, weaknesses=about_letters)
         assert name_slices(shop, found) == found
+
+
+def test_a_round_with_a_teacher_tells_its_cost_and_what_its_verifier_is_worth(taught):
+    with loopback(Scholar()) as server:
+        project = taught(server.address, synthesize__take_unaudited=True, synthesize__compare=False)
+        result, is_new = run_round(project, Silence())
+        asked = len(server.asked)
+        cheaper = open_project(project.folder, ["teacher.concurrency=1", "teacher.usd_per_million_input=0.5"])
+        again, is_new_again = run_round(cheaper, Silence())
+    assert (is_new, is_new_again) == (True, False)
+    assert again.round == result.round
+    assert len(server.asked) == asked
+    report = json.loads((project.store.root / "rounds" / "001" / "report.json").read_text(encoding="utf-8"))
+    assert report["synthesis"]["verified"]["solver"]["agrees_with_people"]["value"] == 1.0
+    (cost,) = [one for one in report["costs"] if one["stage"] == "teacher"]
+    assert cost["cost"]["usd"] == pytest.approx(asked * 180e-6)
