@@ -6,7 +6,6 @@ import pytest
 from burnish.review.agreement import Rating
 from burnish.review.reliability import Decided, conflicts, consensus, fatigue
 
-
 TABLE = (
     "111-1-1-1-1 333-4-3-3-4 112-2-1-2-2 222-3-1-2-1 222-3-2-2-2 222-3-3-2-2 122-2-1-1-1 333-3-4-3-3 222-2-2-2-3 "
     "232-2-2-2-3 444-4-4-4-4 222-3-3-4-3 111-1-1-1-1 222-3-2-1-2 121-1-1-1-1 111-2-1-1-1 111-1-1-1-1 111-1-1-1-1 "
