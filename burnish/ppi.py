@@ -149,6 +149,15 @@ def asking_probabilities(doubt: Sequence[float] | Floats, budget: float) -> Floa
     return np.asarray(np.clip(high * wanted, floor, 1.0))
 
 
+def drawn_rows(probabilities: Sequence[float] | Floats, seed: int) -> tuple[int, ...]:
+    """The places of the rows to ask people for, each drawn on its own with its probability.
+
+    Their number is the budget on average only, and within twice the root of it nearly always.
+    """
+    p = np.asarray(probabilities, dtype=float)
+    return tuple(int(place) for place in np.flatnonzero(np.random.default_rng(seed).random(len(p)) < p))
+
+
 def active_mean(
     people: Labels,
     judge: Sequence[float] | Floats,

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from burnish.fingerprint import SHORT, fingerprint
-from burnish.review.agreement import Rating, answers_of, cohen_kappa, krippendorff_alpha
+from burnish.review.agreement import Rating, answers_of, by_item, cohen_kappa, krippendorff_alpha
 from burnish.selective import Sure, num_trusted
 from burnish.stats import Estimate, clopper_pearson, noninferiority_p
 
@@ -95,7 +95,7 @@ def admit(
     more. Slices are not corrected for one another: a judge that is no good anywhere passes one of them now and then.
     `judge` and `ratings` should be blind: people who saw the judge's answer agree with it too much.
     """
-    known = [rating for rating in ratings if rating.item in judge]
+    known = [rating for given in by_item(ratings).values() for rating in given if rating.item in judge]
     names = sorted({name for rating in known for name in (slice_of or {}).get(rating.item, ())})
     parts = {EVERYWHERE: known}
     for name in names:
@@ -146,11 +146,14 @@ def alternative_annotator_test(
     refuted, at a false discovery rate of 5% under any dependence (Benjamini and Yekutieli 2001). We differ from the
     paper in the test: the exact one of non-inferiority on pairs, not a t-test, which calls thirty ties a certainty.
 
-    Empty where fewer than 3 reviewers share 30 items with two others each. Assumes independent items.
+    Empty where fewer than 3 reviewers share 30 items with two others each. Assumes independent items. Answers are
+    labels: of a grade, a near miss is a miss.
     """
-    said: dict[str, dict[str, str]] = {}
-    for rating in ratings:
-        said.setdefault(rating.item, {})[rating.reviewer] = rating.value
+    said = {
+        item: {rating.reviewer: rating.value for rating in given}
+        for item, given in by_item(ratings).items()
+        if item in judge
+    }
     found = []
     for reviewer in sorted({rating.reviewer for rating in ratings}):
         wins = [
@@ -237,8 +240,9 @@ def retest_reason(admission: Admission, anchors: Sequence[bool], name: str = EVE
     """Why a judge in use has to be tested anew; empty where its agreement has not dropped.
 
     `anchors` tells, oldest first, on which items judge and person agreed since; the last 100 count. Fisher's exact
-    test, one-sided at 1%, against the agreement of the admission. Ask at fixed points (every 20 anchors): the more
-    often, the more false alarms, each of which costs one test of the judge.
+    test, one-sided at 1%, against the agreement of the admission. Ask at fixed points: the more often, the more false
+    alarms, each of which costs one test of the judge. By simulation of 80 items by three people, 1.2% at one look and
+    13% somewhere in 600 anchors with a look every 20.
     """
     tested = admission.slices[name].agreement
     latest = list(anchors)[-ANCHORS:]

@@ -15,7 +15,8 @@ Level = Literal["nominal", "ordinal", "interval"]
 """How far apart two values are: the same or not, by ranks, or by the difference of numbers."""
 
 FEW_ITEMS = 20
-"""Below this many items with two answers no interval is given."""
+"""Below this many items with two answers no interval is given. By simulation of two raters who are each right in 85%,
+the 95% intervals of kappa hold 92 to 93% at 20 and 30 items, 95% at 60 and 100."""
 DRAWS = 1000
 
 
@@ -70,12 +71,17 @@ def krippendorff_alpha(
     return _estimate(_coincidences(counts), lambda tables: _alpha(tables, level, numbers), seed)
 
 
-def answers_of(ratings: Sequence[Rating]) -> list[tuple[str, ...]]:
-    """The answers that each item got, in the order of first appearance: what alpha and kappa read."""
-    found: dict[str, list[str]] = {}
+def by_item(ratings: Sequence[Rating]) -> dict[str, tuple[Rating, ...]]:
+    """The ratings of each item in order of appearance, the last of each reviewer: nobody agrees with themselves."""
+    found: dict[str, dict[str, Rating]] = {}
     for rating in ratings:
-        found.setdefault(rating.item, []).append(rating.value)
-    return [tuple(values) for values in found.values()]
+        found.setdefault(rating.item, {})[rating.reviewer] = rating
+    return {item: tuple(given.values()) for item, given in found.items()}
+
+
+def answers_of(ratings: Sequence[Rating]) -> list[tuple[str, ...]]:
+    """The answers that each item got, one a reviewer: what alpha and kappa read."""
+    return [tuple(rating.value for rating in given) for given in by_item(ratings).values()]
 
 
 # Inside ---------------------------------------------------------------------------------------------------------------

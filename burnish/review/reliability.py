@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from burnish.review.agreement import Rating
+from burnish.review.agreement import Rating, by_item
 from burnish.stats import Estimate, Floats, holm, wilson
 
 Codes = NDArray[np.intp]
@@ -143,14 +143,11 @@ def _posterior(shares: Floats, tables: Floats, item: Codes, person: Codes, label
 
 def conflicts(ratings: Sequence[Rating]) -> tuple[Conflict, ...]:
     """Items with two or more answers of which none has more than half: another person has to look, oldest first."""
-    answers: dict[str, list[Rating]] = {}
-    for rating in ratings:
-        answers.setdefault(rating.item, []).append(rating)
     found = []
-    for item, given in answers.items():
+    for item, given in by_item(ratings).items():
         values = [rating.value for rating in given]
         if len(values) >= 2 and 2 * max(values.count(value) for value in set(values)) <= len(values):
-            found.append(Conflict(item, tuple(given)))
+            found.append(Conflict(item, given))
     return tuple(found)
 
 

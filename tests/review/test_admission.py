@@ -130,6 +130,13 @@ def test_too_few_people_or_items_let_no_judge_in():
         assert found.why.startswith("few-people: ")
 
 
+def test_people_may_have_answered_what_the_judge_did_not():
+    judge, ratings = sample(0.95)
+    extra = [*ratings, *[Rating("unjudged", name, "0") for name in PEOPLE]]
+    assert alternative_annotator_test(judge, extra) == alternative_annotator_test(judge, ratings)
+    assert admit("v", judge, extra) == admit("v", judge, ratings)
+
+
 def test_another_version_is_another_judge():
     version = judge_version(model="small", prompt="Is it right?", rubric="r1")
     other = judge_version(model="small", prompt="Is it  right?", rubric="r1")

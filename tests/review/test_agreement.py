@@ -113,6 +113,11 @@ def test_answers_of_one_item_are_drawn_together():
     assert alone.high - alone.low < 0.6 * (once.high - once.low)
 
 
+def test_nobody_agrees_with_themselves():
+    ratings = [Rating("a", "ann", "y"), Rating("a", "ann", "n"), Rating("a", "bob", "y")]
+    assert answers_of(ratings) == [("n", "y")]  # the last answer of each
+
+
 def test_answers_are_collected_by_item():
     ratings = [Rating("a", "ann", "y"), Rating("b", "ann", "n"), Rating("a", "bob", "n")]
     assert answers_of(ratings) == [("y", "n"), ("n",)]

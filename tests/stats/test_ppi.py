@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burnish.ppi import Calibration, active_mean, asking_probabilities, assisted_mean, corrected_rate
+from burnish.ppi import Calibration, active_mean, asking_probabilities, assisted_mean, corrected_rate, drawn_rows
 
 
 def world(random, *, rows, judge_right, differing=0.3, gains=0.7):
@@ -128,6 +128,14 @@ def test_asking_probabilities_spend_the_budget_and_leave_no_row_out():
     assert asking_probabilities(np.zeros(10), 4) == pytest.approx(np.full(10, 0.4))
     assert asking_probabilities(doubt, 4) == pytest.approx(np.full(400, 0.01))  # below 0.05 a row: all the same
     assert asking_probabilities([1e9, *[1.0] * 9], 5).max() == pytest.approx(1.0)
+
+
+def test_rows_are_drawn_as_often_as_their_probability_says():
+    p = np.array([0.05, 0.5, 1.0, 0.2])
+    drawn = [drawn_rows(p, seed) for seed in range(1000)]
+    often = np.bincount(np.concatenate(drawn), minlength=4) / 1000
+    assert often == pytest.approx(p, abs=0.05)  # three standard errors of 1000 draws at 0.5
+    assert drawn_rows(p, 3) == drawn[3]
 
 
 def test_active_means_are_unbiased_and_covered_for_good_and_for_bad_doubts():
