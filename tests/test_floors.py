@@ -7,14 +7,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "burnish"
 FLOORS = [
-    "energy errors fingerprint free_memory stats",
-    "records strict_yaml foreign_names talk",
+    "energy errors fingerprint free_memory selective stats",
+    "records strict_yaml foreign_names talk ppi",
     "config",
     "settings",
     "store",
     "budget registry",
     "data model client",
-    "train evaluate diagnose synthesize gate",
+    "train evaluate diagnose synthesize gate review",
     "tune report fakes",
     "loop",
     "cli",

@@ -5,23 +5,16 @@ Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021, arXiv 2110.01
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from scipy import stats
 
 from burnish.fingerprint import fingerprint
 from burnish.records import Evaluation, RowResult
+from burnish.selective import Sure, fewest_rows, num_trusted
 
 TARGET = 0.10
 """Share of wrong answers among those that a model gives by itself, at most."""
 DELTA = 0.05
 """Chance that the threshold lets through more than the target."""
-MOST_STARTS = 3
-"""Places from which thresholds are tried, each at its share of delta. With one, a single wrong answer among the surest
-ends it all: simulated with 240 rows and 5% of the answers wrong wherever, 10% of the cases are then answered, 27% with
-two starts and 49% with four; where sure answers are always right, two cost 3% of the answered cases and four 15%."""
 RIGHT_FROM = {"token_f1": 0.5}
 """Score from which an answer counts as right, by metric; all others: 1, every part of it right."""
 
@@ -41,20 +34,6 @@ class Threshold:
     num_wrong: int
     why: str = ""
     """Why there is none; starts with a stable word and a colon."""
-
-
-class _Judged(NamedTuple):
-    """A scored answer."""
-
-    confidence: float
-    is_wrong: bool
-
-
-class _Start(NamedTuple):
-    """Where one walk through the thresholds begins, and its level."""
-
-    num_answered: int
-    level: float
 
 
 def confidence(row: RowResult) -> float | None:
@@ -84,12 +63,11 @@ def calibrate(evaluation: Evaluation, *, target: float = TARGET, delta: float = 
     best of a few by the same rows makes the errors look a little fewer than they are.
     """
     judged = _judged(evaluation)
-    starts = _starts(len(judged), target, delta)
-    if not starts:
-        needed = _fewest(target, delta)
+    needed = fewest_rows(target, delta)
+    if len(judged) < needed:
         why = f"too-few: {len(judged)} independent rows with a score; {needed} without an error are the least"
         return _nothing(len(judged), target, delta, why)
-    best = max(_walk(judged, start, target) for start in starts)
+    best = num_trusted(judged, target, delta)
     if not best:
         why = f"not-proven: at no confidence is it shown that at most {100 * target:g}% of the answers are wrong"
         return _nothing(len(judged), target, delta, why)
@@ -107,50 +85,14 @@ def _nothing(num_rows: int, target: float, delta: float, why: str) -> Threshold:
     return Threshold(value=None, target=target, delta=delta, num_rows=num_rows, num_answered=0, num_wrong=0, why=why)
 
 
-def _judged(evaluation: Evaluation) -> list[_Judged]:
+def _judged(evaluation: Evaluation) -> list[Sure]:
     """One scored answer of each group, the surest first."""
-    kept: dict[str, tuple[str, _Judged]] = {}
+    kept: dict[str, tuple[str, Sure]] = {}
     for row in evaluation.rows:
         sure, right = confidence(row), is_right(row, evaluation.metric)
         if sure is None or right is None:
             continue
         group, order = row.group or row.example, fingerprint(row.example)
         if group not in kept or order < kept[group][0]:
-            kept[group] = (order, _Judged(sure, not right))
+            kept[group] = (order, Sure(sure, not right))
     return sorted((judged for _, judged in kept.values()), key=lambda judged: (-judged.confidence, judged.is_wrong))
-
-
-def _starts(num_rows: int, target: float, delta: float) -> list[_Start]:
-    """Up to three starts, in equal ratios from the fewest rows that can prove anything; none where all are too few.
-
-    They depend on the number of rows alone, and share delta.
-    """
-    for count in range(MOST_STARTS, 0, -1):
-        first = _fewest(target, delta / count)
-        if first <= num_rows:
-            steps = [round(first * (num_rows / first) ** (place / count)) for place in range(count)]
-            return [_Start(step, delta / count) for step in steps]
-    return []
-
-
-def _fewest(target: float, level: float) -> int:
-    """Rows without an error that refute "more than target are wrong" at this level."""
-    return math.ceil(math.log(level) / math.log(1.0 - target) - 1e-9)
-
-
-def _walk(judged: Sequence[_Judged], start: _Start, target: float) -> int:
-    """Rows answered at the last threshold that passes, one after the other from the start; 0: not even the first.
-
-    Rows of equal confidence are answered together or not at all, so the walk goes from one end of such rows to the
-    next. Beginning within them it sees more of the least sure ones than there are, which errs on the safe side.
-    """
-    passed, wrong = 0, 0
-    for place, row in enumerate(judged, start=1):
-        wrong += row.is_wrong
-        is_end = place == len(judged) or judged[place].confidence < row.confidence
-        if place < start.num_answered or not is_end:
-            continue
-        if float(stats.binom.cdf(wrong, place, target)) > start.level:
-            break
-        passed = place
-    return passed
