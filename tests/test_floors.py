@@ -14,7 +14,7 @@ FLOORS = [
     "store",
     "budget registry",
     "data model client",
-    "train evaluate diagnose synthesize gate",
+    "train evaluate diagnose synthesize gate review",
     "tune report fakes",
     "loop",
     "cli",

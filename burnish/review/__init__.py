@@ -1,0 +1,1 @@
+"""People in the loop: what to ask them, what their decisions come to, and what their minutes cost."""
