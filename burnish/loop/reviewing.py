@@ -6,8 +6,11 @@ vaults and audit nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 
+from burnish.data.dataset import load_examples
+from burnish.data.task import task_of
 from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
 from burnish.errors import UsageError
@@ -30,6 +33,7 @@ from burnish.review.queue import (
     value_of,
     with_checks,
 )
+from burnish.review.sheets import Imported, import_sheet, read_sheet
 from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item
 from burnish.store.reviews import Queue, ReviewDecision, ReviewItem, add_items, review_items, review_log
 
@@ -136,6 +140,20 @@ def refuse_strange(task: Task, wish: Wish) -> None:
     if task.kind == "label" and wish.kind in ("label", "edit", "gold-wrong") and wish.text not in task.labels:
         shown = ", ".join(task.labels[:12])
         raise UsageError(f"{wish.text[:60]!r} is no label of this task", hint=f"give one of {shown}")
+
+
+def task_of_project(project: Project) -> Task:
+    """The task as the data states it. Reads all examples: whoever serves many decisions keeps it."""
+    return task_of(list(load_examples(project.store)), project.settings)
+
+
+def take_sheet(project: Project, task: Task, file: Path, reviewer: str, *, now_s: float) -> Imported:
+    """Writes the decisions of a filled sheet down. Raises DataError, nothing written, on a file that is none, and
+    UsageError on a label that is none of the task's."""
+    filled = read_sheet(file)
+    for one in filled:
+        refuse_strange(task, one.wish)
+    return import_sheet(project.store, filled, reviewer, now_s=now_s)
 
 
 def reviewed(project: Project) -> list[Outcome]:

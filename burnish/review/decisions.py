@@ -34,6 +34,11 @@ class Outcome:
     """As many answers as are wanted are there, and no more than half agree."""
 
     @property
+    def num_answers(self) -> int:
+        """Answers to the item itself, skips and adjudications apart."""
+        return sum(one.kind != "skip" and one.item == self.item.name for one in self.decisions)
+
+    @property
     def answer(self) -> str | None:
         """The answer that people hold right; None: nothing is settled, or none was given."""
         return answer_of(self.item, self.settled) if self.settled else None
