@@ -19,6 +19,7 @@ from burnish.cli import (
     inspect,
     models,
     project,
+    review,
     rounds,
     synthesize,
     teacher,
@@ -65,7 +66,7 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-for part in (project, data, rounds, diagnose, handoffs, synthesize, teacher, attribute, tune, models, inspect):
+for part in (project, data, rounds, diagnose, handoffs, synthesize, review, teacher, attribute, tune, models, inspect):
     part.add_to(app)
 
 

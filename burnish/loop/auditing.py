@@ -16,6 +16,7 @@ from burnish.errors import DataError, UsageError
 from burnish.loop.project import Project
 from burnish.loop.trusted import latest_audits
 from burnish.records import Example, Task, as_json
+from burnish.review.sheets import safe_cell
 from burnish.store.audits import append_audit
 from burnish.store.files import write_atomic
 from burnish.synthesize.audit import Audit, draw_audit, judge_audit, not_audited
@@ -75,8 +76,8 @@ def write_sheet(project: Project, held: Held, file: Path) -> int:
     writer = csv.writer(text)
     writer.writerow(["id", "text", ANSWER] if is_blind else ["id", "text", "proposed", RIGHT])
     for row in sample:
-        shown = _safe(prompt_text(row))
-        writer.writerow([row.id, shown, ""] if is_blind else [row.id, shown, _safe(row.answer), ""])
+        shown = safe_cell(prompt_text(row))
+        writer.writerow([row.id, shown, ""] if is_blind else [row.id, shown, safe_cell(row.answer), ""])
     write_atomic(file, text.getvalue().encode())
     return len(sample)
 
@@ -140,8 +141,3 @@ def _is_right(row: Example, told: str, task: Task) -> bool | None:
     if told == UNSURE:
         return None
     return told == row.answer if task.kind == "label" else told.lower() in YES
-
-
-def _safe(text: str) -> str:
-    """The text as a spreadsheet shows it: one that begins like a formula gets a quote before it, and is no formula."""
-    return f"'{text}" if text[:1] in "=+-@\t\r" else text

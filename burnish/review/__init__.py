@@ -1,1 +1,1 @@
-"""People in the loop: what they decide, how far they agree, and which judges may speak for them."""
+"""People in the loop: what to ask them, what they decide, how far they agree, and which judges may speak for them."""

@@ -10,7 +10,7 @@ from burnish.store.failpoints import failpoint
 from burnish.store.lock import exclusive, lock_of
 from burnish.talk import Talk
 
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 """Every format this burnish knows, oldest first; a test compares it with the files in migrations/versions."""
 
 TIMEOUT_S = 60.0

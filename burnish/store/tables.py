@@ -3,7 +3,7 @@
 A change here needs a migration in migrations/versions; a test compares the two.
 """
 
-from sqlalchemy import Column, Float, ForeignKey, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
 
 metadata = MetaData()
 
@@ -147,6 +147,54 @@ teacher_reply = Table(
     Column("at", Text, nullable=False),
 )
 
+review_item = Table(
+    "review_item",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("queue", Text, nullable=False),
+    Column("wanted", Integer, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Index("review_item_by_value", "queue", "value"),
+)
+
+review_decision = Table(
+    "review_decision",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("item", Integer, ForeignKey("review_item.seq"), nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("counts", Integer, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("seconds", Float, nullable=False),
+    Column("edit_distance", Integer, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("item", "reviewer", "turn"),
+)
+
+review_withdrawal = Table(
+    "review_withdrawal",
+    metadata,
+    Column("item", Integer, ForeignKey("review_item.seq"), primary_key=True, autoincrement=False),
+    Column("reason", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+review_lease = Table(
+    "review_lease",
+    metadata,
+    Column("item", Integer, ForeignKey("review_item.seq"), primary_key=True, autoincrement=False),
+    Column("reviewer", Text, primary_key=True),
+    Column("given_s", Float, nullable=False),
+    Column("until_s", Float, nullable=False),
+)
+"""The one table of the queue that changes: who holds which item until when. Losing it loses no decision."""
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -158,4 +206,7 @@ APPEND_ONLY = (
     "barred_example",
     "batch_audit",
     "teacher_reply",
+    "review_item",
+    "review_decision",
+    "review_withdrawal",
 )

@@ -20,9 +20,9 @@ from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
 SOURCE = Path(__file__).parent.parent.parent / "burnish"
 NAMES = sorted({n for file in SOURCE.rglob("*.py") for n in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())})
-NOT_IN_A_ROUND = {"store.folder", "backup", "restore", "barred", "forget", "audit", "teacher"}
+NOT_IN_A_ROUND = {"store.folder", "backup", "restore", "barred", "forget", "audit", "teacher", "review"}
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; forgetting (test_forget.py)."""
+asking a teacher; people's decisions; forgetting (test_forget.py)."""
 
 
 def live(folder: Path, base: Path) -> None:

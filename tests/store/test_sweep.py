@@ -15,8 +15,10 @@ from burnish.store.audits import append_audit, audits
 from burnish.store.backup import restore_backup
 from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
+from burnish.store.claims import Wish, claim_items, decide_item, undo_decision
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 from burnish.store.replies import Reply, keep_reply, newest_replies
+from burnish.store.reviews import ReviewItem, add_items, review_log, withdraw_items
 from burnish.store.roles import append_roles, current_roles
 from burnish.store.stage import run_stage, stage_runs
 from burnish.store.store import Store, open_store
@@ -46,7 +48,22 @@ def live(project: Path) -> None:
     bar(store, {"a": "seed"}, asked="a", reason="asked for")
     append_audit(store, "seed", {"status": "accepted"}, by="ann")
     keep_reply(store, REPLY)
+    review(store)
     restore_backup(project)
+
+
+def review(store: Store) -> None:
+    """A reviewer decides, thinks again, and decides anew; what is left is withdrawn."""
+    items = [
+        ReviewItem(name=name, queue="correction", purpose="gold", example=name, role="train", messages=())
+        for name in ("first", "second")
+    ]
+    add_items(store, items)
+    claim_items(store, "ann", now_s=0.0, queues=("correction",))
+    decide_item(store, "second", "ann", 1, Wish("accept"), now_s=1.0)
+    undo_decision(store, "second", "ann", 1, now_s=2.0)
+    decide_item(store, "second", "ann", 3, Wish("edit", "better"), now_s=3.0)
+    withdraw_items(store, ["first"], "another model")
 
 
 def stage(store: Store, name: str, inputs: dict[str, str]):
@@ -81,6 +98,7 @@ def state(project: Path) -> dict[str, object]:
         "barred": [(one.example, one.batch, one.reason) for one in barred(store)],
         "audits": [(entry.batch, entry.by) for entry in audits(store)],
         "replies": newest_replies(store, 9),
+        "decisions": [(one.item, one.turn, one.kind, one.text) for one in review_log(store)],
         "moves": [(move.before, move.after) for move in history(store)],
         "files": sorted(path.relative_to(store.root).as_posix() for path in store.root.glob("artifacts/*/*/**/*")),
         "unsealed": list((store.root / "work").iterdir()),

@@ -1,0 +1,63 @@
+"""Where the review of a project stands: what waits, what is settled, what it takes people."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from burnish.loop.project import Project
+from burnish.review.cost import item_costs, spent_minutes
+from burnish.review.decisions import catches, outcomes
+from burnish.store.reviews import Queue, review_items, review_log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStatus:
+    """One queue."""
+
+    queue: Queue
+    num_waiting: int
+    """Items that want an answer still, withdrawn ones left out."""
+    num_settled: int
+    num_conflicts: int
+    minutes: float
+    """Per item."""
+    left: float
+    """Minutes that the waiting answers will take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewStatus:
+    """All queues, and the people."""
+
+    queues: tuple[QueueStatus, ...]
+    spent_minutes: float
+    catches: Mapping[str, tuple[int, int]]
+    """(hidden wrong drafts caught, shown) by reviewer."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain JSON data."""
+        return asdict(self)
+
+
+def review_status(project: Project) -> ReviewStatus:
+    """Where the review stands now."""
+    items, log = review_items(project.store), review_log(project.store)
+    asked = {item.name for item in review_items(project.store, with_withdrawn=False)}
+    found, costs = outcomes(items, log), item_costs(items, log)
+    queues = []
+    for queue, cost in costs.items():
+        own = [one for one in found if one.item.queue == queue]
+        open_ = [one for one in own if one.item.name in asked]
+        lacking = {one.item.name: one.item.wanted - one.num_answers for one in open_}
+        missing = [number for number in lacking.values() if number > 0]
+        queues.append(
+            QueueStatus(
+                queue=queue,
+                num_waiting=len(missing),
+                num_settled=sum(one.settled is not None for one in own),
+                num_conflicts=sum(one.is_conflict for one in own),
+                minutes=cost.minutes,
+                left=sum(missing) * cost.minutes,
+            )
+        )
+    return ReviewStatus(queues=tuple(queues), spent_minutes=spent_minutes(log), catches=catches(found))

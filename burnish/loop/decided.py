@@ -1,0 +1,171 @@
+"""What people's decisions become: training rows, preference pairs, right and wrong answers, gold corrections, audits.
+
+Computed from the log each time, so a decision that is taken back takes its consequences back too.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from burnish.loop.auditing import Held, held_batches, sample_of
+from burnish.loop.project import Project
+from burnish.loop.reviewing import SYNTHETIC, reviewed
+from burnish.records import Example, Message, as_json
+from burnish.review.decisions import Outcome
+from burnish.store.audits import append_audit
+from burnish.store.roles import current_roles
+from burnish.synthesize.audit import Audit, judge_audit, not_audited
+
+BY = "reviewers"
+"""Who judged a batch whose audit came from the queue."""
+TAKEN_BACK = "answers of its audit were taken back"
+AGREEING = 2
+"""Reviewers that must say the same before an answer of dev_a changes; on a row of train one is enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferred:
+    """Two answers to one prompt of which people hold the first better: what DPO trains on."""
+
+    example: str
+    prompt: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An answer that people held good or bad: what KTO trains on."""
+
+    example: str
+    prompt: tuple[Message, ...]
+    answer: str
+    is_good: bool
+    item: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """What all decisions so far come to."""
+
+    rows: tuple[Example, ...]
+    """Rows to train on: the prompt with the answer that people accepted or wrote. Their weight is 1; what people's rows
+    weigh is `train.human_weight`."""
+    pairs: tuple[Preferred, ...]
+    judged: tuple[Judged, ...]
+    corrections: Mapping[str, str]
+    """Example to its right answer, of train and dev_a, where it differs from the one on file."""
+    out_of_scope: tuple[str, ...]
+    """Examples that people hold to be no business of this model."""
+
+
+def rows_of_decisions(project: Project) -> Decided:
+    """What settled decisions become. Hidden checks teach nothing, a row that measures trains nothing.
+
+    A row that has become dev_b, vault or audit since it was asked about is left out.
+    """
+    roles = current_roles(project.store)
+    found = [one for one in reviewed(project) if one.settled and not one.item.settles]
+    taught = [one for one in found if not one.item.is_check and _role(one, roles) in ("train", SYNTHETIC)]
+    measured = [one for one in found if _role(one, roles) == "dev_a" and one.item.purpose == "gold"]
+    agreed = [one for one in measured if _num_agreeing(one) >= AGREEING]
+    return Decided(
+        rows=tuple(_row(one) for one in taught if _is_correction(one) and one.answer is not None),
+        pairs=tuple(pair for one in taught for pair in _pairs(one)),
+        judged=tuple(_judged(one) for one in taught if _is_correction(one) and _kind(one) in JUDGES),
+        corrections={
+            one.item.example: one.answer
+            for one in [*(one for one in taught if one.item.purpose == "gold"), *agreed]
+            if one.answer is not None and one.answer != one.item.given
+        },
+        out_of_scope=tuple(dict.fromkeys(one.item.example for one in found if _kind(one) == "out-of-scope")),
+    )
+
+
+JUDGES = ("accept", "edit", "reject", "gold-wrong")
+
+
+def corrected(rows: Sequence[Example], corrections: Mapping[str, str]) -> list[Example]:
+    """The rows, their last turn replaced where people have corrected it."""
+    return [
+        replace(row, messages=(*row.prompt, Message(role="assistant", content=corrections[row.id])))
+        if row.id in corrections
+        else row
+        for row in rows
+    ]
+
+
+def release_audits(project: Project) -> list[Audit]:
+    """Judges each synthetic batch whose whole sample people have answered, writes the audits down and returns them.
+
+    The same decisions again change nothing. An audit of this queue whose answers were taken back becomes none.
+    """
+    own: dict[str, list[Outcome]] = {}
+    for one in reviewed(project):
+        if one.item.purpose == "audit" and not one.item.settles:
+            own.setdefault(one.item.batch, []).append(one)
+    found = [_release(project, held, own[held.name]) for held in held_batches(project) if held.name in own]
+    return [audit for audit in found if audit]
+
+
+def _release(project: Project, held: Held, found: Sequence[Outcome]) -> Audit | None:
+    sample = sample_of(project, held)
+    results = {one.item.example: _is_right(one) for one in found if one.settled}
+    if all(row.id in results for row in sample):
+        needed = project.settings.synthesize.audit_needed
+        audit = judge_audit(held.name, len(held.rows), sample, results, by=BY, needed=needed)
+    elif held.audit.by == BY:
+        audit = not_audited(held.name, len(held.rows), note=TAKEN_BACK)
+    else:
+        return None
+    append_audit(project.store, held.name, as_json(audit), by=BY)
+    return audit
+
+
+def _is_right(one: Outcome) -> bool:
+    """Whether people gave the batch's own answer; out of scope counts as not right."""
+    return one.answer is not None and one.answer.strip() == one.item.given.strip()
+
+
+def _role(one: Outcome, roles: Mapping[str, str]) -> str:
+    """The role of an example now; a made row in no round yet has none."""
+    return roles.get(one.item.example, one.item.role)
+
+
+def _kind(one: Outcome) -> str:
+    assert one.settled is not None, f"{one.item.name} is not settled"
+    return one.settled.kind
+
+
+def _is_correction(one: Outcome) -> bool:
+    return one.item.queue == "correction"
+
+
+def _num_agreeing(one: Outcome) -> int:
+    return len({decision.reviewer for decision in one.decisions if decision.text == one.answer})
+
+
+def _row(one: Outcome) -> Example:
+    assert one.answer is not None, f"{one.item.name} has no answer"
+    turns = (*one.item.messages, Message(role="assistant", content=one.answer))
+    return Example(id=one.item.example, messages=turns, group=one.item.example, source=f"review:{one.item.name}")
+
+
+def _pairs(one: Outcome) -> list[Preferred]:
+    """An edit of what a model wrote is better than it; a preference says which is. A wrong gold answer is no draft."""
+    item, kind = one.item, _kind(one)
+    chosen = one.answer
+    if item.queue == "preference":
+        rejected = item.other if kind == "prefer-a" else item.draft
+    else:
+        rejected = item.draft if kind == "edit" and item.draft_by else ""
+    if chosen is None or not rejected or chosen == rejected:
+        return []
+    named = {"example": item.example, "item": item.name, "chosen": chosen, "rejected": rejected}
+    return [Preferred(prompt=item.messages, **named)]
+
+
+def _judged(one: Outcome) -> Judged:
+    item = one.item
+    is_good = one.answer == item.draft
+    return Judged(example=item.example, prompt=item.messages, answer=item.draft, is_good=is_good, item=item.name)

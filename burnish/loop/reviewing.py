@@ -1,0 +1,268 @@
+"""The review of a project: what people are asked, and their claims and decisions, with the task's own rules.
+
+Suggestions are shown on rows that train, never on rows that measure: of dev_a people see the question alone, of dev_b,
+vaults and audit nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+
+from burnish.data.dataset import load_examples
+from burnish.data.task import task_of
+from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
+from burnish.diagnose.rows import text_of
+from burnish.errors import UsageError
+from burnish.fingerprint import fingerprint
+from burnish.loop.auditing import Held, held_batches, sample_of
+from burnish.loop.project import Project
+from burnish.loop.seeds import Seeds, gather
+from burnish.records import Evaluation, Example, Task
+from burnish.review.cost import ItemCost, item_costs
+from burnish.review.decisions import Outcome, conflicts, outcomes, replay
+from burnish.review.queue import (
+    SHARES,
+    Worth,
+    coverage_of,
+    doubled,
+    draw,
+    named,
+    queue_order,
+    reason_of,
+    value_of,
+    with_checks,
+)
+from burnish.review.sheets import Imported, import_sheet, read_sheet
+from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item
+from burnish.store.reviews import Queue, ReviewDecision, ReviewItem, add_items, review_items, review_log
+
+MEASURING = ("dev_b", "audit", "aside")
+SYNTHETIC = "synthetic"
+FOR_GOLD = "Asked because answers on file are checked from time to time."
+FOR_AUDIT = "Asked because made rows train only after people have judged a sample of them."
+FOR_CALIBRATION = "Asked because judges are compared with people on a random sample."
+FOR_CONFLICT = "Asked because two reviewers disagreed."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a plan adds to the queue."""
+
+    items: tuple[ReviewItem, ...]
+    num_new: int
+    minutes: float
+    """That all of them are thought to take."""
+
+
+def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Evaluation] | None = None) -> Planned:
+    """Asks people about `count` rows or so, and all rows of the audits that wait; the same plan again adds nothing.
+
+    Two fifths are blind labels of dev_a, two fifths corrections of train, and a fifth preferences between `answers` of
+    two models to rows of train, where they are given. Raises DataError without data.
+    """
+    seeds, seed = gather(project), project.settings.seed
+    known = review_items(project.store)
+    log = review_log(project.store)
+    costs = item_costs(known, log)
+    num_blind, num_fixed, num_pairs = (round(count * share) for share in SHARES.values())
+    check = _gold_check(seeds, seed) if seeds.task.kind == "label" else None
+    items = audit_items(project, seeds.task)
+    items += _conflict_items(outcomes(known, log))
+    items += _blind_items(seeds, check, num_blind, seed)
+    items += _corrections(seeds, check, num_fixed, costs["correction"], [item.example for item in known], seed)
+    items += preference_items(seeds, *answers, num_pairs, seed) if answers else []
+    refuse_measuring(items)
+    minutes = sum(item.wanted * costs[item.queue].minutes for item in items)
+    return Planned(items=tuple(items), num_new=add_items(project.store, items), minutes=minutes)
+
+
+def audit_items(project: Project, task: Task) -> list[ReviewItem]:
+    """The blind sample of each batch that waits for its audit: labels without a draft, other answers to be judged."""
+    waiting = [held for held in held_batches(project) if held.audit.status == "not audited"]
+    return [
+        _audit_item(held, row, task, len(sample))
+        for held in waiting
+        for sample in [sample_of(project, held)]
+        for row in sample
+    ]
+
+
+def preference_items(seeds: Seeds, first: Evaluation, second: Evaluation, count: int, seed: int) -> list[ReviewItem]:
+    """Rows of train on which two models' answers differ, as pairs in random order; the least sure come first."""
+    rows = {row.id: row for row in seeds.of("train")}
+    other = {row.example: row for row in second.rows}
+    pairs = [(one, other[one.example]) for one in first.rows if one.example in rows and one.example in other]
+    items = []
+    for one, two in pairs:
+        if one.output.strip() == two.output.strip():
+            continue
+        told = [(one.output, first.model), (two.output, second.model)]
+        Random(fingerprint([seed, "order", one.example])).shuffle(told)
+        gap = abs((one.logprob or 0.0) - (two.logprob or 0.0))
+        worth = Worth(uncertainty=0.0, disagreement=1 / (1 + gap))
+        (draft, draft_by), (answer, answer_by) = told
+        item = _item(rows[one.example], "preference", "preference", "train", worth, draft=draft, draft_by=draft_by)
+        items.append(named(replace(item, other=answer, other_by=answer_by)))
+    ordered = sorted(items, key=lambda item: (-item.value, item.name))
+    return doubled(ordered[:count], seed=seed)
+
+
+def refuse_measuring(items: Sequence[ReviewItem]) -> None:
+    """An AssertionError where a row that measures would be shown, or a suggestion on a row of dev_a."""
+    for item in items:
+        is_hidden = item.role in MEASURING or item.role.startswith("vault_")
+        assert not is_hidden, f"{item.example} measures as {item.role}: nobody sees it"
+        assert item.role != "dev_a" or item.queue == "blind", f"a suggestion on {item.example} of dev_a"
+
+
+def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
+    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes."""
+    items, log = review_items(project.store), review_log(project.store)
+    queue_of = {item.name: item.queue for item in items}
+    spent: dict[Queue, float] = dict.fromkeys(SHARES, 0.0)
+    for key in replay(log):
+        spent[queue_of[key.item]] += 1
+    order = queue_order(spent, item_costs(items, log))
+    return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
+
+
+def decide(
+    project: Project, task: Task, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float
+) -> ReviewDecision:
+    """Writes a decision down; a label has to be one of the task's. Raises what `decide_item` raises."""
+    refuse_strange(task, wish)
+    return decide_item(project.store, name, reviewer, turn, wish, now_s=now_s)
+
+
+def refuse_strange(task: Task, wish: Wish) -> None:
+    """Raises UsageError for an answer that is none of a label task's."""
+    if task.kind == "label" and wish.kind in ("label", "edit", "gold-wrong") and wish.text not in task.labels:
+        shown = ", ".join(task.labels[:12])
+        raise UsageError(f"{wish.text[:60]!r} is no label of this task", hint=f"give one of {shown}")
+
+
+def task_of_project(project: Project) -> Task:
+    """The task as the data states it. Reads all examples: whoever serves many decisions keeps it."""
+    return task_of(list(load_examples(project.store)), project.settings)
+
+
+def take_sheet(project: Project, task: Task, file: Path, reviewer: str, *, now_s: float) -> Imported:
+    """Writes the decisions of a filled sheet down. Raises DataError, nothing written, on a file that is none, and
+    UsageError on a label that is none of the task's."""
+    filled = read_sheet(file)
+    for one in filled:
+        refuse_strange(task, one.wish)
+    return import_sheet(project.store, filled, reviewer, now_s=now_s)
+
+
+def reviewed(project: Project) -> list[Outcome]:
+    """What came of every item so far."""
+    return outcomes(review_items(project.store), review_log(project.store))
+
+
+def _gold_check(seeds: Seeds, seed: int) -> GoldCheck:
+    rows = [*seeds.of("train"), *seeds.of("dev_a")]
+    texts = [text_of(row) for row in rows]
+    return check_gold(
+        [row.id for row in rows], texts, [row.answer for row in rows], [row.group for row in rows], seed=seed
+    )
+
+
+def _item(row: Example, queue: Queue, purpose: str, role: str, worth: Worth, **fields: str) -> ReviewItem:
+    return named(
+        ReviewItem(
+            name="",
+            queue=queue,
+            purpose=purpose,
+            example=row.id,
+            role=role,
+            messages=row.prompt,
+            given=row.answer,
+            value=value_of(worth, 1.0),
+            reason=fields.pop("reason", "") or reason_of(worth),
+            **fields,  # type: ignore[arg-type]
+        )
+    )
+
+
+def _audit_item(held: Held, row: Example, task: Task, num_drawn: int) -> ReviewItem:
+    is_blind = task.kind == "label"
+    queue: Queue = "blind" if is_blind else "correction"
+    fields = {} if is_blind else {"draft": row.answer, "draft_by": held.name}
+    item = _item(row, queue, "audit", SYNTHETIC, Worth(uncertainty=1.0), reason=FOR_AUDIT, batch=held.name, **fields)
+    return replace(item, probability=num_drawn / len(held.rows), value=2.0)
+
+
+def _conflict_items(found: Sequence[Outcome]) -> list[ReviewItem]:
+    """The question again, for somebody who has not answered it."""
+    return [
+        named(
+            replace(
+                one.item,
+                settles=one.item.name,
+                purpose=one.item.purpose,
+                not_by=tuple(sorted({decision.reviewer for decision in one.decisions})),
+                wanted=1,
+                value=one.item.value + 4.0,
+                reason=FOR_CONFLICT,
+            )
+        )
+        for one in conflicts(found)
+    ]
+
+
+def _blind_items(seeds: Seeds, check: GoldCheck | None, count: int, seed: int) -> list[ReviewItem]:
+    """dev_a without a suggestion: half a symmetric check of its gold by two reviewers each, half a known-probability
+    sample for judges."""
+    rows = {row.id: row for row in seeds.of("dev_a")}
+    plain = Worth(uncertainty=1.0)
+    gold: list[ReviewItem] = []
+    if check:
+        own = replace(
+            check,
+            suspects=tuple(one for one in check.suspects if one.example in rows),
+            agreements=tuple(one for one in check.agreements if one in rows),
+        )
+        chosen = gold_queue(own, most=count // 2, seed=seed)
+        gold = [_item(rows[one], "blind", "gold", "dev_a", plain, reason=FOR_GOLD) for one in chosen]
+        gold = [replace(item, wanted=2, value=Random(item.name).random()) for item in gold]
+    asked = {item.example for item in gold}
+    frame = [_item(row, "blind", "calibration", "dev_a", plain, reason=FOR_CALIBRATION) for row in seeds.of("dev_a")]
+    drawn = draw(frame, [1.0] * len(frame), count - len(asked), seed=seed) if count > len(asked) else []
+    return gold + doubled(drawn, seed=seed)
+
+
+def _corrections(
+    seeds: Seeds, check: GoldCheck | None, count: int, cost: ItemCost, asked: Sequence[str], seed: int
+) -> list[ReviewItem]:
+    """Doubted answers of train, the answer on file as the draft, dearest first, hidden wrong drafts among them."""
+    if check is None:
+        return []
+    rows = {row.id: row for row in seeds.of("train")}
+    suspects = [one for one in check.suspects if one.example in rows]
+    slices = [rows[one.example].answer for one in suspects]
+    seen = [rows[one].answer for one in asked if one in rows]
+    items = []
+    for suspect, coverage in zip(suspects, coverage_of(slices, seen), strict=True):
+        row = rows[suspect.example]
+        worth = Worth(uncertainty=(1 + suspect.margin) / 2, coverage=coverage)
+        item = _item(row, "correction", "gold", "train", worth, draft=row.answer)
+        items.append(replace(item, value=value_of(worth, cost.minutes)))
+    ordered = sorted(items, key=lambda item: (-item.value, item.name))[:count]
+    return with_checks(doubled(ordered, seed=seed), _checks(seeds, check, len(ordered), seed), seed=seed)
+
+
+def _checks(seeds: Seeds, check: GoldCheck, count: int, seed: int) -> list[ReviewItem]:
+    """Rows of train that nothing speaks against, under an answer that is not theirs."""
+    trusted = {*check.agreements}
+    rows = [row for row in seeds.of("train") if row.id in trusted]
+    random = Random(fingerprint([seed, "wrong drafts", len(rows)]))
+    chosen = random.sample(rows, min(count, len(rows)))
+    names = sorted({row.answer for row in rows})
+    found = []
+    for row in chosen:
+        wrong = random.choice([name for name in names if name != row.answer] or [""])
+        if wrong:
+            found.append(_item(row, "correction", "gold", "train", Worth(uncertainty=0.5), draft=wrong))
+    return found

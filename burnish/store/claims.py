@@ -1,0 +1,238 @@
+"""Who works on which item of the review queue: claim, decide, undo, expire, each one durable transaction.
+
+A lease keeps others off an item for a while. A decision needs a lease or free room: a late one is still taken when
+nobody else has the item, and refused aloud, nothing written, when somebody has. Saying it twice is saying it once.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, insert, select, text, update
+
+from burnish.errors import BusyError, UsageError
+from burnish.store.db import now
+from burnish.store.failpoints import failpoint
+from burnish.store.reviews import Kind, Queue, ReviewDecision, ReviewItem, entries_of, item_of
+from burnish.store.store import Store
+from burnish.store.tables import review_decision, review_item, review_lease, review_withdrawal
+
+LEASE_S = 900.0
+"""How long an item is kept for the reviewer who has it on the screen: a long text takes 10 minutes, a coffee 15."""
+KINDS: dict[Queue, tuple[Kind, ...]] = {
+    "blind": ("label", "out-of-scope", "skip"),
+    "correction": ("accept", "edit", "reject", "gold-wrong", "out-of-scope", "skip"),
+    "preference": ("prefer-a", "prefer-b", "tie", "out-of-scope", "skip"),
+}
+"""What may be decided in each queue."""
+WITH_TEXT = ("label", "edit", "gold-wrong")
+OPEN = """
+    (SELECT count(*) FROM review_decision d WHERE d.item = i.seq AND d.reviewer = :reviewer) % 2 = 0
+    AND (SELECT coalesce(sum(d.counts), 0) FROM review_decision d WHERE d.item = i.seq)
+      + (SELECT count(*) FROM review_lease o WHERE o.item = i.seq AND o.reviewer <> :reviewer AND o.until_s > :now)
+      < i.wanted
+    AND NOT EXISTS (SELECT 1 FROM review_withdrawal w WHERE w.item = i.seq)
+"""
+"""Whether an item i wants an answer of this reviewer: nothing of theirs holds on it, and answers that hold and leases
+of others are fewer than wanted. A skip is an answer that counts nothing."""
+
+
+class Claim(NamedTuple):
+    """An item that a reviewer holds."""
+
+    item: ReviewItem
+    turn: int
+    """To be sent back with the decision: a form from before an undo has an older one and is told so."""
+    until_s: float
+
+
+class Wish(NamedTuple):
+    """A decision as a reviewer sends it."""
+
+    kind: Kind
+    text: str = ""
+    note: str = ""
+    seconds: float = 0.0
+    edit_distance: int = 0
+
+
+def claim_items(
+    store: Store, reviewer: str, *, now_s: float, queues: Sequence[Queue], count: int = 1, lease_s: float = LEASE_S
+) -> list[Claim]:
+    """The items that a reviewer holds, oldest first, topped up to `count` from the queues in the order given.
+
+    Within a queue the dearest comes first. A reload gets the same items again, their leases renewed; fewer than `count`
+    when the queues have no more for this reviewer.
+    """
+    _check_name(reviewer)
+    with store.db.write() as connection:
+        held = _held(connection, reviewer, now_s)[:count]
+        for queue in queues:
+            held += islice(_others(connection, queue, reviewer, now_s, held), count - len(held))
+        for seq in held:
+            _lease(connection, seq, reviewer, now_s, now_s + lease_s)
+        failpoint("review.claim")
+        return [_claim(connection, seq, reviewer, now_s + lease_s) for seq in held]
+
+
+def decide_item(store: Store, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float) -> ReviewDecision:
+    """Writes a decision down and returns its entry; the same again returns the entry that is there.
+
+    Raises:
+        BusyError: others have decided the item, or hold it, meanwhile. Nothing was written.
+        UsageError: there is no such item, the kind is none of its queue, or this reviewer has decided otherwise before.
+    """
+    _check_name(reviewer)
+    with store.db.write() as connection:
+        seq, item = _find(connection, name)
+        _check_wish(item, wish)
+        entries = entries_of(connection, seq, reviewer)
+        known = next((one for one in entries if one.turn == turn), None)
+        if known:
+            return _same_again(known, wish)
+        _check_turn(entries, turn)
+        _check_room(connection, item, seq, reviewer, now_s)
+        _insert(connection, seq, reviewer, turn, wish, counts=0 if wish.kind == "skip" else 1)
+        _give_back(connection, seq, reviewer)
+        failpoint("review.decide")
+        return entries_of(connection, seq, reviewer)[-1]
+
+
+def undo_decision(
+    store: Store, name: str, reviewer: str, turn: int, *, now_s: float, lease_s: float = LEASE_S
+) -> ReviewDecision:
+    """Takes the decision of that turn back by another entry, which is returned, and gives the reviewer the item again.
+
+    The same again changes nothing. Raises UsageError when this reviewer made no decision of that turn.
+    """
+    with store.db.write() as connection:
+        seq, _ = _find(connection, name)
+        entries = entries_of(connection, seq, reviewer)
+        known = [one for one in entries if one.turn in (turn, turn + 1)]
+        if turn % 2 == 0 or not known:
+            raise UsageError(f"{reviewer} has made no decision on {name} to take back", hint="reload the page")
+        if len(known) == 2:
+            return known[1]
+        counts = 0 if known[0].kind == "skip" else -1
+        _insert(connection, seq, reviewer, turn + 1, Wish("undo"), counts=counts)
+        _lease(connection, seq, reviewer, now_s, now_s + lease_s)
+        failpoint("review.undo")
+        return entries_of(connection, seq, reviewer)[-1]
+
+
+def expire_leases(store: Store, *, now_s: float) -> int:
+    """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
+    with store.db.write() as connection:
+        return connection.execute(delete(review_lease).where(review_lease.c.until_s <= now_s)).rowcount
+
+
+def _others(connection: Connection, queue: Queue, reviewer: str, now_s: float, held: Sequence[int]) -> Iterator[int]:
+    """Items of a queue that this reviewer may be given and does not hold."""
+    for seq, record in _candidates(connection, queue, reviewer, now_s):
+        if seq not in held and reviewer not in item_of(record).not_by:
+            yield seq
+
+
+def _candidates(connection: Connection, queue: Queue, reviewer: str, now_s: float) -> Iterator[tuple[int, str]]:
+    """(seq, record) of items that still want an answer, one of this reviewer too; dearest first, then the newest."""
+    rows = connection.execute(
+        text(
+            f"SELECT i.seq, i.record FROM review_item i WHERE i.queue = :queue AND {OPEN} "
+            "ORDER BY i.value DESC, i.seq DESC"
+        ),
+        {"queue": queue, "reviewer": reviewer, "now": now_s},
+    )
+    for row in rows:
+        yield row.seq, row.record
+
+
+def _held(connection: Connection, reviewer: str, now_s: float) -> list[int]:
+    """Items that a reviewer holds and may still decide, the first that was given first."""
+    rows = connection.execute(
+        text(
+            "SELECT i.seq FROM review_lease l JOIN review_item i ON i.seq = l.item "
+            f"WHERE l.reviewer = :reviewer AND l.until_s > :now AND {OPEN} ORDER BY l.given_s, i.value DESC, i.seq DESC"
+        ),
+        {"reviewer": reviewer, "now": now_s},
+    )
+    return list(rows.scalars())
+
+
+def _lease(connection: Connection, seq: int, reviewer: str, now_s: float, until_s: float) -> None:
+    """A lease, or the one that the reviewer has made longer."""
+    of_one = (review_lease.c.item == seq, review_lease.c.reviewer == reviewer)
+    known = connection.execute(update(review_lease).where(*of_one).values(until_s=until_s)).rowcount
+    if not known:
+        row = {"item": seq, "reviewer": reviewer, "given_s": now_s, "until_s": until_s}
+        connection.execute(insert(review_lease).values(row))
+
+
+def _give_back(connection: Connection, seq: int, reviewer: str) -> None:
+    connection.execute(delete(review_lease).where(review_lease.c.item == seq, review_lease.c.reviewer == reviewer))
+
+
+def _claim(connection: Connection, seq: int, reviewer: str, until_s: float) -> Claim:
+    record = connection.execute(select(review_item.c.record).where(review_item.c.seq == seq)).scalar_one()
+    return Claim(item_of(record), len(entries_of(connection, seq, reviewer)) + 1, until_s)
+
+
+def _find(connection: Connection, name: str) -> tuple[int, ReviewItem]:
+    row = connection.execute(select(review_item.c.seq, review_item.c.record).where(review_item.c.name == name)).first()
+    if row is None:
+        raise UsageError(f"there is no review item {name!r}", hint="`burnish review status` shows what is asked")
+    return row.seq, item_of(row.record)
+
+
+def _same_again(known: ReviewDecision, wish: Wish) -> ReviewDecision:
+    if (known.kind, known.text) == (wish.kind, wish.text):
+        return known
+    raise UsageError(
+        f"{known.reviewer} has decided {known.kind}{f' ({known.text[:60]})' if known.text else ''} on {known.item} "
+        "before; nothing was changed",
+        hint="undo that decision first, then decide anew",
+    )
+
+
+def _check_turn(entries: Sequence[ReviewDecision], turn: int) -> None:
+    if turn != len(entries) + 1 or turn % 2 == 0:
+        told = f"{entries[-1].kind} was the last entry of it" if entries else "nothing was decided on it yet"
+        raise UsageError(f"this form is not of now: {told}; nothing was changed", hint="reload the page")
+
+
+def _check_room(connection: Connection, item: ReviewItem, seq: int, reviewer: str, now_s: float) -> None:
+    """Raises BusyError where the decisions that hold, and the leases of others, are as many as are wanted."""
+    decided = text("SELECT reviewer FROM review_decision WHERE item = :item GROUP BY reviewer HAVING sum(counts) > 0")
+    others = set(connection.execute(decided, {"item": seq}).scalars())
+    lease = review_lease.c
+    here = connection.execute(select(lease.reviewer, lease.until_s).where(lease.item == seq, lease.until_s > now_s))
+    holders = {row.reviewer for row in here}
+    if reviewer in item.not_by:
+        raise UsageError(f"{item.name} is for others than {reviewer} to settle", hint="take the next item")
+    withdrawn = connection.execute(select(review_withdrawal.c.reason).where(review_withdrawal.c.item == seq)).scalar()
+    if withdrawn is not None:
+        raise BusyError(f"{item.name} is no longer asked: {withdrawn}", hint="take the next item")
+    if len(others) >= item.wanted or (reviewer not in holders and len(others | holders) >= item.wanted):
+        names = ", ".join(sorted((others | holders) - {reviewer}))
+        what = "has been decided" if len(others) >= item.wanted else "is held now"
+        raise BusyError(f"{item.name} {what} by {names}; nothing was written", hint="take the next item")
+
+
+def _insert(connection: Connection, seq: int, reviewer: str, turn: int, wish: Wish, counts: int) -> None:
+    values = {"item": seq, "reviewer": reviewer, "turn": turn, "counts": counts, "at": now()}
+    connection.execute(insert(review_decision).values(**values, **wish._asdict()))
+
+
+def _check_name(reviewer: str) -> None:
+    if not reviewer.strip() or len(reviewer) > 100 or not reviewer.isprintable():
+        raise UsageError(f"{reviewer[:40]!r} is no name of a reviewer", hint="give a name of 1 to 100 letters")
+
+
+def _check_wish(item: ReviewItem, wish: Wish) -> None:
+    if wish.kind not in KINDS[item.queue]:
+        known = ", ".join(KINDS[item.queue])
+        raise UsageError(f"{wish.kind!r} is no decision of the {item.queue} queue", hint=f"decide one of {known}")
+    if wish.kind in WITH_TEXT and not wish.text.strip():
+        raise UsageError(f"the decision {wish.kind} on {item.name} has no text", hint="write the answer that is right")
+    if not (math.isfinite(wish.seconds) and wish.seconds >= 0 and wish.edit_distance >= 0):
+        raise UsageError(f"{wish.seconds} s and {wish.edit_distance} changes are no measure", hint="reload the page")
