@@ -23,6 +23,7 @@ from burnish.cli import (
     synthesize,
     teacher,
     tune,
+    ui,
 )
 from burnish.cli.health import MEND, NEEDED
 from burnish.cli.options import hear
@@ -65,7 +66,7 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-for part in (project, data, rounds, diagnose, handoffs, synthesize, teacher, attribute, tune, models, inspect):
+for part in (project, data, rounds, diagnose, handoffs, synthesize, teacher, attribute, tune, models, inspect, ui):
     part.add_to(app)
 
 
