@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
@@ -15,11 +16,13 @@ from burnish.web.guard import START, Guard, refusal
 
 FILES = {"web.css": "text/css", "web.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """Everything that a page loads beside itself."""
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Nothing is sent anywhere, whatever the environment asks of FastAPI."""
 
 
 def make_pages(desk: Desk) -> FastAPI:
     """Every page, with nothing before them."""
-    app = FastAPI(title="burnish", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=SILENT)
     faults.add_to(app)
 
     @app.get(START)

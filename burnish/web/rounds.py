@@ -17,7 +17,10 @@ from burnish.records import ModelVersion
 from burnish.registry import models
 from burnish.web.desk import Desk, page
 
-REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'; sandbox"
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
+    "frame-ancestors 'none'; sandbox"
+)
 """A stored report brings its own style and needs nothing else; nothing in it can run."""
 
 

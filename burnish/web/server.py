@@ -1,4 +1,4 @@
-"""The server itself: one socket, bound before its address is told, and a log that only the owner of the project reads."""
+"""The server itself: one socket, bound before its address is told, and a log in the project's folder."""
 
 import logging
 import socket

@@ -1,12 +1,13 @@
 """A furnished project, and clients with and without its cookie."""
 
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from starlette.testclient import TestClient
 
-from burnish.loop.project import Project
+from burnish.loop.project import Project, open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
 from tests.web.furnished import furnish
@@ -35,9 +36,15 @@ def stranger(folder: Path) -> TestClient:
     return TestClient(make_app(folder, ACCESS), base_url=ORIGIN)
 
 
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's folder, made once; tests change copies."""
+    return furnish(tmp_path_factory.mktemp("furnished") / "desk").folder
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Site:
-    project = furnish(tmp_path / "desk")
+def site(tmp_path: Path, furnished: Path) -> Site:
+    project = open_project(Path(shutil.copytree(furnished, tmp_path / "desk")))
     client = stranger(project.folder)
     client.cookies.set(ACCESS.cookie, ACCESS.session)
     return Site(project, client)

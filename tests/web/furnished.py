@@ -27,7 +27,7 @@ SECRET = "zebrafinch"
 
 
 def furnish(folder: Path, mark: str = "") -> Project:
-    """A project of 30 rows, a decided round, two versions and a batch of 12 rows that waits; `mark` is in every text."""
+    """A project of 30 rows, a round, versions and a batch of 12 rows that waits; `mark` is in every text."""
     settings = settings_with(
         Settings(), {"project": f"desk {mark}", "data.slices": ["channel"], "synthesize.audit_needed": 0.5}
     )
