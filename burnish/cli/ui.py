@@ -1,5 +1,6 @@
 """The command that opens a project in the browser: ui."""
 
+import importlib.util
 import os
 import sys
 import webbrowser
@@ -9,6 +10,7 @@ import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, opened
 from burnish.cli.terminal import print_json, print_text, tell
+from burnish.errors import BurnishError
 
 if TYPE_CHECKING:
     from burnish.web.access import Access
@@ -32,6 +34,7 @@ def open_ui(
 ) -> None:
     """Show the project in a browser: rounds, rows, synthetic batches and their audit, models, costs. Ctrl-C ends it."""
     opened(project)
+    _demand_libraries()
     from burnish.web.access import check_access
     from burnish.web.server import listen, serve
 
@@ -51,6 +54,14 @@ def open_ui(
             serve(project, host, bound, token, say)
         except KeyboardInterrupt:
             tell("ended")
+
+
+def _demand_libraries() -> None:
+    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BurnishError(
+            f"{missing[0]} is not installed, and this command needs it", hint="pip install 'burnish[ui]'"
+        )
 
 
 def _has_screen() -> bool:
