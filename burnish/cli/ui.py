@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import sys
-import webbrowser
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,6 +47,8 @@ def open_ui(
                 print_text(access.start_url)
                 tell("anyone who has this address can use the project; Ctrl-C ends the server")
             if not (no_open or as_json) and sys.stdout.isatty() and _has_screen():
+                import webbrowser
+
                 webbrowser.open(access.start_url)
 
         try:

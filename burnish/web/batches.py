@@ -81,8 +81,18 @@ def add_to(app: FastAPI, desk: Desk) -> None:
         last = max(1, -(-len(held.rows) // PAGE_ROWS))
         number = number_of(request, "page", least=1, most=last, usual=1)
         rows = _shown(project, held, made)[(number - 1) * PAGE_ROWS : number * PAGE_ROWS]
-        values = {"held": held, "state": _state(project, held), "made": made.report, "makers": _makers(made)}
-        return page(request, "batch", project, rows=rows, number=number, last=last, **values)
+        return page(
+            request,
+            "batch",
+            project,
+            held=held,
+            state=_state(project, held),
+            made=made.report,
+            makers=_makers(made),
+            rows=rows,
+            number=number,
+            last=last,
+        )
 
     @app.get("/batches/{name}/audit")
     def ask(request: Request, name: str) -> Response:
@@ -133,9 +143,21 @@ def _audit_page(
         for at, name in enumerate(names)
     ]
     choices.append(Choice(UNSURE, "cannot tell", "?"))
-    values = {"rows": rows, "choices": choices, "answers": answers or {}, "by": by, "fault": fault}
-    more = {"is_blind": is_blind, "prefix": ANSWER, "held": held, "needed": project.settings.synthesize.audit_needed}
-    return page(request, "audit", project, status=400 if fault else 200, **values, **more)
+    return page(
+        request,
+        "audit",
+        project,
+        status=400 if fault else 200,
+        held=held,
+        rows=rows,
+        choices=choices,
+        answers=answers or {},
+        prefix=ANSWER,
+        by=by,
+        fault=fault,
+        is_blind=is_blind,
+        needed=project.settings.synthesize.audit_needed,
+    )
 
 
 def _held(project: Project, name: str) -> Held:

@@ -54,4 +54,4 @@ def test_a_port_that_is_taken_is_a_mistake_with_a_hint(furnished):
 
 def test_the_pages_load_no_torch():
     code = "import sys, burnish.web.app, burnish.web.server; sys.exit('torch' in sys.modules)"
-    assert subprocess.run(command()[:1] + ["-c", code], check=False).returncode == 0
+    assert subprocess.run([*command()[:1], "-c", code], check=False).returncode == 0
