@@ -17,6 +17,7 @@ FLOORS = [
     "train evaluate diagnose synthesize gate review",
     "tune report fakes",
     "loop",
+    "web",
     "cli",
 ]
 FLOOR = {part: height for height, parts in enumerate(FLOORS) for part in parts.split()}

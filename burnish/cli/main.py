@@ -24,6 +24,7 @@ from burnish.cli import (
     synthesize,
     teacher,
     tune,
+    ui,
 )
 from burnish.cli.health import MEND, NEEDED
 from burnish.cli.options import hear
@@ -66,7 +67,9 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-for part in (project, data, rounds, diagnose, handoffs, synthesize, review, teacher, attribute, tune, models, inspect):
+PARTS = (project, data, rounds, diagnose, handoffs, synthesize, review, teacher, attribute, tune, models, inspect, ui)
+
+for part in PARTS:
     part.add_to(app)
 
 

@@ -70,7 +70,7 @@ def sample_of(project: Project, held: Held) -> tuple[Example, ...]:
 
 def write_sheet(project: Project, held: Held, file: Path) -> int:
     """Writes the sheet to be filled in, one row of the sample a line; returns how many. An old file is replaced."""
-    sample, task = sample_of(project, held), _task(project)
+    sample, task = sample_of(project, held), audited_task(project)
     is_blind = task.kind == "label"
     text = io.StringIO()
     writer = csv.writer(text)
@@ -87,16 +87,26 @@ def judge_sheet(project: Project, held: Held, file: Path, *, by: str) -> Audit:
 
     Raises DataError on a sheet that is not of this batch, is not filled in, or holds an answer that is none.
     """
-    sample, task = sample_of(project, held), _task(project)
-    answers = _read(file, sample, task)
-    results = {row.id: _is_right(row, answers[row.id], task) for row in sample if row.id in answers}
+    return judge_answers(project, held, _read(file, sample_of(project, held), audited_task(project)), by=by)
+
+
+def judge_answers(project: Project, held: Held, answers: Mapping[str, str], *, by: str) -> Audit:
+    """The audit that answers by row id come to, written down: a label, or yes and no, or "?" where nobody can tell.
+
+    Raises DataError for a row that is not of this sample, for one without an answer, and for an answer that is none.
+    """
+    sample, task = sample_of(project, held), audited_task(project)
+    _refuse_strangers(held, sample, answers)
+    _refuse_what_is_no_answer(held.name, answers, task)
+    results = {row.id: _is_right(row, answers[row.id], task) for row in sample if answers.get(row.id)}
     needed = project.settings.synthesize.audit_needed
     audit = judge_audit(held.name, len(held.rows), sample, results, by=by, needed=needed)
     append_audit(project.store, held.name, as_json(audit), by=by)
     return audit
 
 
-def _task(project: Project) -> Task:
+def audited_task(project: Project) -> Task:
+    """The task whose answers are judged: a label is asked for blindly, other answers are shown."""
     return task_of(list(load_examples(project.store)), project.settings)
 
 
@@ -121,18 +131,27 @@ def _read(file: Path, sample: Sequence[Example], task: Task) -> dict[str, str]:
             hint="each batch has its own sheet: write it with `burnish audit BATCH --sheet FILE`",
         )
     given = {row["id"]: (row[column] or "").strip() for row in rows}
-    _refuse_what_is_no_answer(file, given, task)
+    _refuse_what_is_no_answer(str(file), given, task)
     return {name: answer for name, answer in given.items() if answer}
 
 
-def _refuse_what_is_no_answer(file: Path, given: Mapping[str, str], task: Task) -> None:
+def _refuse_strangers(held: Held, sample: Sequence[Example], answers: Mapping[str, str]) -> None:
+    strange = sorted(answers.keys() - {row.id for row in sample})
+    if strange:
+        raise DataError(
+            f"{strange[0]!r} is no row of the sample of {held.name} ({len(strange)} such rows)",
+            hint="the batch changed since its rows were shown: judge the sample that there is now",
+        )
+
+
+def _refuse_what_is_no_answer(place: str, given: Mapping[str, str], task: Task) -> None:
     allowed = {*task.labels} if task.kind == "label" else {*YES, *NO}
     for number, (name, answer) in enumerate(given.items(), start=2):
         told = answer if task.kind == "label" else answer.lower()
         if answer and answer != UNSURE and told not in allowed:
             shown = ", ".join(sorted(allowed)[:12]) if task.kind == "label" else "yes, no"
             raise DataError(
-                f"{file}, line {number} ({name}): {answer[:60]!r} is no answer",
+                f"{place}, line {number} ({name}): {answer[:60]!r} is no answer",
                 hint=f"write one of {shown}, or {UNSURE} where nobody can tell",
             )
 

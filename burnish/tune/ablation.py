@@ -6,11 +6,14 @@ replay rows, are in every subset.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from burnish.data.provenance import BATCH, SYNTHETIC, provenance
 from burnish.errors import DataError
 from burnish.records import Candidate, Example
-from burnish.train.job import TrainJob
+
+if TYPE_CHECKING:
+    from burnish.train.job import TrainJob
 
 UNNAMED = "unnamed"
 """The batch of synthetic rows that name none."""
@@ -121,7 +124,7 @@ def ablation_of(
     )
 
 
-def ablation_job(job: TrainJob, ablation: Ablation) -> TrainJob:
+def ablation_job(job: "TrainJob", ablation: Ablation) -> "TrainJob":
     """The job with the candidates of the ablation in place of its own; none leaves because another is better.
 
     Rows that the job does not have, such as replay rows beyond their share, are taken out of the subsets.

@@ -1,0 +1,65 @@
+"""The server's pages put together: every part adds its own, and the guard stands before them all."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.types import ASGIApp
+
+from burnish.web import batches, costs, data, faults, models, overview, rounds
+from burnish.web.access import Access
+from burnish.web.desk import HERE, Desk, templates
+from burnish.web.guard import START, Guard, refusal
+
+FILES = {"web.css": "text/css", "web.js": "text/javascript", "icon.svg": "image/svg+xml"}
+"""Everything that a page loads beside itself."""
+SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+"""Nothing is sent anywhere, whatever the environment asks of FastAPI."""
+
+
+def make_pages(desk: Desk) -> FastAPI:
+    """Every page, with nothing before them."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=SILENT)
+    faults.add_to(app)
+
+    @app.get(START)
+    def start(request: Request) -> Response:
+        return _started(desk.access, request.query_params.get("token", ""))
+
+    @app.get("/static/{name}")
+    def static(name: str) -> Response:
+        return _file(name)
+
+    for part in (overview, rounds, data, batches, models, costs):
+        part.add_to(app, desk)
+    return app
+
+
+def make_app(folder: Path, access: Access) -> ASGIApp:
+    """The pages of the project in `folder`, behind their guard."""
+    return Guard(make_pages(Desk(folder=folder, access=access)), access)
+
+
+def _started(access: Access, token: str) -> Response:
+    """Turns the token into a cookie, and goes on by a page of our own: a redirect would count as coming from the site
+    that held the link, and a strict cookie does not travel then."""
+    if not access.opens(token):
+        return refusal(401)
+    answer = HTMLResponse(
+        '<!doctype html><html lang="en"><meta http-equiv="refresh" content="0; url=/"><title>burnish</title>'
+        '<p><a href="/">Go on to the project</a></p></html>\n',
+        headers={"referrer-policy": "no-referrer"},
+    )
+    answer.set_cookie(access.cookie, access.session, httponly=True, samesite="strict", path="/")
+    return answer
+
+
+def _file(name: str) -> Response:
+    if name == "report.css":
+        return Response(templates().get_template("page.css").render(), media_type="text/css")
+    if name not in FILES:
+        raise HTTPException(404)
+    return Response((HERE / "static" / name).read_bytes(), media_type=FILES[name])

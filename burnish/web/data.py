@@ -1,0 +1,112 @@
+"""The rows of the project that came from outside, filtered and a page at a time; what lies in a vault stays sealed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from burnish.data.dataset import load_examples
+from burnish.data.provenance import provenance
+from burnish.data.quality import mask
+from burnish.loop.project import Project
+from burnish.store.batches import batches
+from burnish.store.roles import current_roles
+from burnish.web.desk import Desk, number_of, page
+
+NO_ROLE = "no role yet"
+PAGE_ROWS = 50
+MOST_CHOICES = 200
+"""Values of slices that can be chosen: the most frequent ones."""
+
+
+class Row(NamedTuple):
+    """A row as it may be shown."""
+
+    id: str
+    role: str
+    prompt: str
+    answer: str
+    slices: dict[str, str]
+    source: str
+    origin: str
+    is_sealed: bool
+
+
+class Wanted(NamedTuple):
+    """What the reader asks for; empty: everything."""
+
+    role: str = ""
+    part: str = ""
+    """"column=value"."""
+    origin: str = ""
+
+
+class Found(NamedTuple):
+    """One page of what was asked for, and what could be asked for."""
+
+    rows: list[Row]
+    total: int
+    roles: dict[str, int]
+    parts: list[str]
+    origins: dict[str, int]
+
+
+def add_to(app: FastAPI, desk: Desk) -> None:
+    """Adds the page of rows."""
+
+    @app.get("/data")
+    def browse(request: Request) -> HTMLResponse:
+        project, asked = desk.open(), request.query_params
+        wanted = Wanted(asked.get("role", ""), asked.get("part", ""), asked.get("origin", ""))
+        number = number_of(request, "page", least=1, most=10**8, usual=1)
+        found = find(project, wanted, number)
+        last = max(1, -(-found.total // PAGE_ROWS))
+        return page(
+            request,
+            "data",
+            project,
+            found=found,
+            wanted=wanted,
+            number=min(number, last),
+            last=last,
+            batches=batches(project.store),
+        )
+
+
+def find(project: Project, wanted: Wanted, number: int) -> Found:
+    """Page `number` of the rows that fit, with counts over all rows; reads every row once."""
+    roles, origins, parts = Counter[str](), Counter[str](), Counter[str]()
+    rows: list[Row] = []
+    total, first = 0, (number - 1) * PAGE_ROWS
+    for row in _rows(project):
+        roles[row.role] += 1
+        origins[row.origin] += 1
+        own = [f"{column}={value}" for column, value in row.slices.items()]
+        parts.update(own)
+        fits = wanted.role in ("", row.role) and wanted.origin in ("", row.origin) and wanted.part in ("", *own)
+        if fits:
+            rows += [row] if first <= total < first + PAGE_ROWS else []
+            total += 1
+    chosen = sorted(part for part, _ in parts.most_common(MOST_CHOICES))
+    return Found(rows, total, dict(sorted(roles.items())), chosen, dict(sorted(origins.items())))
+
+
+def _rows(project: Project) -> Iterator[Row]:
+    """Every row from outside, its text masked, and no text at all of one that a vault holds."""
+    roles = current_roles(project.store)
+    for example in load_examples(project.store):
+        role = roles.get(example.id, NO_ROLE)
+        is_sealed = role.startswith("vault")
+        yield Row(
+            id=example.id,
+            role=role,
+            prompt="" if is_sealed else mask(example.prompt[-1].content if example.prompt else ""),
+            answer="" if is_sealed else mask(example.answer),
+            slices=dict(example.slices),
+            source=example.source,
+            origin=provenance(example),
+            is_sealed=is_sealed,
+        )

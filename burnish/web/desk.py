@@ -1,0 +1,69 @@
+"""What every page needs: the project, opened anew for each request, and the templates that become pages."""
+
+import threading
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from burnish.loop.project import Project, open_project
+from burnish.report.facts import pages
+from burnish.web.access import Access
+
+HERE = Path(__file__).parent
+PLACES = (
+    ("/", "Overview", "o"),
+    ("/rounds", "Rounds", "r"),
+    ("/data", "Data", "d"),
+    ("/batches", "Batches", "b"),
+    ("/models", "Models", "m"),
+    ("/costs", "Costs", "c"),
+)
+"""Every page of the menu: path, name, and the key that follows g."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """The project that a server shows."""
+
+    folder: Path
+    access: Access
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whatever changes the project, so that what it looked at is still so when it writes."""
+
+    def open(self) -> Project:
+        """The project as it is now, with the settings of this moment; a few milliseconds."""
+        return open_project(self.folder)
+
+
+@cache
+def templates() -> Environment:
+    """The pages of this part, and those of a round's report, whose colours and filters they share."""
+    found = pages(html=True)
+    assert found.loader is not None
+    found.loader = ChoiceLoader([FileSystemLoader(HERE / "templates"), found.loader])
+    found.trim_blocks = found.lstrip_blocks = True
+    return found
+
+
+def page(request: Request, name: str, project: Project, *, status: int = 200, **values: Any) -> HTMLResponse:
+    """One page; every value is escaped as it is written."""
+    shared = {"places": PLACES, "here": _place(request.url.path), "project": project.settings.project}
+    text = templates().get_template(f"{name}.html.j2").render(shared | values)
+    return HTMLResponse(text, status_code=status)
+
+
+def _place(path: str) -> str:
+    first = path.strip("/").partition("/")[0]
+    return f"/{first}"
+
+
+def number_of(request: Request, name: str, *, least: int, most: int, usual: int) -> int:
+    """A whole number from the address, inside its bounds; the usual one where there is none."""
+    text = request.query_params.get(name, "")
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10
+    return min(max(int(text), least), most) if is_number else usual

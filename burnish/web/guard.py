@@ -1,0 +1,163 @@
+"""What stands before every page: names, token, origin and size are checked, and every answer gets its safe headers.
+
+It is the outermost layer, so a page that is added later is behind it without doing anything.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
+from starlette.responses import HTMLResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from burnish.web.access import Access
+
+START = "/start"
+"""The one page that answers without the cookie: it asks for the token itself."""
+READING = ("GET", "HEAD", "OPTIONS")
+MOST_BODY_BYTES = 2**20
+BODY_TIMEOUT_S = 20.0
+BODY = "burnish.body"
+"""Where a page finds the body of its request."""
+TOLD = "burnish.told"
+"""Set when an unexpected error was answered and written to the log, so that it ends here."""
+FORM = "application/x-www-form-urlencoded"
+
+SAFE_HEADERS: Final[Mapping[str, str]] = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""Of every answer; a page may set its own stricter policy. Not "no-referrer": forms would then send no origin."""
+
+REFUSALS: Final[Mapping[int, str]] = {
+    400: "This request cannot be read.",
+    401: "Open the address that burnish ui printed when it started; it holds the key to this page.",
+    403: "This request does not come from a page of this server.",
+    408: "The request took too long.",
+    413: "The request is too large.",
+    415: "Only a form of this server can be sent here.",
+    421: "This server does not answer to that name.",
+}
+
+
+class Guard:
+    """Lets a request through to the pages when it may see them, and answers itself when not."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self.app, self.access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in SAFE_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        status = self._refusal(scope)
+        if not status and scope["method"] not in READING:
+            status = await _take_body(scope, receive)
+        if status:
+            await refusal(status)(scope, receive, answer)
+            return
+        try:
+            await self.app(scope, _nothing_more if BODY in scope else receive, answer)
+        except Exception:
+            if TOLD not in scope:
+                raise
+
+    def _refusal(self, scope: Scope) -> int:
+        """The status that turns this request away, or 0."""
+        headers = Headers(scope=scope)
+        hosts = [value.lower() for value in headers.getlist("host")]
+        if len(hosts) != 1 or hosts[0] not in self.access.hosts:
+            return 421
+        is_start = scope["path"] == START and scope["method"] == "GET"
+        if not is_start and not self._has_cookie(headers):
+            return 401
+        if scope["method"] not in READING and not _is_own(headers, hosts[0]):
+            return 403
+        return 0
+
+    def _has_cookie(self, headers: Headers) -> bool:
+        return any(
+            self.access.knows(cookie_parser(value).get(self.access.cookie, "")) for value in headers.getlist("cookie")
+        )
+
+
+def refusal(status: int) -> HTMLResponse:
+    """A page for somebody who may not see any: no style, no name, nothing of the project."""
+    text = REFUSALS[status]
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>burnish</title>'
+        f"<h1>{status}</h1><p>{text}</p></html>\n",
+        status_code=status,
+        headers={"connection": "close"} if status in (408, 413) else None,
+    )
+
+
+def _is_own(headers: Headers, host: str) -> bool:
+    """Whether a request that changes something was sent by a page of this server.
+
+    Every browser names the origin of a form that is posted. What names neither origin nor site is no browser with a
+    page of ours open.
+    """
+    site, origins = headers.get("sec-fetch-site"), headers.getlist("origin")
+    if site is not None and site != "same-origin":
+        return False
+    if not origins:
+        return site == "same-origin"
+    parts = urlsplit(origins[0])
+    return len(origins) == 1 and parts.scheme in ("http", "https") and parts.netloc.lower() == host
+
+
+async def _take_body(scope: Scope, receive: Receive) -> int:
+    """Reads a form into the scope, never more than the limit; the status that turns it away, or 0."""
+    headers = Headers(scope=scope)
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdecimal()):
+        return 400
+    if len(length) > 12 or int(length) > MOST_BODY_BYTES:
+        return 413
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        return 415
+    body = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    return 400
+                body += message.get("body", b"")
+                if len(body) > MOST_BODY_BYTES:
+                    return 413
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        return 408
+    scope[BODY] = bytes(body)
+    return 0
+
+
+async def _nothing_more() -> Message:
+    """What a page would read after the guard has taken the body."""
+    return {"type": "http.request", "body": b"", "more_body": False}
