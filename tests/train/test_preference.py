@@ -25,6 +25,7 @@ from tests.train.conftest import LABELS, THREE, MakeJob, candidate, preferred
 from tests.train.test_resume import files_of
 
 OWN = (replace(THREE[0], beta=0.3), replace(THREE[1], sft_weight=0.0), THREE[2])
+RARE = {"checkpoint_every_s": 1e9}
 
 
 def ratio(policy: list[float], reference: list[float]) -> torch.Tensor:
@@ -177,7 +178,7 @@ def test_portions_change_nothing_but_rounding_here_either(preference_job: MakeJo
 def test_trained_on_pairs_an_adapter_prefers_the_chosen_answer_to_new_prompts(
     base: Base, preference_job: MakeJob
 ) -> None:
-    asked = preference_job("dpo", (candidate("a"),), epochs=6)
+    asked = preference_job("dpo", (candidate("a", lr=2e-2),), epochs=16, patience=16, **RARE)
     (trial,) = train(asked)
     assert (trial.learned, trial.stopped) == (True, "done")
     new = pair_rows(base, Task(labels=LABELS), preferred(small_examples(30, seed=7)))
@@ -191,7 +192,7 @@ def test_trained_on_pairs_an_adapter_prefers_the_chosen_answer_to_new_prompts(
 
 
 def test_trained_on_thumbs_an_adapter_raises_good_answers_over_bad_ones(base: Base, preference_job: MakeJob) -> None:
-    asked = preference_job("kto", (candidate("a"),), epochs=6)
+    asked = preference_job("kto", (candidate("a"),), epochs=6, **RARE)
     (trial,) = train(asked)
     assert trial.learned
     assert trial.curve[0].dev_loss == pytest.approx(0.5, abs=1e-5)  # before training every answer is its reference
@@ -206,9 +207,11 @@ def test_trained_on_thumbs_an_adapter_raises_good_answers_over_bad_ones(base: Ba
 def test_adapters_with_strengths_of_their_own_each_equal_their_solo_run(
     preference_job: MakeJob, objective: str
 ) -> None:
-    together = train(preference_job(objective, OWN, folder="together"))
+    together = train(preference_job(objective, OWN, folder="together", epochs=2, **RARE))
     for trial in together:
-        (alone,) = train(preference_job(objective, (trial.candidate,), folder=f"alone-{trial.folder}"))
+        (alone,) = train(
+            preference_job(objective, (trial.candidate,), folder=f"alone-{trial.folder}", epochs=2, **RARE)
+        )
         for ours, solo in zip(trial.curve, alone.curve, strict=True):
             assert ours.dev_loss is None or ours.dev_loss == pytest.approx(solo.dev_loss, rel=1e-4)
             assert ours.train_loss is None or ours.train_loss == pytest.approx(solo.train_loss, rel=1e-4)
@@ -222,10 +225,11 @@ def test_only_losses_of_equal_strength_are_compared(preference_job: MakeJob) -> 
 
 @pytest.mark.parametrize("objective", ["dpo", "kto"])
 def test_a_killed_run_on_preferences_ends_with_the_same_bytes(preference_job: MakeJob, objective: str) -> None:
-    expected = train(preference_job(objective, OWN, folder="undisturbed"))
-    places = [f"train.step=kill@{hit}" for hit in (1, 7)]
-    for number, place in enumerate([*places, "train.ckpt.rename=kill@1", "train.save=kill@2"]):
-        asked = preference_job(objective, OWN, folder=f"work{number}")
+    expected = train(preference_job(objective, OWN, epochs=2, folder="undisturbed"))
+    for number, place in enumerate(
+        ["train.ckpt.rename=kill@1", "train.step=kill@6"]
+    ):  # the reference, the second epoch
+        asked = preference_job(objective, OWN, epochs=2, folder=f"work{number}")
         assert in_child(lambda: train(asked), place) == KILLED  # noqa: B023
         assert train(asked) == expected
         kept = shutil.copytree(preference_job(objective, OWN, folder="undisturbed").folder, asked.folder / "../copy")
@@ -234,9 +238,9 @@ def test_a_killed_run_on_preferences_ends_with_the_same_bytes(preference_job: Ma
 
 
 def test_a_damaged_reference_is_measured_anew_to_the_same_bits(preference_job: MakeJob) -> None:
-    expected = train(preference_job("dpo", folder="undisturbed"))
-    asked = preference_job("dpo")
-    assert in_child(lambda: train(asked), "train.step=kill@7") == KILLED
+    expected = train(preference_job("dpo", epochs=1, folder="undisturbed"))
+    asked = preference_job("dpo", epochs=1)
+    assert in_child(lambda: train(asked), "train.step=kill@3") == KILLED
     path: Path = asked.folder / "scratch" / "reference" / "step-000000" / "reference.safetensors"
     content = bytearray(path.read_bytes())
     content[-3] ^= 16

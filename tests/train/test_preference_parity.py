@@ -1,9 +1,9 @@
 """The first losses on pairs and thumbs equal those of TRL's DPOTrainer and KTOTrainer on the same model and rows.
 
-The tolerance: both sum a few float32 log-probabilities of up to about 10 nats an answer, each right to about 1e-6 of
-its size, and multiply their difference by beta 0.1: a few 1e-6 in one loss. AdamW divides a gradient by its own size,
-so where it is nearly zero a rounding turns a whole step of up to 4e-3, in few of a thousand numbers. 1e-3 leaves room
-for that, and is a hundredth of what the losses move by; a term that is wrong moves them by more.
+The tolerance: both sum a few float32 log-probabilities of up to about 30 nats an answer, each right to about 1e-6 of
+its size, and multiply their difference by a beta of at most 0.5: about 1e-5 in one loss. AdamW divides a gradient by
+its own size, so where it is nearly zero a rounding turns a whole step of up to 4e-3, in few of a thousand numbers.
+1e-3 leaves room for that, and is a hundredth of what the losses move by.
 """
 
 import tempfile
@@ -107,7 +107,7 @@ def test_the_first_losses_on_pairs_equal_trl(preference_job: MakeJob, tmp_path: 
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_first_losses_on_thumbs_equal_trl(preference_job: MakeJob, tmp_path: Path) -> None:
-    asked = whole_batches(preference_job("kto", (ONE,), **ASKED))
+    asked = whole_batches(preference_job("kto", (ONE,), beta=0.5, **ASKED))
     data = []
     for batch in batches_of(asked):
         answers = [halves(row)[1] for row in batch]
@@ -118,5 +118,5 @@ def test_the_first_losses_on_thumbs_equal_trl(preference_job: MakeJob, tmp_path:
         ]
     theirs = their_losses("KTO", asked, data, tmp_path)
     assert len(theirs) == 9
-    assert max(theirs) - min(theirs) > 0.05
+    assert max(theirs) - min(theirs) > 0.1
     assert our_losses(asked) == pytest.approx(theirs, abs=1e-3)
