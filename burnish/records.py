@@ -268,7 +268,7 @@ class CurvePoint:
     step: int
     epoch: float
     train_loss: float | None
-    """Nats per target token."""
+    """Nats per target token; where preferences are learned, the loss per pair or thumb, and so below."""
     dev_loss: float | None
     lr: float
 
