@@ -109,6 +109,15 @@ class TrainSettings(Section):
     method: Literal["lora", "full"] = "lora"
     """lora: adapters on the frozen base. full: every weight, for comparison."""
 
+    objective: Literal["sft", "dpo", "kto"] = "sft"
+    """What is learned from. sft: examples. dpo: pairs of answers, one preferred. kto: answers found good or not."""
+
+    beta: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.1
+    """For dpo and kto: how closely an adapter is held to where it started; lower lets it move further. 0.05 to 0.5."""
+
+    sft_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
+    """For dpo: weight of the likelihood of chosen answers beside the preference, which alone may lower both; 0 to 1."""
+
     epochs: Annotated[int, Field(ge=1, le=1000)] = 8
     """Passes over the training examples at most; early stopping ends sooner."""
 

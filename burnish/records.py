@@ -59,6 +59,32 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Two answers to one prompt, of which a person preferred one."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    """Everything before the answer."""
+    chosen: str
+    rejected: str
+    group: str = ""
+    """As of an example: preferences of one group never straddle two roles."""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumb:
+    """An answer to a prompt that a person found good, or not."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    answer: str
+    is_good: bool
+    group: str = ""
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """What the model has to do, with nothing left to find out: what `auto` meant is resolved."""
 
@@ -242,7 +268,7 @@ class CurvePoint:
     step: int
     epoch: float
     train_loss: float | None
-    """Nats per target token."""
+    """Nats per target token; where preferences are learned, the loss per pair or thumb, and so below."""
     dev_loss: float | None
     lr: float
 
@@ -264,6 +290,10 @@ class Candidate:
     """Share of its steps in which the learning rate rises."""
     decay_share: float | None = None
     """Share of its steps after the warm-up in which the learning rate falls to zero."""
+    beta: float | None = None
+    """How closely a preference objective holds it to the reference."""
+    sft_weight: float | None = None
+    """Weight of the likelihood of chosen answers beside DPO's loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

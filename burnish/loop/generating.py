@@ -286,7 +286,13 @@ def generator_settings(settings: Settings) -> Settings:
     """The settings of a project as its generator is trained: one adapter, one learning rate, early stopping."""
     return settings_with(
         settings,
-        {"train.method": "lora", "train.search": [1.0], "train.patience": PATIENCE, "train.token_dropout": 0.0},
+        {
+            "train.method": "lora",
+            "train.objective": "sft",
+            "train.search": [1.0],
+            "train.patience": PATIENCE,
+            "train.token_dropout": 0.0,
+        },
     )
 
 

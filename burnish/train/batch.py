@@ -31,6 +31,22 @@ class Row:
     """Multiplies the loss of each of its target tokens."""
     asked: Sequence[bool] = ()
     """Which tokens stand in what a user wrote; empty: not known, then none may be left out."""
+    rejected: "Row | None" = None
+    """Of a pair: the same prompt with the answer that was not preferred; the row itself holds the chosen one."""
+    is_good: bool | None = None
+    """Of a thumb: whether the answer was found good."""
+    mismatched: "Row | None" = None
+    """Of a thumb: its prompt with the answer of another (train/preference.py)."""
+
+    @property
+    def objective(self) -> str:
+        """What can be learned from it: sft, dpo or kto."""
+        return "dpo" if self.rejected is not None else "sft" if self.is_good is None else "kto"
+
+    @property
+    def width(self) -> int:
+        """Positions that its sequences take side by side, padding to the longer one counted."""
+        return len(self.tokens) if self.rejected is None else 2 * max(len(self.tokens), len(self.rejected.tokens))
 
 
 class Batch(NamedTuple):
@@ -45,9 +61,28 @@ class Batch(NamedTuple):
     weight_M: Tensor
 
 
-def check_rows(rows: Sequence[Row], *, name: str) -> None:
-    """Raises DataError when a row cannot be trained on: empty, of unequal lengths, nothing learned or a bad weight."""
+KINDS = {"sft": "an example", "dpo": "a pair", "kto": "a thumb"}
+"""What each objective learns from."""
+
+
+def check_rows(rows: Sequence[Row], *, name: str, objective: str = "sft") -> None:
+    """Raises DataError when a row cannot be trained on: empty, of unequal lengths, nothing learned or a bad weight.
+
+    Also when it is nothing that the objective learns from, or a pair whose two answers are the same.
+    """
     for row in rows:
+        if row.objective != objective:
+            raise DataError(
+                f"{name} row {row.id} is {KINDS[row.objective]}, but {objective} learns from {KINDS[objective]}",
+                hint="Set train.objective to what the rows are, or give it other rows.",
+            )
+        if row.rejected is not None:
+            check_rows([row.rejected], name=f"{name} (rejected)")
+            if list(row.rejected.tokens) == list(row.tokens):
+                raise DataError(
+                    f"{name} row {row.id}: the chosen and the rejected answer are the same",
+                    hint="Leave the pair out: it tells nothing.",
+                )
         if len(row.tokens) != len(row.learned):
             raise DataError(f"{name} row {row.id}: {len(row.tokens)} tokens but {len(row.learned)} marks", hint="")
         if not any(row.learned[1:]):
@@ -69,8 +104,15 @@ def hash_rows(rows: Sequence[Row]) -> str:
             np.asarray(row.tokens, dtype="<i8").tobytes(),
             np.asarray(row.learned, dtype="u1").tobytes(),
             np.asarray(row.asked, dtype="u1").tobytes(),
+            *_preferred(row),
         )
     )
+
+
+def _preferred(row: Row) -> list[bytes]:
+    """Nothing for an example, so that its identity is what it was before there were preferences."""
+    rejected = [] if row.rejected is None else [hash_rows([row.rejected]).encode()]
+    return rejected if row.is_good is None else [*rejected, f"good {row.is_good}".encode()]
 
 
 def epoch_order(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -114,5 +156,10 @@ def batch_of(rows: Sequence[Row], device: torch.device | str = "cpu") -> Batch:
 
 
 def target_weight(rows: Sequence[Row]) -> float:
-    """Summed weight of the target tokens: what a batch's loss is divided by."""
-    return sum(row.weight * sum(map(bool, row.learned[1:])) for row in rows)
+    """What a batch's loss is divided by: the weight of its target tokens, or of its pairs and thumbs, summed."""
+    return sum(row.weight * (num_targets(row) if row.objective == "sft" else 1) for row in rows)
+
+
+def num_targets(row: Row) -> int:
+    """Tokens of a row that are to be predicted."""
+    return sum(map(bool, row.learned[1:]))

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 from burnish.errors import DataError
 from burnish.records import Candidate
 from burnish.train.batch import Row, epoch_order
 from burnish.train.dropout import thinned
 from burnish.train.job import TrainJob
 from burnish.train.optim import scheduled_lr
+from burnish.train.preference import mismatch
 
 CURVE_POINTS = 60
 """Points of a learning curve, besides one for each epoch."""
@@ -29,6 +32,9 @@ class Course:
     steps_per_epoch: int
     warmup_share: float
     decay_share: float
+    beta: float = 0.0
+    sft_weight: float = 0.0
+    """Of a preference objective, 0 otherwise; losses under different ones cannot be compared."""
 
     @property
     def total_steps(self) -> int:
@@ -86,9 +92,15 @@ def cohorts_of(job: TrainJob) -> list[Cohort]:
     for slot, candidate in enumerate(job.candidates):
         slots_of.setdefault(candidate.subset, []).append(slot)
     return [
-        Cohort(tuple(slots), _rows_of(job, subset), max(_epochs(job, job.candidates[slot]) for slot in slots))
+        Cohort(tuple(slots), _learned(job, subset), max(_epochs(job, job.candidates[slot]) for slot in slots))
         for subset, slots in slots_of.items()
     ]
+
+
+def _learned(job: TrainJob, subset: str) -> Sequence[Row]:
+    """The rows of a subset; thumbs with the mismatched answers of their batch, which stays together in all epochs."""
+    rows = _rows_of(job, subset)
+    return rows if job.train.objective != "kto" else mismatch(rows, _order(job, rows, 0))
 
 
 def _rows_of(job: TrainJob, subset: str) -> Sequence[Row]:
@@ -119,9 +131,19 @@ def courses_of(job: TrainJob, cohorts: Sequence[Cohort]) -> list[Course]:
             steps_per_epoch=steps[slot],
             warmup_share=job.train.warmup_share if candidate.warmup_share is None else candidate.warmup_share,
             decay_share=job.decay_share if candidate.decay_share is None else candidate.decay_share,
+            **_strength(job, candidate),
         )
         for slot, candidate in enumerate(job.candidates)
     ]
+
+
+def _strength(job: TrainJob, candidate: Candidate) -> dict[str, float]:
+    if job.train.objective == "sft":
+        return {}
+    beta = job.train.beta if candidate.beta is None else candidate.beta
+    if job.train.objective == "kto":
+        return {"beta": beta}
+    return {"beta": beta, "sft_weight": job.train.sft_weight if candidate.sft_weight is None else candidate.sft_weight}
 
 
 def _epochs(job: TrainJob, candidate: Candidate) -> int:
@@ -139,9 +161,17 @@ def turns_of(job: TrainJob, cohorts: Sequence[Cohort], epoch: int) -> list[Turn]
 
 
 def _batches(job: TrainJob, rows: Sequence[Row], epoch: int) -> list[list[Row]]:
-    order = epoch_order([len(row.tokens) for row in rows], batch_size=job.train.batch_size, seed=job.seed, epoch=epoch)
     thin = thinned(rows, job.token_dropout, seed=job.seed, epoch=epoch)
-    return [[thin[index] for index in batch] for batch in order]
+    return [[thin[index] for index in batch] for batch in _order(job, rows, epoch)]
+
+
+def _order(job: TrainJob, rows: Sequence[Row], epoch: int) -> list[list[int]]:
+    """The batches of an epoch as row numbers; of thumbs those of the first epoch, in another order."""
+    lengths, is_kept = [len(row.tokens) for row in rows], job.train.objective == "kto"
+    order = epoch_order(lengths, batch_size=job.train.batch_size, seed=job.seed, epoch=0 if is_kept else epoch)
+    if not is_kept or epoch == 0:
+        return order
+    return [order[index] for index in np.random.default_rng([job.seed, epoch]).permutation(len(order)).tolist()]
 
 
 def rivals_of(cohorts: Sequence[Cohort], courses: Sequence[Course]) -> list[tuple[int, ...]]:

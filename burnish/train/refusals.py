@@ -3,12 +3,14 @@
 P numbers of a slot.
 """
 
+import math
 from collections import Counter
 
 import torch
 
 from burnish.errors import ConfigError, DataError, TrainingError
 from burnish.free_memory import free_memory
+from burnish.model.adapter import load_adapter
 from burnish.model.lora import target_layers
 from burnish.records import Candidate
 from burnish.store.files import shown_size
@@ -29,8 +31,9 @@ def check_job(job: TrainJob) -> None:
     _check_candidates(job)
     if not job.rows:
         raise DataError("there is no row to train on", hint="Add data, or loosen the filter that left none.")
-    check_rows(job.rows, name="train")
-    check_rows(job.dev, name="dev_b")
+    check_rows(job.rows, name="train", objective=job.train.objective)
+    check_rows(job.dev, name="dev_b", objective=job.train.objective)
+    _check_preference(job)
     cohorts = cohorts_of(job)
     if job.referee and len(rivals_of(cohorts, courses_of(job, cohorts))) > 1:
         raise ConfigError(
@@ -58,14 +61,42 @@ def _check_candidates(job: TrainJob) -> None:
             )
 
 
+def _check_preference(job: TrainJob) -> None:
+    """What a reference forbids: tokens left out, of which it knows nothing, and starts that are no adapter here."""
+    if job.train.objective != "sft" and job.token_dropout:
+        raise ConfigError(
+            f"objective {job.train.objective} cannot leave out tokens: the reference knows whole prompts",
+            hint="Set train.token_dropout to 0.",
+        )
+    asked = {candidate.name: candidate for candidate in job.candidates}
+    if strangers := sorted(set(job.starts) - set(asked)):
+        raise ConfigError(
+            f"there is no candidate {strangers[0]!r} to start from an adapter", hint="Name the candidates themselves."
+        )
+    if job.starts and job.train.method != "lora":
+        raise ConfigError("only adapters start from an adapter", hint="Set train.method to lora.")
+    for name, folder in job.starts.items():
+        spec, _ = load_adapter(folder, job.base)
+        if (spec.rank, spec.alpha) != (asked[name].rank, asked[name].alpha):
+            raise ConfigError(
+                f"candidate {name!r} has rank {asked[name].rank} and alpha {asked[name].alpha:g}, "
+                f"but starts from an adapter of rank {spec.rank} and alpha {spec.alpha:g}",
+                hint="Give the candidate the adapter's rank and alpha.",
+            )
+
+
 def _wrong_schedule(candidate: Candidate) -> str:
-    """The first setting of the schedule that is out of its range, in words."""
+    """The first setting of its own that is out of its range, in words."""
     if candidate.epochs is not None and candidate.epochs < 1:
         return f"epochs {candidate.epochs}, which must be 1 or more"
     if candidate.warmup_share is not None and not 0 <= candidate.warmup_share <= 1:
         return f"warmup_share {candidate.warmup_share}, which must be from 0 to 1"
     if candidate.decay_share is not None and not 0 <= candidate.decay_share <= 1:
         return f"decay_share {candidate.decay_share}, which must be from 0 to 1"
+    if candidate.beta is not None and not 0 < candidate.beta < math.inf:
+        return f"beta {candidate.beta}, which must be a positive number"
+    if candidate.sft_weight is not None and not 0 <= candidate.sft_weight < math.inf:
+        return f"sft_weight {candidate.sft_weight}, which must be 0 or more"
     return ""
 
 

@@ -18,16 +18,19 @@ from burnish.records import Trial
 from burnish.store.failpoints import failpoint
 from burnish.store.files import require_space
 from burnish.talk import Silence, Talk
-from burnish.train.batch import Row
+from burnish.train.batch import Row, by_length
 from burnish.train.checkpoint import KEPT, Checkpoint, claim_folder, last_good_checkpoint, save_checkpoint
 from burnish.train.course import Cohort, Turn, cohorts_of, courses_of, rivals_of, runs_of, turns_of
+from burnish.train.goal import Goal, Likelihood, Pairs, Thumbs
 from burnish.train.job import TrainJob
 from burnish.train.looks import Looks
 from burnish.train.optim import AdamW, clip_
 from burnish.train.passes import Passes, mean_losses
+from burnish.train.preference import mismatch
+from burnish.train.reference import Reference, reference_of, sequences_of
 from burnish.train.refusals import check_job
 from burnish.train.trainee import Trainee, trainee_of
-from burnish.train.watch import Watch, lesson
+from burnish.train.watch import Watch, lesson, preference_lesson
 
 TOKENS_AT_ONCE = 4096
 """Tokens of a forward pass over all slots: more is no faster on a CPU and takes memory, about 0.2 MB each at 10M."""
@@ -68,12 +71,15 @@ class _Run:
     """The state of a run between steps: everything here but job, trainee and talk is in a checkpoint."""
 
     def __init__(self, job: TrainJob, trainee: Trainee, talk: Talk, should_stop: Callable[[], bool]) -> None:
+        if job.train.objective == "kto":
+            lengths = [len(row.tokens) for row in job.dev]
+            job = replace(job, dev=mismatch(job.dev, by_length(lengths, batch_size=job.train.batch_size)))
         self.job, self.trainee, self.talk, self.should_stop = job, trainee, talk, should_stop
         self.folder = job.folder / "scratch" / "checkpoints"
         self.cohorts = cohorts_of(job)
         self.courses = courses_of(job, self.cohorts)
         self.total_steps = sum(max(self.courses[slot].total_steps for slot in cohort.slots) for cohort in self.cohorts)
-        self.passes = Passes(trainee, talk, batch_size=job.train.batch_size, tokens_at_once=TOKENS_AT_ONCE)
+        self.passes = self._passes(self._goal())
         self.adam = AdamW(trainee.flat.theta_KP)
         self.best_KP = trainee.flat.theta_KP.clone()
         self.watches = [Watch() for _ in job.candidates]
@@ -82,6 +88,24 @@ class _Run:
         self.steps_K = [0] * len(job.candidates)
         """Steps that each slot took."""
         self.saved_at_s = time.monotonic()
+
+    def _passes(self, goal: Goal) -> Passes:
+        batch_size = self.job.train.batch_size
+        return Passes(self.trainee, goal, self.talk, batch_size=batch_size, tokens_at_once=TOKENS_AT_ONCE)
+
+    def _goal(self) -> Goal:
+        """What the steps lower; the adapters must be as they start, for a reference may be measured."""
+        if self.job.train.objective == "sft":
+            return Likelihood(self.trainee)
+        goal = Pairs if self.job.train.objective == "dpo" else Thumbs
+        return goal(self.trainee, self._reference(), self.courses)
+
+    def _reference(self) -> Reference:
+        passes, num_slots = self._passes(Likelihood(self.trainee)), len(self.job.candidates)
+        slots = list(range(num_slots)) if self.job.starts else None
+        sequences = sequences_of([*(row for cohort in self.cohorts for row in cohort.rows), *self.job.dev])
+        folder = self.job.folder / "scratch" / "reference"
+        return reference_of(folder, sequences, num_slots, self.talk, lambda rows: passes.losses(rows, slots))
 
     @property
     def running(self) -> list[int]:
@@ -169,8 +193,12 @@ class _Run:
 
     @torch.no_grad()
     def look_before_training(self) -> None:
-        """The first point of each curve: before the first step all slots are the untuned base."""
-        if self.job.dev:
+        """The first point of each curve: before the first step slots are the untuned base, unless told otherwise."""
+        if self.job.dev and (self.job.starts or self.job.train.objective != "sft"):
+            losses = mean_losses(self.passes.losses(self.job.dev, self.running), self.job.dev)
+            for slot, loss in zip(self.running, losses, strict=True):
+                self._mark(slot, dev_loss=loss)
+        elif self.job.dev:
             (loss,) = mean_losses(self.passes.losses(self.job.dev, None), self.job.dev)
             for slot in self.running:
                 self._mark(slot, dev_loss=loss)
@@ -276,7 +304,10 @@ class _Run:
                 self.trainee.flat.theta_KP[slot].copy_(self.best_KP[slot])
             failpoint("train.save")
             weights_hash = self.trainee.save(slot, self.job.folder / candidate.name)
-            taught = lesson(watch.curve, watch.best_loss, vocab_size=self.trainee.vocab_size)
+            if self.job.train.objective == "sft":
+                taught = lesson(watch.curve, watch.best_loss, vocab_size=self.trainee.vocab_size)
+            else:
+                taught = preference_lesson(watch.curve, watch.best_loss)
             self.talk.say(f"candidate {candidate.name} (lr {candidate.lr:.2g}): {taught.sentence}")
             trials.append(
                 Trial(

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from burnish.model.adapter import adapter_hash, save_adapter
+from burnish.model.adapter import adapter_hash, load_adapter, save_adapter
 from burnish.model.base import Base, quiet_transformers
 from burnish.model.decoder import can_decode, decode
 from burnish.model.forward import forward_hidden, output_head
@@ -95,6 +95,9 @@ def trainee_of(job: TrainJob) -> Iterator[Trainee]:
     specs = [AdapterSpec(name=c.name, rank=c.rank, alpha=c.alpha, seed=c.seed) for c in job.candidates]
     bank = attach(job.base.model, specs, job.lora.targets)
     try:
+        for slot, spec in enumerate(specs):
+            if spec.name in job.starts:
+                bank.load(slot, load_adapter(job.starts[spec.name], job.base)[1])
         factors = [factor for entry in bank.parameters_of_bank() for factor in (entry.A, entry.B)]
         yield Trainee(
             base=job.base,

@@ -85,3 +85,19 @@ def lesson(curve: Sequence[CurvePoint], best_loss: float | None, *, vocab_size: 
     if not best <= (1 - LEAST_GAIN_SHARE) * start:
         return Lesson(False, f"no learning: loss {best:.2f} against {start:.2f} before training")
     return Lesson(True, f"loss {start:.2f} before training, {best:.2f} after; {guessing:.2f} would be guessing")
+
+
+def preference_lesson(curve: Sequence[CurvePoint], best_loss: float | None) -> Lesson:
+    """Compares the best dev loss with the one before training, where the adapter was its own reference.
+
+    Without a dev loss the last train loss stands in for it and the first one for the start.
+    """
+    losses = [point.dev_loss for point in curve if point.dev_loss is not None]
+    if best_loss is None:
+        losses = [point.train_loss for point in curve if point.train_loss is not None]
+    if not losses:
+        return Lesson(False, "no learning: no step was taken")
+    start, best = losses[0], best_loss if best_loss is not None else losses[-1]
+    if not best <= (1 - LEAST_GAIN_SHARE) * start:
+        return Lesson(False, f"no learning: loss {best:.3f} against {start:.3f} before training")
+    return Lesson(True, f"preference loss {start:.3f} before training, {best:.3f} after")

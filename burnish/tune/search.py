@@ -20,6 +20,8 @@ LORA_TIMES = 10.0
 WIDTH_POWER = {"llama": 0.781, "mistral": 0.781, "qwen2": 0.0775, "qwen3": 0.0775}
 """How fast the best rate falls with the hidden size, by family, fitted on the same sweep."""
 OTHER_FAMILIES_LR = 2e-4
+PREFERENCE_SHARE = 0.04
+"""Share of that rate for dpo and kto: others' rule of 0.03 to 0.05, which gives about 1e-5; not measured here."""
 STANDARD_ERROR_Z = 1.96
 PEOPLE_ONLY = "people"
 """The subset of a job's rows that are not synthetic."""
@@ -46,7 +48,9 @@ def candidates(settings: Settings, base: Base) -> tuple[Candidate, ...]:
     """
     config: Any = base.model.config
     train = settings.train
-    peak = prior_lr(config.model_type, base.hidden_size, method=train.method) if train.lr == "auto" else train.lr
+    share = 1.0 if train.objective == "sft" else PREFERENCE_SHARE
+    prior = share * prior_lr(config.model_type, base.hidden_size, method=train.method)
+    peak = prior if train.lr == "auto" else train.lr
     multiples = train.search or (1.0,)
     if train.method == "full":
         multiples = (sorted(multiples)[len(multiples) // 2],)
@@ -71,11 +75,13 @@ def token_dropout(settings: Settings, task: Task, base: Base) -> float:
     """The share of user tokens that training leaves out.
 
     auto: 0.15 where the answer is a label and the base small, where it paid (docs/decisions/0007-token-dropout.md); 0
-    for fields and text, whose answers may copy the very token that was dropped.
+    for fields and text, whose answers may copy the very token that was dropped, and for preferences.
     """
     asked = settings.train.token_dropout
     if asked != "auto":
         return asked
+    if settings.train.objective != "sft":
+        return 0.0
     return LABEL_DROPOUT if task.kind == "label" and base.hidden_size < SMALL_BASE else 0.0
 
 

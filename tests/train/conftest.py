@@ -1,6 +1,7 @@
 """A tiny base, some rows, and jobs that take a fraction of a second."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,9 @@ import torch
 from burnish.config import LoraSettings, TrainSettings
 from burnish.fakes import small_examples, tiny_base
 from burnish.model.base import Base
-from burnish.records import Candidate, Task
+from burnish.records import Candidate, Example, Preference, Task, Thumb
 from burnish.train.batch import Row
-from burnish.train.job import TrainJob, rows_of
+from burnish.train.job import TrainJob, pair_rows, rows_of, thumb_rows
 
 MakeJob = Callable[..., TrainJob]
 
@@ -58,5 +59,44 @@ def job(base: Base, rows: tuple[Row, ...], tmp_path: Path) -> MakeJob:
             seed=seed,
             folder=tmp_path / folder,
         )
+
+    return make
+
+
+LABELS = ("address", "appeal", "payment")
+
+
+def wrong(label: str) -> str:
+    """Another label than this one."""
+    return LABELS[(LABELS.index(label) + 1) % len(LABELS)]
+
+
+def preferred(examples: Sequence[Example]) -> list[Preference]:
+    """The right label against a wrong one."""
+    return [Preference(id=one.id, prompt=one.prompt, chosen=one.answer, rejected=wrong(one.answer)) for one in examples]
+
+
+def thumbs(examples: Sequence[Example]) -> list[Thumb]:
+    """The right label to every other example, found good, and a wrong one to the rest."""
+    return [
+        Thumb(id=one.id, prompt=one.prompt, answer=wrong(one.answer) if bad else one.answer, is_good=not bad)
+        for number, one in enumerate(examples)
+        for bad in [number % 2 == 1]
+    ]
+
+
+@pytest.fixture
+def preference_job(base: Base, job: MakeJob) -> MakeJob:
+    """As `job`, of 30 pairs or thumbs and 10 for dev."""
+
+    def make(objective: str, candidates: Sequence[Candidate] = THREE, **asked: object) -> TrainJob:
+        task, examples = Task(labels=LABELS), small_examples(40)
+        rows = (
+            pair_rows(base, task, preferred(examples))
+            if objective == "dpo"
+            else thumb_rows(base, task, thumbs(examples))
+        )
+        made = job(candidates, objective=objective, **asked)
+        return replace(made, rows=rows[:30], dev=rows[30 : 30 + len(made.dev)])
 
     return make

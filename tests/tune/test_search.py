@@ -5,8 +5,8 @@ import pytest
 from burnish.config import LoraSettings, Settings, TrainSettings
 from burnish.errors import TrainingError
 from burnish.fakes import tiny_base
-from burnish.records import Candidate, Interval, Trial
-from burnish.tune.search import candidates, pick, prior_lr
+from burnish.records import Candidate, Interval, Task, Trial
+from burnish.tune.search import candidates, pick, prior_lr, token_dropout
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_auto_widens_the_prior_of_the_base() -> None:
     # rates are written with three digits, so they may be half a unit of the third one off
     expected = [pytest.approx(prior * multiple, rel=5e-3) for multiple in settings.train.search]
     assert [candidate.lr for candidate in candidates(settings, base)] == expected
+
+
+def test_preferences_start_at_a_twenty_fifth_and_leave_out_no_token() -> None:
+    base, label = tiny_base(), Task(kind="label")
+    examples, pairs = (Settings(train=TrainSettings(objective=what, search=(1.0,))) for what in ("sft", "dpo"))
+    rates = [candidates(settings, base)[0].lr for settings in (examples, pairs)]
+    assert rates[1] == pytest.approx(rates[0] / 25, rel=1e-2)  # three digits each
+    assert token_dropout(examples, label, base) > 0 == token_dropout(pairs, label, base)
 
 
 def test_full_fine_tuning_tries_the_middle_alone() -> None:
