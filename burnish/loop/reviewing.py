@@ -35,7 +35,7 @@ from burnish.review.queue import (
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
 from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item
-from burnish.store.reviews import Queue, ReviewDecision, ReviewItem, add_items, review_items, review_log
+from burnish.store.reviews import Queue, ReviewDecision, ReviewItem, add_items, recent_seconds, review_items, review_log
 
 MEASURING = ("dev_b", "audit", "aside")
 SYNTHETIC = "synthetic"
@@ -119,12 +119,7 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
     """The next items of a reviewer, from the queue that is furthest below its share of people's minutes."""
-    items, log = review_items(project.store), review_log(project.store)
-    queue_of = {item.name: item.queue for item in items}
-    spent: dict[Queue, float] = dict.fromkeys(SHARES, 0.0)
-    for key in replay(log):
-        spent[queue_of[key.item]] += 1
-    order = queue_order(spent, item_costs(items, log))
+    order = queue_order(recent_seconds(project.store))
     return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
 
 

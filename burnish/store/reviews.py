@@ -130,6 +130,19 @@ def review_log(store: Store) -> list[ReviewDecision]:
     return [decision_of(row) for row in rows]
 
 
+def recent_seconds(store: Store, *, last: int = 500) -> list[tuple[Queue, float]]:
+    """(queue, seconds) of the last decisions, newest first, those taken back with them; no more is read."""
+    wanted = (
+        select(review_item.c.queue, review_decision.c.seconds)
+        .join(review_item, review_decision.c.item == review_item.c.seq)
+        .where(review_decision.c.kind != "undo")
+        .order_by(review_decision.c.seq.desc())
+        .limit(last)
+    )
+    with store.db.read() as connection:
+        return [(row.queue, row.seconds) for row in connection.execute(wanted)]
+
+
 ENTRIES = select(review_decision, review_item.c.name).join(review_item, review_decision.c.item == review_item.c.seq)
 
 

@@ -91,9 +91,9 @@ def test_a_tenth_of_corrections_are_checks_that_look_like_their_neighbours():
 
 
 def test_the_queue_furthest_below_its_share_comes_first():
-    costs = item_costs([], [])
-    assert queue_order({"blind": 100.0}, costs)[-1] == "blind"
-    assert queue_order({"blind": 40, "correction": 100, "preference": 0}, costs)[0] == "preference"
+    assert queue_order([("blind", 60.0)])[-1] == "blind"
+    assert queue_order([("blind", 40.0), ("correction", 100.0)])[0] == "preference"
+    assert queue_order([]) == ("blind", "correction", "preference")
 
 
 def test_a_decision_taken_back_does_not_hold_and_the_next_one_does():
