@@ -27,6 +27,7 @@ from burnish.review.queue import (
     coverage_of,
     doubled,
     draw,
+    is_misled,
     named,
     queue_order,
     reason_of,
@@ -35,7 +36,16 @@ from burnish.review.queue import (
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
 from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item
-from burnish.store.reviews import Queue, ReviewDecision, ReviewItem, add_items, recent_seconds, review_items, review_log
+from burnish.store.reviews import (
+    Queue,
+    ReviewDecision,
+    ReviewItem,
+    add_items,
+    recent_checks,
+    recent_seconds,
+    review_items,
+    review_log,
+)
 
 MEASURING = ("dev_b", "audit", "aside")
 SYNTHETIC = "synthetic"
@@ -118,8 +128,13 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
 
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
-    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes."""
+    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes.
+
+    Whoever is misled by drafts, as the hidden checks tell, gets no corrections.
+    """
     order = queue_order(recent_seconds(project.store))
+    if is_misled(*recent_checks(project.store, reviewer)):
+        order = tuple(queue for queue in order if queue != "correction")
     return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
 
 

@@ -20,6 +20,7 @@ DOUBLE_SHARE = 0.15
 """Share of items that two reviewers answer."""
 CHECK_SHARE = 0.1
 """Share of a correction queue that is hidden wrong drafts."""
+LEAST_CAUGHT, FEWEST_CHECKS = 0.8, 5
 UNIFORM_SHARE = 0.2
 """Part of each sampling probability that does not look at the row, so that none is ever zero."""
 LEAST_PROBABILITY = 0.05
@@ -160,3 +161,8 @@ def queue_order(recent: Sequence[tuple[Queue, float]]) -> tuple[Queue, ...]:
         spent[queue] += min(seconds, LONGEST_S) if seconds > 0 else 60 * GUESSED_MINUTES[queue]
     total = math.fsum(spent.values()) or 1.0
     return tuple(sorted(SHARES, key=lambda queue: spent[queue] / total - SHARES[queue]))
+
+
+def is_misled(caught: int, answered: int) -> bool:
+    """Whether a reviewer takes over too many wrong drafts: fewer than 8 in 10 caught, of five at least."""
+    return answered >= FEWEST_CHECKS and caught < LEAST_CAUGHT * answered

@@ -88,6 +88,17 @@ def test_a_claim_takes_from_the_queue_that_people_gave_least_to(project):
     assert [one.item.name for one in claim(project, "ann", now_s=0.0, count=2)] == ["b0", "c2"]
 
 
+def test_whoever_takes_over_wrong_drafts_gets_questions_without_drafts(project):
+    items = [asked(f"k{n}", "row", "train", is_check=True) for n in range(5)]
+    add_items(project.store, [*items, asked("c", "row", "train"), asked("b", "row", "dev_a", queue="blind", draft="")])
+    for number in range(5):
+        answer(project, f"k{number}", "ann", "accept" if number < 2 else "edit", "" if number < 2 else "appeal")
+        add_items(project.store, [asked(f"again{number}", "row", "train", is_check=True)])
+        answer(project, f"again{number}", "bob", "edit", "appeal")
+    assert [one.item.name for one in claim(project, "ann", now_s=0.0, count=2)] == ["b"]
+    assert [one.item.name for one in claim(project, "bob", now_s=0.0, count=2)] == ["c"]
+
+
 def test_a_correction_on_train_becomes_a_row_and_a_new_answer_until_it_is_taken_back(project):
     row = gather(project).of("train")[0]
     right = "appeal" if row.answer != "appeal" else "login"
