@@ -4,7 +4,7 @@ Suggestions are shown on rows that train, never on rows that measure: of dev_a p
 vaults and audit nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -27,6 +27,7 @@ from burnish.review.queue import (
     coverage_of,
     doubled,
     draw,
+    is_misled,
     named,
     queue_order,
     reason_of,
@@ -35,7 +36,16 @@ from burnish.review.queue import (
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
 from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item
-from burnish.store.reviews import Queue, ReviewDecision, ReviewItem, add_items, review_items, review_log
+from burnish.store.reviews import (
+    Queue,
+    ReviewDecision,
+    ReviewItem,
+    add_items,
+    recent_checks,
+    recent_seconds,
+    review_items,
+    review_log,
+)
 
 MEASURING = ("dev_b", "audit", "aside")
 SYNTHETIC = "synthetic"
@@ -69,8 +79,9 @@ def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Eva
     check = _gold_check(seeds, seed) if seeds.task.kind == "label" else None
     items = audit_items(project, seeds.task)
     items += _conflict_items(outcomes(known, log))
-    items += _blind_items(seeds, check, num_blind, seed)
-    items += _corrections(seeds, check, num_fixed, costs["correction"], [item.example for item in known], seed)
+    items += _blind_items(seeds, check, known, num_blind, seed)
+    done = {item.example for item in known if item.name in {key.item for key in replay(log)}}
+    items += _corrections(seeds, check, num_fixed, costs["correction"], done, seed)
     items += preference_items(seeds, *answers, num_pairs, seed) if answers else []
     refuse_measuring(items)
     minutes = sum(item.wanted * costs[item.queue].minutes for item in items)
@@ -117,13 +128,13 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
 
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
-    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes."""
-    items, log = review_items(project.store), review_log(project.store)
-    queue_of = {item.name: item.queue for item in items}
-    spent: dict[Queue, float] = dict.fromkeys(SHARES, 0.0)
-    for key in replay(log):
-        spent[queue_of[key.item]] += 1
-    order = queue_order(spent, item_costs(items, log))
+    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes.
+
+    Whoever is misled by drafts, as the hidden checks tell, gets no corrections.
+    """
+    order = queue_order(recent_seconds(project.store))
+    if is_misled(*recent_checks(project.store, reviewer)):
+        order = tuple(queue for queue in order if queue != "correction")
     return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
 
 
@@ -212,9 +223,12 @@ def _conflict_items(found: Sequence[Outcome]) -> list[ReviewItem]:
     ]
 
 
-def _blind_items(seeds: Seeds, check: GoldCheck | None, count: int, seed: int) -> list[ReviewItem]:
+def _blind_items(
+    seeds: Seeds, check: GoldCheck | None, known: Sequence[ReviewItem], count: int, seed: int
+) -> list[ReviewItem]:
     """dev_a without a suggestion: half a symmetric check of its gold by two reviewers each, half a known-probability
-    sample for judges."""
+    sample for judges. That is drawn once for the rows of a dev_a: a second draw would belie the first's probabilities.
+    """
     rows = {row.id: row for row in seeds.of("dev_a")}
     plain = Worth(uncertainty=1.0)
     gold: list[ReviewItem] = []
@@ -227,22 +241,24 @@ def _blind_items(seeds: Seeds, check: GoldCheck | None, count: int, seed: int) -
         chosen = gold_queue(own, most=count // 2, seed=seed)
         gold = [_item(rows[one], "blind", "gold", "dev_a", plain, reason=FOR_GOLD) for one in chosen]
         gold = [replace(item, wanted=2, value=Random(item.name).random()) for item in gold]
-    asked = {item.example for item in gold}
-    frame = [_item(row, "blind", "calibration", "dev_a", plain, reason=FOR_CALIBRATION) for row in seeds.of("dev_a")]
-    drawn = draw(frame, [1.0] * len(frame), count - len(asked), seed=seed) if count > len(asked) else []
+    before = [item for item in known if item.purpose == "calibration" and item.example in rows]
+    if before:
+        return gold + before
+    plain_rows = [_item(row, "blind", "calibration", "dev_a", plain, reason=FOR_CALIBRATION) for row in rows.values()]
+    drawn = draw(plain_rows, [1.0] * len(rows), count - len(gold), seed=seed) if count > len(gold) else []
     return gold + doubled(drawn, seed=seed)
 
 
 def _corrections(
-    seeds: Seeds, check: GoldCheck | None, count: int, cost: ItemCost, asked: Sequence[str], seed: int
+    seeds: Seeds, check: GoldCheck | None, count: int, cost: ItemCost, done: Collection[str], seed: int
 ) -> list[ReviewItem]:
     """Doubted answers of train, the answer on file as the draft, dearest first, hidden wrong drafts among them."""
     if check is None:
         return []
     rows = {row.id: row for row in seeds.of("train")}
-    suspects = [one for one in check.suspects if one.example in rows]
+    suspects = [one for one in check.suspects if one.example in rows and one.example not in done]
     slices = [rows[one.example].answer for one in suspects]
-    seen = [rows[one].answer for one in asked if one in rows]
+    seen = [rows[one].answer for one in done if one in rows]
     items = []
     for suspect, coverage in zip(suspects, coverage_of(slices, seen), strict=True):
         row = rows[suspect.example]

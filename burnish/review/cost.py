@@ -24,7 +24,7 @@ class ItemCost:
     minutes: float
     """The mean, drawn to the guess while decisions are few: what plans count with."""
     low: float | None
-    """95% interval of the mean alone, by the t distribution; None: too few decisions."""
+    """95% interval of the mean alone, of times between 0 and the longest; None: too few decisions."""
     high: float | None
     n: int
     """Decisions with a time; those of imported sheets have none."""
@@ -46,16 +46,21 @@ def spent_minutes(log: Iterable[ReviewDecision]) -> float:
 
 
 def _cost(queue: Queue, decisions: list[ReviewDecision]) -> ItemCost:
-    minutes = [min(one.seconds, LONGEST_S) / 60 for one in decisions if one.seconds > 0]
+    seconds = [min(one.seconds, LONGEST_S) for one in decisions if one.seconds > 0]
     edits = [one.edit_distance for one in decisions if one.edit_distance > 0]
-    found = mean_interval(minutes) if len(minutes) > 1 else None
-    total = sum(minutes) + GUESS_WEIGHT * GUESSED_MINUTES[queue]
+    found = mean_interval([one / LONGEST_S for one in seconds]) if len(seconds) > 1 else None
+    total = sum(seconds) / 60 + GUESS_WEIGHT * GUESSED_MINUTES[queue]
     return ItemCost(
         queue=queue,
-        minutes=total / (len(minutes) + GUESS_WEIGHT),
-        low=found.low if found else None,
-        high=found.high if found else None,
-        n=len(minutes),
+        minutes=total / (len(seconds) + GUESS_WEIGHT),
+        low=_minutes(found.low) if found else None,
+        high=_minutes(found.high) if found else None,
+        n=len(seconds),
         num_edited=len(edits),
         median_edit=statistics.median(edits) if edits else 0.0,
     )
+
+
+def _minutes(share: float | None) -> float | None:
+    """Minutes of a share of the longest time that counts."""
+    return None if share is None else share * LONGEST_S / 60

@@ -6,12 +6,12 @@ part of them is done by Friday is itself a random sample.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 from burnish.fingerprint import SHORT, fingerprint
-from burnish.review.cost import ItemCost
+from burnish.review.cost import GUESSED_MINUTES, LONGEST_S
 from burnish.store.reviews import Queue, ReviewItem
 
 SHARES: dict[Queue, float] = {"blind": 0.4, "correction": 0.4, "preference": 0.2}
@@ -20,6 +20,7 @@ DOUBLE_SHARE = 0.15
 """Share of items that two reviewers answer."""
 CHECK_SHARE = 0.1
 """Share of a correction queue that is hidden wrong drafts."""
+LEAST_CAUGHT, FEWEST_CHECKS = 0.8, 5
 UNIFORM_SHARE = 0.2
 """Part of each sampling probability that does not look at the row, so that none is ever zero."""
 LEAST_PROBABILITY = 0.05
@@ -150,11 +151,18 @@ def named(item: ReviewItem) -> ReviewItem:
     return replace(item, name=fingerprint(asked)[: 2 * SHORT])
 
 
-def queue_order(spent: Mapping[Queue, float], costs: Mapping[Queue, ItemCost]) -> tuple[Queue, ...]:
-    """The queues, the one furthest below its share of people's minutes first.
+def queue_order(recent: Sequence[tuple[Queue, float]]) -> tuple[Queue, ...]:
+    """The queues, the one furthest below its share of people's time first, by (queue, seconds) of recent decisions.
 
-    `spent` counts decisions by queue; `costs` says what one takes.
+    A decision without a time, as those of sheets, counts as the guess.
     """
-    minutes = {queue: spent.get(queue, 0) * costs[queue].minutes for queue in SHARES}
-    total = sum(minutes.values()) or 1.0
-    return tuple(sorted(SHARES, key=lambda queue: minutes[queue] / total - SHARES[queue]))
+    spent: dict[Queue, float] = dict.fromkeys(SHARES, 0.0)
+    for queue, seconds in recent:
+        spent[queue] += min(seconds, LONGEST_S) if seconds > 0 else 60 * GUESSED_MINUTES[queue]
+    total = math.fsum(spent.values()) or 1.0
+    return tuple(sorted(SHARES, key=lambda queue: spent[queue] / total - SHARES[queue]))
+
+
+def is_misled(caught: int, answered: int) -> bool:
+    """Whether a reviewer takes over too many wrong drafts: fewer than 8 in 10 caught, of five at least."""
+    return answered >= FEWEST_CHECKS and caught < LEAST_CAUGHT * answered

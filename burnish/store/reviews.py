@@ -130,6 +130,34 @@ def review_log(store: Store) -> list[ReviewDecision]:
     return [decision_of(row) for row in rows]
 
 
+def recent_seconds(store: Store, *, last: int = 500) -> list[tuple[Queue, float]]:
+    """(queue, seconds) of the last decisions, newest first, those taken back with them; no more is read."""
+    wanted = (
+        select(review_item.c.queue, review_decision.c.seconds)
+        .join(review_item, review_decision.c.item == review_item.c.seq)
+        .where(review_decision.c.kind != "undo")
+        .order_by(review_decision.c.seq.desc())
+        .limit(last)
+    )
+    with store.db.read() as connection:
+        return [(row.queue, row.seconds) for row in connection.execute(wanted)]
+
+
+def recent_checks(store: Store, reviewer: str, *, last: int = 500) -> tuple[int, int]:
+    """(caught, answered) hidden wrong drafts among a reviewer's last decisions; those taken back count as answered."""
+    wanted = (
+        select(review_decision.c.kind, review_decision.c.text, review_item.c.record)
+        .join(review_item, review_decision.c.item == review_item.c.seq)
+        .where(review_decision.c.reviewer == reviewer, review_decision.c.kind.not_in(["undo", "skip"]))
+        .order_by(review_decision.c.seq.desc())
+        .limit(last)
+    )
+    with store.db.read() as connection:
+        rows = [(row.kind, row.text, item_of(row.record)) for row in connection.execute(wanted)]
+    shown = [(kind, text, item) for kind, text, item in rows if item.is_check]
+    return sum(kind != "accept" and text != item.draft for kind, text, item in shown), len(shown)
+
+
 ENTRIES = select(review_decision, review_item.c.name).join(review_item, review_decision.c.item == review_item.c.seq)
 
 

@@ -1,0 +1,44 @@
+"""The command `review`: a plan, a sheet that goes out and comes back, and where people stand."""
+
+import csv
+from pathlib import Path
+
+from tests.cli.calls import burnish
+
+
+def test_a_sheet_goes_out_is_filled_in_and_comes_back_once(desk: Path, tmp_path: Path):
+    planned = burnish("review", "plan", "--project", desk, "--count", "30", "--json").data
+    assert planned["num_new"] == planned["num_items"] == sum(planned["by_purpose"].values())
+    assert burnish("review", "plan", "--project", desk, "--count", "30", "--json").data["num_new"] == 0
+    sheet = tmp_path / "sheet.csv"
+    written = burnish("review", "export", sheet, "--by", "ann", "--count", "4", "--project", desk, "--json").data
+    assert written == {"schema_version": 1, "sheet": str(sheet), "rows": 4, "reviewer": "ann"}
+    with sheet.open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        row["answer" if row["queue"] == "blind" else "decision"] = "login" if row["queue"] == "blind" else "accept"
+    write(sheet, rows)
+    words = ("review", "import", sheet, "--by", "ann", "--project", desk)
+    assert burnish(*words, "--json").data == {
+        "schema_version": 1,
+        "num_new": 4,
+        "num_known": 0,
+        "refused": [],
+        "audits": [],
+    }
+    assert burnish(*words, "--json").data["num_known"] == 4
+    rows[0]["decision"] = "skip"
+    write(sheet, rows)
+    call = burnish(*words)
+    assert call.code == 65
+    assert "line 2 was not taken: ann has decided" in call.err
+    status = burnish("review", "status", "--project", desk, "--json").data
+    assert sum(one["num_waiting"] for one in status["queues"]) > 0
+    assert "people have spent 0.0 minutes" in burnish("review", "status", "--project", desk).out
+
+
+def write(sheet: Path, rows: list[dict[str, str]]) -> None:
+    with sheet.open("w", newline="") as lines:
+        writer = csv.DictWriter(lines, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
