@@ -65,6 +65,7 @@ def test_every_page_fits_and_is_quiet(browser, desk, width, theme):
         page.context.close()
 
 
+@pytest.mark.slow
 def test_no_text_of_the_data_runs_on_any_page(browser, tmp_path):
     project = furnish(tmp_path / "desk", " ".join(PAYLOADS))
     with serving(project.folder) as access:
