@@ -113,12 +113,12 @@ def add_files(
 
 def load_examples(store: Store) -> Iterator[Example]:
     """Every example that came from outside and is not barred, in the order in which they came. Raises DamagedError."""
-    return (example for batch, example in _in_use(store) if not is_made(store, batch))
+    return (example for _, example in _in_use(store, made=False))
 
 
 def load_made(store: Store) -> Iterator[tuple[Batch, Example]]:
     """Every row that burnish made itself and that is not barred, with its batch. Raises DamagedError."""
-    return ((batch, example) for batch, example in _in_use(store) if is_made(store, batch))
+    return _in_use(store, made=True)
 
 
 def is_made(store: Store, batch: Batch) -> bool:
@@ -126,19 +126,25 @@ def is_made(store: Store, batch: Batch) -> bool:
     return (store.path_of(batch.artifact) / PROVENANCE_FILE).exists()
 
 
-def _in_use(store: Store) -> Iterator[tuple[Batch, Example]]:
+def _in_use(store: Store, *, made: bool) -> Iterator[tuple[Batch, Example]]:
+    """Rows of the one kind of batch; files of the other are not read."""
     left_out = {one.example for one in barred(store)}
-    return ((batch, example) for batch, example in every_row(store) if example.id not in left_out)
+    wanted = (batch for batch in batches(store) if is_made(store, batch) == made)
+    rows = (pair for batch in wanted for pair in _rows_of(store, batch))
+    return ((batch, example) for batch, example in rows if example.id not in left_out)
 
 
 def every_row(store: Store) -> Iterator[tuple[Batch, Example]]:
     """Every row that was ever added, barred ones too, each with its batch: for erasure and for finding twins."""
-    for batch in batches(store):
-        folder = store.path_of(batch.artifact)
-        verify(folder)
-        with (folder / ROWS).open("rb") as file:
-            for line in file:
-                yield batch, _example(json.loads(line))
+    return (pair for batch in batches(store) for pair in _rows_of(store, batch))
+
+
+def _rows_of(store: Store, batch: Batch) -> Iterator[tuple[Batch, Example]]:
+    folder = store.path_of(batch.artifact)
+    verify(folder)
+    with (folder / ROWS).open("rb") as file:
+        for line in file:
+            yield batch, _example(json.loads(line))
 
 
 def rejects(store: Store) -> Iterator[Rejection]:

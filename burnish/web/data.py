@@ -1,7 +1,6 @@
 """The rows of the project that came from outside, filtered and a page at a time; what lies in a vault stays sealed."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from fastapi import FastAPI
@@ -12,6 +11,7 @@ from burnish.data.dataset import load_examples
 from burnish.data.provenance import provenance
 from burnish.data.quality import mask
 from burnish.loop.project import Project
+from burnish.records import Example
 from burnish.store.batches import batches
 from burnish.store.roles import current_roles
 from burnish.web.desk import Desk, number_of, page
@@ -79,34 +79,32 @@ def add_to(app: FastAPI, desk: Desk) -> None:
 def find(project: Project, wanted: Wanted, number: int) -> Found:
     """Page `number` of the rows that fit, with counts over all rows; reads every row once."""
     roles, origins, parts = Counter[str](), Counter[str](), Counter[str]()
+    known = current_roles(project.store)
     rows: list[Row] = []
     total, first = 0, (number - 1) * PAGE_ROWS
-    for row in _rows(project):
-        roles[row.role] += 1
-        origins[row.origin] += 1
-        own = [f"{column}={value}" for column, value in row.slices.items()]
+    for example in load_examples(project.store):
+        role, origin = known.get(example.id, NO_ROLE), provenance(example)
+        own = [f"{column}={value}" for column, value in example.slices.items()]
+        roles[role] += 1
+        origins[origin] += 1
         parts.update(own)
-        fits = wanted.role in ("", row.role) and wanted.origin in ("", row.origin) and wanted.part in ("", *own)
-        if fits:
-            rows += [row] if first <= total < first + PAGE_ROWS else []
+        if wanted.role in ("", role) and wanted.origin in ("", origin) and wanted.part in ("", *own):
+            rows += [_row(example, role)] if first <= total < first + PAGE_ROWS else []
             total += 1
     chosen = sorted(part for part, _ in parts.most_common(MOST_CHOICES))
     return Found(rows, total, dict(sorted(roles.items())), chosen, dict(sorted(origins.items())))
 
 
-def _rows(project: Project) -> Iterator[Row]:
-    """Every row from outside, its text masked, and no text at all of one that a vault holds."""
-    roles = current_roles(project.store)
-    for example in load_examples(project.store):
-        role = roles.get(example.id, NO_ROLE)
-        is_sealed = role.startswith("vault")
-        yield Row(
-            id=example.id,
-            role=role,
-            prompt="" if is_sealed else mask(example.prompt[-1].content if example.prompt else ""),
-            answer="" if is_sealed else mask(example.answer),
-            slices=dict(example.slices),
-            source=example.source,
-            origin=provenance(example),
-            is_sealed=is_sealed,
-        )
+def _row(example: Example, role: str) -> Row:
+    """The row with its text masked, and without any text while a vault holds it."""
+    is_sealed = role.startswith("vault")
+    return Row(
+        id=example.id,
+        role=role,
+        prompt="" if is_sealed else mask(example.prompt[-1].content if example.prompt else ""),
+        answer="" if is_sealed else mask(example.answer),
+        slices=dict(example.slices),
+        source=example.source,
+        origin=provenance(example),
+        is_sealed=is_sealed,
+    )
