@@ -4,10 +4,10 @@
 
 A third of the labels of a set (of sms_spam the spam) is cut to 3 to 8 training rows, in dev_b in the same proportion.
 Arms differ in the rows alone: nothing added, rare rows repeated, easy augmentation of rare rows, our rows by rule
-untargeted, targeted by scarcity, targeted and verified, the same with a generator beside the rules (only where --arms
-names it: it is trained first), the real rows put back. All arms of a seed train in one bank
-by one recipe, for the same number of training tokens up to a whole epoch; each keeps the weights of its lowest loss on
-dev_b. They answer the untouched test rows.
+untargeted, targeted by scarcity, targeted and verified, the same with people's rows again where filters left too few,
+the same with a generator beside the rules (only where --arms names it: it is trained first), the real rows put back.
+All arms of a seed train in one bank by one recipe, for the same number of training tokens up to a whole epoch; each
+keeps the weights of its lowest loss on dev_b. They answer the untouched test rows.
 """
 
 import argparse
@@ -41,6 +41,7 @@ from burnish.synthesize.generator import MOVE
 from burnish.synthesize.guards import guard
 from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import PlanLimits, plan_cells
+from burnish.synthesize.repeats import top_up
 from burnish.talk import Silence
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
@@ -59,7 +60,9 @@ FEWEST, MOST = 3, 8
 RARE_SHARE = 1 / 3
 SEED_ONLY, ORACLE = "seed only", "oracle"
 GENERATED = "generator + verified"
-ARMS = (SEED_ONLY, "upsampled", "easy augmentation", "untargeted", "targeted", "targeted + verified", ORACLE)
+TOPPED_UP = "targeted + verified + topped up"
+"""What is lacking in a cell made up for by people's rows again, as a round does."""
+ARMS = (SEED_ONLY, "upsampled", "easy augmentation", "untargeted", "targeted", "targeted + verified", TOPPED_UP, ORACLE)
 DRAWS = 2000
 
 
@@ -130,6 +133,7 @@ def arms_of(
     made = make_rows(targeted, seeds, moves, {}, seed=seed).made
     plain = _untargeted(seeds, total)
     rows = _filtered(data, made, task)
+    verified = _verified(rows, seeds, made)
     generated = {GENERATED: [*seeds, *_generated(data, targeted, task, generator, seed)]} if generator else {}
     return {
         **generated,
@@ -141,7 +145,8 @@ def arms_of(
         ],
         "untargeted": [*seeds, *_filtered(data, make_rows(plain, seeds, moves, {}, seed=seed).made, task)],
         "targeted": [*seeds, *rows],
-        "targeted + verified": [*seeds, *_verified(rows, seeds, made)],
+        "targeted + verified": [*seeds, *verified],
+        TOPPED_UP: [*seeds, *verified, *top_up(targeted, verified, seeds)],
         ORACLE: [*seeds, *data.put_back],
     }
 

@@ -206,6 +206,10 @@ class SynthesizeSettings(Section):
     """Times that the verifier, or the teacher in its place, solves a row without seeing its answer; two thirds must
     agree with it. 0: it is not asked."""
 
+    top_up: bool = True
+    """Whether people's rows train again where fewer rows were kept than were planned: on a small base it does more for
+    rare answers than rules do."""
+
     out_of_scope: tuple[str, ...] = ()
     """Labels that mean "none of these"; they get half of the rows that are made for edges."""
 

@@ -33,6 +33,8 @@ class Seeds:
     and that train nothing are not among them."""
     trusted: Trusted = NOTHING_MADE
     """What burnish made itself and may train on; its rows have no role but to train."""
+    repeats: Sequence[Example] = ()
+    """Rows of train once more, where a round's batch came out smaller than it was planned."""
 
     def of(self, role: str) -> Sequence[Example]:
         """The examples of one role, in a fixed order."""
@@ -41,8 +43,8 @@ class Seeds:
     @property
     def learned(self) -> Sequence[Example]:
         """What models learn from: the rows of train, and what burnish made and may train on, as the last attribution
-        weighs it."""
-        return [*self.of("train"), *self.trusted.weighed]
+        weighs it, and repeats."""
+        return [*self.of("train"), *self.trusted.weighed, *self.repeats]
 
     @property
     def attributable(self) -> Sequence[Example]:

@@ -41,6 +41,7 @@ from burnish.synthesize.generator import MOVE as GENERATOR
 from burnish.synthesize.guards import guard
 from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan
+from burnish.synthesize.repeats import top_up
 from burnish.talk import Talk
 
 SYNTHESIZE_VERSION = 2
@@ -190,14 +191,24 @@ def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Sy
 
 
 def with_synthesis(shop: Shop, champion: ModelVersion, found: Diagnosis) -> tuple[Shop, Synthesis | None]:
-    """The batch of this round, and the shop with its rows where they may train."""
+    """The batch of this round, and the shop with its rows where they may train; what is lacking is made up for by
+    people's rows again."""
     if shop.project.settings.synthesize.rows == 0:
         return shop, None
     made = synthesize_stage(shop, champion, found)
     if made is None:
         return shop, None
     shop.talk.say(f"synthesize: {made.as_text()}")
-    return replace(shop, seeds=gather(shop.project)), made
+    seeds = gather(shop.project)
+    return replace(shop, seeds=replace(seeds, repeats=_repeats(shop, made))), made
+
+
+def _repeats(shop: Shop, made: Synthesis) -> list[Example]:
+    """People's rows for what the plan wanted and the batch does not train: all of it while the batch waits."""
+    if not shop.project.settings.synthesize.top_up:
+        return []
+    rows = made.batch.rows if made.state in (ACCEPTED, UNAUDITED) else ()
+    return top_up(made.plan.cells, rows, people_of(shop))
 
 
 def synthesis_report(shop: Shop, made: Synthesis | None) -> SynthesisReport | None:
@@ -218,12 +229,17 @@ def synthesis_report(shop: Shop, made: Synthesis | None) -> SynthesisReport | No
         rejected=trusted.rejected,
         verified=made.verified if made else {},
         alarms=tuple(alarm.message for alarm in made.alarms) if made else (),
-        notes=made.notes if made else (),
+        notes=(*(made.notes if made else ()), *_repeated(shop)),
         shown=tuple(
             MadeRow(text=prompt_text(row), answer=row.answer, move=origin.move, parents=origin.parents)
             for row, origin in shown
         ),
     )
+
+
+def _repeated(shop: Shop) -> tuple[str, ...]:
+    count = len(shop.seeds.repeats)
+    return (f"{count:,} rows of people trained again, where the batch trains fewer than were planned",) if count else ()
 
 
 def _make(shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder: Path) -> dict[str, Any]:
