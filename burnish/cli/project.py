@@ -9,7 +9,6 @@ import typer
 from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, local_base, opened
 from burnish.cli.terminal import make_talk, plain, print_json, print_table, print_text, tell
 from burnish.errors import UsageError
-from burnish.records import TaskKind
 
 config = typer.Typer(help="Show settings and their schema.", no_args_is_help=True)
 
@@ -34,6 +33,7 @@ def init(
     from burnish.config import Settings
     from burnish.loop.attempt import settings_from
     from burnish.loop.project import SETTINGS_FILE, create_project, settings_with
+    from burnish.records import TaskKind
 
     if task and task not in get_args(TaskKind):
         raise UsageError(f"--task is {task!r}", hint=f"it is one of {', '.join(get_args(TaskKind))}")

@@ -7,7 +7,6 @@ import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
 from burnish.cli.terminal import print_json, print_table, print_text
-from burnish.records import as_json as data_of
 
 if TYPE_CHECKING:
     from burnish.loop.auditing import Held
@@ -90,6 +89,7 @@ def audit_batch(
     """Judge a synthetic batch by a blind sample: until its lower bound is high enough, it trains nothing."""
     from burnish.errors import UsageError
     from burnish.loop.auditing import find_batch, held_batches, judge_sheet, write_sheet
+    from burnish.records import as_json as data_of
 
     if sheet and judged:
         raise UsageError("--sheet writes a sheet and --judged takes one", hint="give one of the two")
@@ -109,6 +109,8 @@ def audit_batch(
 
 def _tell_all(held: "list[Held]", *, as_json: bool) -> None:
     if as_json:
+        from burnish.records import as_json as data_of
+
         print_json({"schema_version": 1, "batches": [data_of(one.audit) for one in held]})
         return
     rows: list[list[object]] = [

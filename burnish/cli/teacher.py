@@ -6,7 +6,6 @@ import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
 from burnish.cli.terminal import print_json, print_table, print_text
-from burnish.records import as_json as data_of
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,6 +26,7 @@ def show_teacher(
 ) -> None:
     """Show teacher and verifier: where they are, whether they may be used, what they cost so far."""
     from burnish.loop.endpoints import allow_all, newest, spent, standings, try_endpoints
+    from burnish.records import as_json as data_of
 
     place = opened(project, changes)
     if allow:
