@@ -207,8 +207,7 @@ class SynthesizeSettings(Section):
     agree with it. 0: it is not asked."""
 
     top_up: bool = True
-    """Whether people's rows train again where fewer rows were kept than were planned: on a small base it does more for
-    rare answers than rules do."""
+    """Whether people's rows train again where fewer rows were kept than were planned, for rare answers above all."""
 
     out_of_scope: tuple[str, ...] = ()
     """Labels that mean "none of these"; they get half of the rows that are made for edges."""
