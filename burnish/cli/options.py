@@ -35,7 +35,11 @@ STOPPING = "\nstopping after this step; press Ctrl-C again to stop at once\n"
 
 
 def opened(folder: Path, overrides: list[str] | None = None) -> "Project":
-    """The project in `folder`."""
+    """The project in `folder`; its settings are read before the store is loaded, so that a typo is told at once."""
+    from burnish.settings import read_settings
+
+    if (path := folder / "burnish.yaml").is_file():
+        read_settings(path, overrides or ())
     from burnish.loop.project import open_project
 
     return open_project(folder, overrides or ())

@@ -70,9 +70,9 @@ def one_round(
     quiet: QuietOption = False,
 ) -> None:
     """Measure, train, compare, ask the gate, decide, report. Exit code 0 when promoted, 3 when not."""
+    place = opened(project, changes)
     from burnish.loop.project import locked
 
-    place = opened(project, changes)
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
         from burnish.loop.round import run_round
 
