@@ -6,10 +6,11 @@ Computed from the log each time, so a decision that is taken back takes its cons
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from burnish.data.provenance import SYNTHETIC
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
-from burnish.loop.reviewing import SYNTHETIC, reviewed
-from burnish.records import Example, Message, as_json
+from burnish.loop.reviewing import reviewed
+from burnish.records import Example, Message, Preference, Thumb, as_json
 from burnish.review.decisions import Outcome
 from burnish.store.audits import append_audit
 from burnish.store.roles import current_roles
@@ -23,36 +24,16 @@ AGREEING = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preferred:
-    """Two answers to one prompt of which people hold the first better: what DPO trains on."""
-
-    example: str
-    prompt: tuple[Message, ...]
-    chosen: str
-    rejected: str
-    item: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """An answer that people held good or bad: what KTO trains on."""
-
-    example: str
-    prompt: tuple[Message, ...]
-    answer: str
-    is_good: bool
-    item: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """What all decisions so far come to."""
 
     rows: tuple[Example, ...]
     """Rows to train on: the prompt with the answer that people accepted or wrote. Their weight is 1; what people's rows
     weigh is `train.human_weight`."""
-    pairs: tuple[Preferred, ...]
-    judged: tuple[Judged, ...]
+    pairs: tuple[Preference, ...]
+    """What DPO trains on; the id is the review item's, the group that of the example."""
+    judged: tuple[Thumb, ...]
+    """What KTO trains on."""
     corrections: Mapping[str, str]
     """Example to its right answer, of train and dev_a, where it differs from the one on file."""
     out_of_scope: tuple[str, ...]
@@ -151,7 +132,7 @@ def _row(one: Outcome) -> Example:
     return Example(id=one.item.example, messages=turns, group=one.item.example, source=f"review:{one.item.name}")
 
 
-def _pairs(one: Outcome) -> list[Preferred]:
+def _pairs(one: Outcome) -> list[Preference]:
     """An edit of what a model wrote is better than it; a preference says which is. A wrong gold answer is no draft."""
     item, kind = one.item, _kind(one)
     chosen = one.answer
@@ -161,11 +142,10 @@ def _pairs(one: Outcome) -> list[Preferred]:
         rejected = item.draft if kind == "edit" and item.draft_by else ""
     if chosen is None or not rejected or chosen == rejected:
         return []
-    named = {"example": item.example, "item": item.name, "chosen": chosen, "rejected": rejected}
-    return [Preferred(prompt=item.messages, **named)]
+    return [Preference(id=item.name, group=item.example, prompt=item.messages, chosen=chosen, rejected=rejected)]
 
 
-def _judged(one: Outcome) -> Judged:
+def _judged(one: Outcome) -> Thumb:
     item = one.item
     is_good = one.answer == item.draft
-    return Judged(example=item.example, prompt=item.messages, answer=item.draft, is_good=is_good, item=item.name)
+    return Thumb(id=item.name, group=item.example, prompt=item.messages, answer=item.draft, is_good=is_good)

@@ -10,6 +10,8 @@ from pathlib import Path
 from random import Random
 
 from burnish.data.dataset import load_examples
+from burnish.data.provenance import SYNTHETIC
+from burnish.data.split import ASIDE
 from burnish.data.task import task_of
 from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
@@ -17,7 +19,7 @@ from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
-from burnish.loop.seeds import Seeds, gather
+from burnish.loop.seeds import Seeds, gather, is_vault
 from burnish.records import Evaluation, Example, Task
 from burnish.review.cost import ItemCost, item_costs
 from burnish.review.decisions import Outcome, conflicts, outcomes, replay
@@ -47,8 +49,7 @@ from burnish.store.reviews import (
     review_log,
 )
 
-MEASURING = ("dev_b", "audit", "aside")
-SYNTHETIC = "synthetic"
+MEASURING = ("dev_b", "audit", ASIDE)
 FOR_GOLD = "Asked because answers on file are checked from time to time."
 FOR_AUDIT = "Asked because made rows train only after people have judged a sample of them."
 FOR_CALIBRATION = "Asked because judges are compared with people on a random sample."
@@ -122,7 +123,7 @@ def preference_items(seeds: Seeds, first: Evaluation, second: Evaluation, count:
 def refuse_measuring(items: Sequence[ReviewItem]) -> None:
     """An AssertionError where a row that measures would be shown, or a suggestion on a row of dev_a."""
     for item in items:
-        is_hidden = item.role in MEASURING or item.role.startswith("vault_")
+        is_hidden = item.role in MEASURING or is_vault(item.role)
         assert not is_hidden, f"{item.example} measures as {item.role}: nobody sees it"
         assert item.role != "dev_a" or item.queue == "blind", f"a suggestion on {item.example} of dev_a"
 
