@@ -48,6 +48,11 @@ def moves_of(settings: Settings, task: Task, *, models: Sequence[str]) -> tuple[
     return settings.synthesize.moves or (*models, *RULES[task.kind])
 
 
+def asked_of(cell: Cell) -> int:
+    """Rows that are made for a cell, some of which fall."""
+    return round(OVERSAMPLED * cell.count + 0.5)
+
+
 def make_rows(
     cells: Sequence[Cell],
     seeds: Sequence[Example],
@@ -62,7 +67,7 @@ def make_rows(
     making = Making()
     if len(fitting) < len(cells):
         making.notes.append(f"{len(cells) - len(fitting)} of {len(cells)} cells have no row that people wrote")
-    owed = {at: round(OVERSAMPLED * cells[at].count + 0.5) for at in fitting}
+    owed = {at: asked_of(cells[at]) for at in fitting}
     rough = {at: count for at, count in owed.items() if NOISE in cells[at].columns}
     plain = {at: count for at, count in owed.items() if at not in rough}
     _give(making, cells, rough, lambda asked: _by_rule(asked, human, NOISE, seed))

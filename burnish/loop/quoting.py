@@ -1,7 +1,7 @@
 """What a batch may cost before a question is sent: how many questions, at most how much money, and the first one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from burnish.client.ask import Ask
 from burnish.client.connection import Connection
@@ -9,8 +9,9 @@ from burnish.client.purse import Purse, most_cost
 from burnish.client.teacher import Teacher
 from burnish.client.traffic import Traffic
 from burnish.config import EndpointSettings
+from burnish.data.dedup import prompt_text
 from burnish.loop.makers import makers_of
-from burnish.loop.making import make_rows
+from burnish.loop.making import asked_of, make_rows
 from burnish.loop.solving import CHECKED_ON, Solver
 from burnish.loop.stages import Shop
 from burnish.loop.teaching import Teaching, approved_terms, people_of
@@ -90,9 +91,17 @@ def _solving_asks(shop: Shop, plan: CellPlan, made: Sequence[Made]) -> tuple[lis
     if not draws:
         return [], endpoint
     solver = Solver(teacher=_closed(shop, endpoint), task=shop.seeds.task, people=people, draws=draws)
-    rows = [one.example for one in made] or people
+    rows = [one.example for one in made]
+    missing = sum(asked_of(cell) for cell in plan.cells) - len(rows)
+    rows += [_longest(people)] * max(0, missing)
     asks = [solver.question(row, draw) for row in rows for draw in range(draws)]
     return asks + [solver.question(row, 0) for row in people[:CHECKED_ON]], endpoint
+
+
+def _longest(people: Sequence[Example]) -> Example:
+    """A stand-in for a row that a model has still to write: twice the longest of people's, longer ones are dropped."""
+    row = max(people, key=lambda one: len(prompt_text(one).encode("utf-8", "replace")))
+    return replace(row, messages=(*row.messages[:-1], *row.messages))
 
 
 def _closed_teaching(shop: Shop, settings: EndpointSettings) -> Teaching:

@@ -168,7 +168,7 @@ def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Sy
     plan = plan_rows(shop, found)
     if not plan.num_rows:
         return None
-    inputs = _inputs(shop, champion, found)
+    inputs = _inputs(shop, champion, found, plan)
     settings = _settings(shop)
     name = f"{prefix_of(shop)}{fingerprint([settings, inputs])[:6]}"
 
@@ -295,12 +295,13 @@ def _register(shop: Shop, sealed: Sealed, batch: SyntheticBatch) -> None:
     )
 
 
-def _inputs(shop: Shop, champion: ModelVersion, found: Diagnosis) -> dict[str, str]:
+def _inputs(shop: Shop, champion: ModelVersion, found: Diagnosis, plan: CellPlan) -> dict[str, str]:
     seeds, base = shop.seeds, shop.bench.base
     return {
         "people": fingerprint(sorted([row.id, row.content_hash] for row in seeds.of("train"))),
         "made": set_hash(earlier(shop)),
         **({"left_out": fingerprint(gone)} if (gone := left_out(shop)) else {}),
+        **({"rows_paid_for": str(plan.num_rows)} if plan.limited_by == "money" else {}),
         "protected": set_hash(seeds.protected),
         "dev_a": set_hash(seeds.of("dev_a")),
         "weaknesses": fingerprint([as_json(weak) for weak in found.weaknesses]),

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -221,6 +220,28 @@ def test_a_dry_run_quotes_the_cost_shows_the_first_question_and_sends_nothing(ta
     assert '"labels"' in found.quote.first
 
 
+def test_a_quote_bounds_a_batch_of_a_teacher_alone_too(taught):
+    with loopback(Scholar()) as server:
+        project = taught(server.address, synthesize__moves=["teacher"])
+        found = propose(project, Silence()).quote
+        assert synthesize_project(project, Silence()) is not None
+        asked = len(server.asked)
+    assert found is not None
+    assert found.writes + found.repairs + found.solves >= asked
+    assert found.most_usd >= spent(project)["usd"]
+
+
+def test_a_raised_budget_makes_the_batch_that_there_is_money_for(taught):
+    with loopback(Scholar()) as server:
+        project = taught(server.address, budget__usd=0.12)
+        small = synthesize_project(project, Silence())
+        rich = synthesize_project(open_project(project.folder, ["budget.usd=50"]), Silence())
+    assert small is not None
+    assert rich is not None
+    assert rich.plan.num_rows > small.plan.num_rows
+    assert rich.name != small.name
+
+
 def test_a_host_outside_this_machine_needs_its_users_word_once(taught, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("DESK_KEY", "sk-1")
@@ -264,11 +285,10 @@ def test_settings_name_a_model_beside_an_address():
         EndpointSettings(base_url="http://localhost:1/v1")
 
 
-def test_the_file_of_replies_is_in_the_project(taught):
+def test_every_reply_is_kept_in_the_project(taught):
     with loopback(Scholar()) as server:
         project = taught(server.address)
         synthesize_project(project, Silence())
-    assert Path(project.store.db.path).stat().st_size > 0
     assert len(newest(project, 1000)) == len(server.asked)
 
 
