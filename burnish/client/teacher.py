@@ -15,7 +15,7 @@ from typing import NamedTuple
 from burnish.client.ask import Ask, key_of, repair_of
 from burnish.client.connection import Connection, Passing
 from burnish.client.purse import Purse
-from burnish.client.reply import UNREADABLE, read_reply
+from burnish.client.reply import read_reply
 from burnish.client.traffic import Traffic
 from burnish.config import EndpointSettings
 from burnish.errors import BurnishError, ServiceError
@@ -197,11 +197,6 @@ class Teacher:
             self.talk.warn(f"{name}: the endpoint changed its model on the way: {', '.join(sorted(self.models))}")
         elif others:
             self.talk.say(f"{name}: asked for {self.settings.model}, {others[0]} answered")
-
-
-def is_unreadable(answer: Answer) -> bool:
-    """Whether the endpoint sent no chat completion at all."""
-    return answer.fault.startswith(UNREADABLE)
 
 
 def _first(futures: Iterable[Future[Answer]], error: BaseException) -> BaseException:

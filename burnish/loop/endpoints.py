@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from burnish.budget import TEACHER
+from burnish.budget import TEACHER, open_budget
 from burnish.client.address import allow, allowed, host_of, is_loopback
 from burnish.config import EndpointSettings
 from burnish.errors import ConfigError
@@ -17,7 +17,7 @@ from burnish.loop.solving import Solver
 from burnish.loop.stages import shop_outside_rounds
 from burnish.loop.teaching import open_teacher, people_of
 from burnish.records import as_json
-from burnish.store.replies import Reply, newest_replies
+from burnish.store.replies import newest_replies
 from burnish.talk import Talk
 
 
@@ -104,9 +104,7 @@ def try_endpoints(project: Project, talk: Talk) -> list[Trial]:
 
 
 def spent(project: Project) -> dict[str, Any]:
-    """What was paid to endpoints so far, and how many replies are kept."""
-    from burnish.budget import open_budget
-
+    """What was paid to endpoints so far."""
     stages = open_budget(project.store, project.settings.budget).by_stage()
     costs = [cost for name, cost in stages.items() if name.endswith(TEACHER)]
     return {"usd": sum(cost.usd for cost in costs), "tokens": sum(cost.tokens for cost in costs)}
@@ -114,7 +112,7 @@ def spent(project: Project) -> dict[str, Any]:
 
 def newest(project: Project, count: int) -> list[dict[str, Any]]:
     """The newest replies as they came, the last one first."""
-    return [_shown(one) for one in newest_replies(project.store, count)]
+    return [as_json(one) for one in newest_replies(project.store, count)]
 
 
 def _endpoints(project: Project) -> Sequence[tuple[str, EndpointSettings]]:
@@ -128,7 +126,3 @@ def _endpoints(project: Project) -> Sequence[tuple[str, EndpointSettings]]:
             hint="set teacher.base_url and teacher.model in burnish.yaml; burnish works without one, too",
         )
     return found
-
-
-def _shown(reply: Reply) -> dict[str, Any]:
-    return as_json(reply)

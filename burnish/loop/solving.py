@@ -63,7 +63,7 @@ class Solver:
         ]
 
     def question(self, row: Example, draw: int, *, temperature: float = SOLVER_WARMTH) -> Ask:
-        """The question for a row's answer; it shows other rows of people, one of each label where there is room."""
+        """The question for a row's answer; it shows some other rows of people, drawn anew for each."""
         random = Random(fingerprint(["solve", row.id, draw]))
         others = [one for one in self.people if one.id != row.id and one.group != row.group]
         shots = random.sample(others, min(SHOTS, len(others)))

@@ -4,6 +4,7 @@ A goal sees a portion of a batch at a time; what a portion must know of the whol
 Shapes: G slots at work, N rows.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -62,7 +63,7 @@ class Likelihood:
         return self._trainee.row_losses(rows, slots)
 
 
-class _Preferred:
+class _Preferred(ABC):
     """What pairs and thumbs have in common: a reference, and a strength for each slot."""
 
     def __init__(self, trainee: Trainee, reference: Reference, courses: Sequence[Course]) -> None:
@@ -73,8 +74,9 @@ class _Preferred:
         loss_G = self.row_losses(rows, slots, whole).sum(1) / whole.weight
         return loss_G.to(self._trainee.flat.grad_KP)
 
+    @abstractmethod
     def row_losses(self, rows: Sequence[Row], slots: Sequence[int] | None, whole: Whole) -> Tensor:
-        raise NotImplementedError
+        """As of a `Goal`."""
 
     def _beta(self, slots: Sequence[int]) -> Tensor:
         return torch.tensor([self._courses[slot].beta for slot in slots], dtype=torch.float64)

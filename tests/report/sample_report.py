@@ -327,6 +327,68 @@ def handoffs() -> HandoffChange:
     )
 
 
+def verdict() -> Verdict:
+    return Verdict(
+        decision="PROMOTE",
+        reason="Promoted: better: gain +50.6 points, one-sided p 3e-11 at level 0.03; no guard objects.",
+        vault="vault_1",
+        vault_hash="a" * 64,
+        attempt=1,
+        alpha=0.03,
+        num_rows=83,
+        detectable_gain=0.146,
+        guards=(
+            Guard(
+                name="overall",
+                kind="superiority",
+                margin=0.0,
+                p_value=3e-11,
+                passed=True,
+                note="better: gain +50.6 points, one-sided p 3e-11 at level 0.03",
+            ),
+            Guard(
+                name="channel=phone",
+                kind="checked",
+                margin=0.05,
+                p_value=0.91,
+                passed=True,
+                note="channel=phone changed by +38.0 points on 21 rows, no loss seen",
+            ),
+            Guard(
+                name="intent=appeal",
+                kind="checked",
+                margin=0.05,
+                p_value=0.64,
+                passed=True,
+                note="intent=appeal changed by +14.3 points on 7 rows, no loss seen",
+            ),
+        ),
+    )
+
+
+def data_summary() -> DataSummary:
+    return DataSummary(
+        roles={"train": 452, "dev_a": 110, "dev_b": 112, "vault_1": 83, "vault_2": 80, "audit": 56},
+        labels={
+            "payment status": 263,
+            "weekly certification": 141,
+            "sign in": 118,
+            "change of address": 104,
+            "documents missing": 97,
+            "appeal": 71,
+            "eligibility, complex": 58,
+            "interstate claim": 41,
+        },
+        slices={"channel=web": 571, "channel=phone": 248, "channel=post": 74},
+        sources={"claims.jsonl": 902},
+        rejected={"no-answer": 6, "too-long": 3},
+        num_groups=861,
+        num_duplicates=2,
+        num_near_duplicates=7,
+        secrets={"email": 3, "phone": 5},
+    )
+
+
 def sample_report(**changes: object) -> RoundReport:
     overall = replace(part("all rows", 65, 4, 15, 26), verdict="better")
     fields: dict[str, object] = {
@@ -368,42 +430,7 @@ def sample_report(**changes: object) -> RoundReport:
         "handoffs": handoffs(),
         "guessing_loss": 4.16,
         "search": (search(),),
-        "verdict": Verdict(
-            decision="PROMOTE",
-            reason="Promoted: better: gain +50.6 points, one-sided p 3e-11 at level 0.03; no guard objects.",
-            vault="vault_1",
-            vault_hash="a" * 64,
-            attempt=1,
-            alpha=0.03,
-            num_rows=83,
-            detectable_gain=0.146,
-            guards=(
-                Guard(
-                    name="overall",
-                    kind="superiority",
-                    margin=0.0,
-                    p_value=3e-11,
-                    passed=True,
-                    note="better: gain +50.6 points, one-sided p 3e-11 at level 0.03",
-                ),
-                Guard(
-                    name="channel=phone",
-                    kind="checked",
-                    margin=0.05,
-                    p_value=0.91,
-                    passed=True,
-                    note="channel=phone changed by +38.0 points on 21 rows, no loss seen",
-                ),
-                Guard(
-                    name="intent=appeal",
-                    kind="checked",
-                    margin=0.05,
-                    p_value=0.64,
-                    passed=True,
-                    note="intent=appeal changed by +14.3 points on 7 rows, no loss seen",
-                ),
-            ),
-        ),
+        "verdict": verdict(),
         "costs": (
             StageCost(stage="data", cost=Cost(seconds=1.2), was_cached=True),
             StageCost(stage="baseline", cost=Cost(seconds=14.6, tokens=48210)),
@@ -411,26 +438,7 @@ def sample_report(**changes: object) -> RoundReport:
             StageCost(stage="evaluate", cost=Cost(seconds=9.8, tokens=31100)),
             StageCost(stage="gate", cost=Cost(seconds=6.1, tokens=20400)),
         ),
-        "data": DataSummary(
-            roles={"train": 452, "dev_a": 110, "dev_b": 112, "vault_1": 83, "vault_2": 80, "audit": 56},
-            labels={
-                "payment status": 263,
-                "weekly certification": 141,
-                "sign in": 118,
-                "change of address": 104,
-                "documents missing": 97,
-                "appeal": 71,
-                "eligibility, complex": 58,
-                "interstate claim": 41,
-            },
-            slices={"channel=web": 571, "channel=phone": 248, "channel=post": 74},
-            sources={"claims.jsonl": 902},
-            rejected={"no-answer": 6, "too-long": 3},
-            num_groups=861,
-            num_duplicates=2,
-            num_near_duplicates=7,
-            secrets={"email": 3, "phone": 5},
-        ),
+        "data": data_summary(),
         "warnings": ("Five of the 11 parts have fewer than 10 rows; their intervals are wide.",),
         "settings": (
             SettingReason(name="train.lr", value="0.0022", reason="auto: hidden size 256, times the best of 0.5, 1, 2"),
