@@ -3,8 +3,9 @@
 Parts on one floor are strangers; they meet here. A record holds no behaviour beyond what its own fields say.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
@@ -412,4 +413,11 @@ def as_json(record: Any) -> dict[str, Any]:
 
 def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
     """The record that `as_json` wrote. Raises pydantic.ValidationError when a field is missing or of another type."""
-    return TypeAdapter(kind).validate_python(dict(data))
+    record: T = _adapter(kind).validate_python(dict(data))
+    return record
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    """Made once for each kind: making one takes longer than reading a record."""
+    return TypeAdapter(kind)
