@@ -93,20 +93,27 @@ def moves_hash(moves: Sequence[Mapping[str, Any]]) -> str:
 def broken_entries(chain: Sequence[Entry]) -> list[Break]:
     """Where the chain does not hold: entries that are missing, changed, or do not follow from the one before."""
     found: list[Break] = []
-    expected, previous = 1, ""
+    before: Entry | None = None
     for entry in chain:
-        is_next = entry.seq == expected
-        found += [Break(seq, f"entry {seq} is missing") for seq in range(expected, entry.seq)]
+        expected = before.seq + 1 if before else 1
+        new = [Break(seq, f"entry {seq} is missing") for seq in range(expected, entry.seq)]
+        told = f"entry {entry.seq} ({entry.subject})"
         if entry.hash != _hash(entry.seq, entry.subject, entry.record, entry.previous):
-            found.append(Break(entry.seq, f"entry {entry.seq} ({entry.subject}) differs from what was sealed"))
-        elif is_next and entry.previous != previous:
-            found.append(Break(entry.seq, f"entry {entry.seq} ({entry.subject}) does not follow from the one before"))
-        expected, previous = entry.seq + 1, entry.hash
+            new.append(Break(entry.seq, f"{told} differs from what was sealed"))
+        elif not new and entry.previous != (before.hash if before else "") and _is_whole(found, before):
+            new.append(Break(entry.seq, f"{told} does not follow from the one before"))
+        found += new
+        before = entry
     if not chain:
         found.append(Break(1, "entry 1 is missing: the log is empty"))
-    elif chain[0].seq == 1 and chain[0].kind != START:
+    elif chain[0].seq == 1 and chain[0].kind not in (START, ""):
         found.append(Break(1, "entry 1 is not the start of a log"))
     return found
+
+
+def _is_whole(found: Sequence[Break], entry: Entry | None) -> bool:
+    """Whether nothing was found at an entry, so that the one after it has to follow from it."""
+    return entry is None or all(one.entry != entry.seq for one in found)
 
 
 def _hash(seq: int, subject: str, record: str, previous: str) -> str:

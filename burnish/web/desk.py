@@ -60,11 +60,16 @@ def templates() -> Environment:
 
 def page(request: Request, name: str, project: Project, *, status: int = 200, **values: Any) -> HTMLResponse:
     """One page; every value is escaped as it is written."""
-    user = who(request)
-    places = [place for place in PLACES if may_open(user, place[0])]
-    shared = {"places": places, "here": _place(request.url.path), "project": project.settings.project, "user": user}
+    shared = shared_values(request, here=_place(request.url.path), project=project.settings.project)
     text = templates().get_template(f"{name}.html.j2").render(shared | values)
     return HTMLResponse(text, status_code=status)
+
+
+def shared_values(request: Request, *, here: str, project: str) -> dict[str, Any]:
+    """What the frame around every page shows: the menu as far as it is open to whoever asks, and who that is."""
+    user = who(request)
+    places = [place for place in PLACES if may_open(user, place[0])]
+    return {"places": places, "here": here, "project": project, "user": user}
 
 
 def _place(path: str) -> str:

@@ -101,17 +101,20 @@ def test_an_entry_that_was_sealed_anew_breaks_the_one_after_it(project):
     made = fingerprint([entry.seq, entry.subject, record, entry.previous])
     tamper(project, f"UPDATE chain_entry SET record = '{record}', hash = '{made}' WHERE seq = 4")
     assert [one.entry for one in broken_entries(entries(project.store.db))] == [5]
-    assert (4, "the move of the champion to two differs from entry 4") in told(project)
+    assert (4, "the move of the champion from 'one' to 'two' differs from entry 4") in told(project)
 
 
 @pytest.mark.parametrize(
     ("statements", "words"),
     [
-        (["DELETE FROM chain_entry WHERE seq > 4"], "the move of the champion to one has no entry"),
+        (["DELETE FROM chain_entry WHERE seq > 4"], "the move of the champion from 'two' to 'one' has no entry"),
         (["DELETE FROM chain_entry WHERE seq > 5"], "the change of the user ann has no entry"),
         (["UPDATE pointer SET model = 'two'"], "the champion is two, and the last move was to one"),
         (["DELETE FROM pointer_move WHERE seq = 3"], "entry 5 is about move 3, and there is none"),
-        (["UPDATE pointer_move SET by = 'bob' WHERE seq = 3"], "the move of the champion to one differs from entry 5"),
+        (
+            ["UPDATE pointer_move SET by = 'bob' WHERE seq = 3"],
+            "the move of the champion from 'two' to 'one' differs from entry 5",
+        ),
         (["UPDATE user_change SET role = 'approver' WHERE seq = 2"], "the change of the user ann differs from entry 6"),
     ],
 )

@@ -81,7 +81,7 @@ def test_history_cannot_be_changed_or_deleted(table, tmp_path):
     store = open_store(tmp_path)
     with closing(sqlite3.connect(store.db.path)) as connection:
         columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
-        values = [None if not column[3] else 1 for column in columns]
+        values = [None if not column[3] else 7 for column in columns]
         connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' for _ in values)})", values)
         for statement in (f"UPDATE {table} SET {columns[-1][1]} = 2", f"DELETE FROM {table}"):
             with pytest.raises(sqlite3.IntegrityError, match=f"{table} is append-only"):
