@@ -55,7 +55,7 @@ def refuse(project: Project, number: int, *, by: str, reason: str) -> RoundResul
 
 def settle_answered(project: Project) -> None:
     """Brings the files of rounds that were answered up to the log, where a process died before it could."""
-    for result in waiting(project):
+    for result in _open_rounds(project):
         entry = _answer(project, result.round)
         if entry is not None:
             _settle(project, result, entry.kind)
@@ -63,7 +63,7 @@ def settle_answered(project: Project) -> None:
 
 def waiting(project: Project) -> list[RoundResult]:
     """Rounds whose challenger waits for an approval, oldest first, stale ones among them."""
-    return [result for result in results(project) if result.approval == "waiting" and is_done(project, result.round)]
+    return [result for result in _open_rounds(project) if _answer(project, result.round) is None]
 
 
 def is_stale(project: Project, result: RoundResult) -> bool:
@@ -124,6 +124,11 @@ def _asked(project: Project, number: int, by: str, reason: str) -> tuple[RoundRe
     if not is_done(project, number):
         raise UsageError(f"round {number} is not finished yet", hint="run `burnish round` again: it finishes it")
     return result, by, _answer(project, number)
+
+
+def _open_rounds(project: Project) -> list[RoundResult]:
+    """Rounds that wait as far as their files know."""
+    return [result for result in results(project) if result.approval == "waiting" and is_done(project, result.round)]
 
 
 def _answer(project: Project, number: int) -> Entry | None:

@@ -174,7 +174,7 @@ def test_a_kill_anywhere_is_mended_by_the_same_answer(act, waiting_once, tmp_pat
 
 def test_a_round_finishes_the_files_of_an_answer_that_was_killed(project):
     code = in_child(lambda: approve(project, 1, **ANSWER), "approval.written=kill")
-    assert (code, results(project)[0].approval) == (KILLED, "waiting")
+    assert (code, results(project)[0].approval, waiting(project)) == (KILLED, "waiting", [])
     run_round(project, Silence())
     assert results(project)[0].approval == "approved"
 
