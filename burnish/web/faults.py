@@ -1,5 +1,6 @@
 """What a reader is told when something goes wrong: what they can act on, and never a path, a stack or a row."""
 
+import logging
 import re
 import secrets
 
@@ -11,8 +12,9 @@ from starlette.responses import HTMLResponse
 
 from burnish.errors import BurnishError, BusyError, DataError, UsageError
 from burnish.web.desk import shared_values, templates
-from burnish.web.guard import LOG, TOLD
+from burnish.web.guard import TOLD
 
+LOG = logging.getLogger("burnish.web")
 PATH = re.compile(r"(?:[\w.~-]*[/\\]){2,}|[A-Za-z]:\\|\.burnish|(?:^|\s)[/\\]\w")
 """Anything that looks like a place on the disk."""
 GENERIC = "Something went wrong here, and it was not you."

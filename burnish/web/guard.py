@@ -29,9 +29,6 @@ TOLD = "burnish.told"
 """Set when an unexpected error was answered and written to the log, so that it ends here."""
 FORM = "application/x-www-form-urlencoded"
 
-LOG = logging.getLogger("burnish.web")
-"""What goes wrong, with its stack; pages never show it."""
-
 SAFE_HEADERS: Final[Mapping[str, str]] = {
     "content-security-policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -123,7 +120,9 @@ class Guard:
         try:
             known = await run_in_threadpool(self.users)
         except BurnishError as error:
-            LOG.error("the users cannot be read at %s %s", scope["method"], ascii(scope["path"]), exc_info=error)
+            logging.getLogger("burnish.web").error(
+                "the users cannot be read at %s %s", scope["method"], ascii(scope["path"]), exc_info=error
+            )
             return refusal(500)
         sessions = [cookie_parser(value).get(self.access.cookie, "") for value in headers.getlist("cookie")]
         if not known:

@@ -13,7 +13,7 @@ from burnish.errors import UsageError
 from burnish.loop.project import open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
-from burnish.web.guard import LOG
+from burnish.web.faults import LOG
 
 LOG_FILE = "web.log"
 LOG_BYTES = 2**20
