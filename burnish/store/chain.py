@@ -41,6 +41,9 @@ class Entry:
     """sha256 over number, subject, record and previous."""
 
 
+COLUMNS = ("seq", "subject", "record", "previous", "hash")
+
+
 class Break(NamedTuple):
     """A place where the log does not hold."""
 
@@ -78,7 +81,9 @@ def start_chain(connection: Connection) -> None:
     """Begins the log where it has no entry: the first one seals the moves of the champion and the rounds before it."""
     if connection.execute(select(chain_entry.c.seq)).first() is not None:
         return
-    moves = [dict(row) for row in connection.execute(select(pointer_move).order_by(pointer_move.c.seq)).mappings()]
+    names = [column.name for column in pointer_move.columns]
+    rows = connection.execute(select(pointer_move).order_by(pointer_move.c.seq)).mappings()
+    moves = [{name: row[name] for name in names} for row in rows]
     records = connection.execute(select(model_version.c.record)).scalars()
     rounds = max((int(json.loads(record).get("round", 0)) for record in records), default=0)
     facts = {"moves": len(moves), "moves_hash": moves_hash(moves), "rounds": rounds}
@@ -121,9 +126,10 @@ def _hash(seq: int, subject: str, record: str, previous: str) -> str:
 
 
 def _entry(row: RowMapping) -> Entry:
+    told: dict[str, Any]
     try:
         record = json.loads(row["record"])
         told = {"kind": str(record["kind"]), "at": str(record["at"]), "facts": dict(record["facts"])}
     except (ValueError, KeyError, TypeError):
         told = {"kind": "", "at": "", "facts": {}}
-    return Entry(**row, **told)
+    return Entry(**{name: row[name] for name in COLUMNS}, **told)

@@ -123,7 +123,7 @@ def _append(connection: Connection, name: str, role: str, key: str) -> None:
 
 def _changes(connection: Connection) -> list[UserChange]:
     rows = connection.execute(select(user_change).order_by(user_change.c.seq)).mappings().all()
-    return [UserChange(**row) for row in rows]
+    return [UserChange(**{name: row[name] for name in UserChange.__slots__}) for row in rows]
 
 
 def _users(changes: Iterable[UserChange]) -> list[User]:
