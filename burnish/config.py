@@ -186,6 +186,18 @@ class GateSettings(Section):
     that does not apply to the task is refused. Each asks more of a vault: with few rows the gate often cannot tell."""
 
 
+class ApprovalSettings(Section):
+    """Whether a person has to agree before a challenger is put into use."""
+
+    required: bool = False
+    """Whether a challenger that the gate passes waits until somebody approves it; a promotion by hand then needs the
+    name of an approver, too. Going back to an earlier champion never waits."""
+
+    by: tuple[str, ...] = ()
+    """Names of those who may approve; empty: every user with the role approver, and where no users were added, whoever
+    gives a name."""
+
+
 class SynthesizeSettings(Section):
     """How rows are made for weak places, and what they have to pass before they train."""
 
@@ -333,4 +345,5 @@ class Settings(Section):
     teacher: EndpointSettings = EndpointSettings()
     verifier: EndpointSettings = EndpointSettings()
     gate: GateSettings = GateSettings()
+    approval: ApprovalSettings = ApprovalSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -7,7 +7,7 @@ from typing import Any
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.handoff import HandoffChange
-from burnish.records import Comparison, Cost, Decision, Interval, Trial, Verdict
+from burnish.records import Answer, Comparison, Cost, Decision, Interval, Trial, Verdict
 from burnish.synthesize.batch import BatchReport
 
 
@@ -261,3 +261,5 @@ class RoundReport:
     first_prompt: tuple[Piece, ...] = ()
     created_at: str = ""
     """ISO 8601, UTC."""
+    approval: Answer = ""
+    """What people said to the gate's PROMOTE; empty: nobody had to be asked."""
