@@ -1,4 +1,4 @@
-"""The review page in a real browser: keys alone, two people, reloads and a killed server, and texts that run nowhere."""
+"""The review page in a real browser: keys alone, two people, reloads, a killed server, and no text that runs."""
 
 import json
 import os
@@ -20,9 +20,8 @@ from burnish.store.claims import LEASE_S, expire_leases
 from burnish.store.reviews import add_items, review_log
 from tests.cli.calls import command, environment
 from tests.web.asked import BETTER, DRAFT, label_question, pair_question, text_project, text_question
-from tests.web.live import TOKEN, serving
+from tests.web.live import CHROMIUM, TOKEN, serving, visitor
 from tests.web.payloads import PAYLOADS
-from tests.web.test_web_browser import CHROMIUM, browser, desk, visitor  # noqa: F401
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
@@ -30,7 +29,7 @@ TOO_SOON_S = 0.22
 """A little more than the page takes a second key of for a slip."""
 
 
-def reviewer(browser: Any, access: Any, name: str, **screen: Any) -> tuple[Any, list[str]]:  # noqa: F811
+def reviewer(browser: Any, access: Any, name: str, **screen: Any) -> tuple[Any, list[str]]:
     """The review page of somebody who has told their name."""
     page, loud = visitor(browser, access, **screen)
     page.keyboard.press("g")
@@ -63,7 +62,7 @@ def held(folder: Path) -> dict[str, str]:
     return {f"{key.item} {key.reviewer}": one.text or one.kind for key, one in replay(log).items()}
 
 
-def test_twenty_questions_need_no_mouse_and_the_last_is_taken_back(browser, desk):  # noqa: F811
+def test_twenty_questions_need_no_mouse_and_the_last_is_taken_back(browser, desk):
     items = [label_question(number) for number in range(20)]
     add_items(open_project(desk).store, items)
     with serving(desk) as access:
@@ -87,7 +86,7 @@ def test_twenty_questions_need_no_mouse_and_the_last_is_taken_back(browser, desk
     assert all(0.15 < one < 60 for one in seconds)
 
 
-def test_the_next_question_is_there_before_the_server_has_answered(browser, desk):  # noqa: F811
+def test_the_next_question_is_there_before_the_server_has_answered(browser, desk):
     add_items(open_project(desk).store, [label_question(number) for number in range(4)])
     with serving(desk) as access:
         page, _ = reviewer(browser, access, "ann")
@@ -105,7 +104,7 @@ def test_the_next_question_is_there_before_the_server_has_answered(browser, desk
     assert [one.kind for one in review_log(open_project(desk).store)] == ["label", "undo"]
 
 
-def test_two_people_with_one_question_make_one_decision_and_the_late_one_is_told(browser, tmp_path):  # noqa: F811
+def test_two_people_with_one_question_make_one_decision_and_the_late_one_is_told(browser, tmp_path):
     project = text_project(tmp_path / "letters", [text_question()])
     with serving(project.folder) as access:
         ann, loud = reviewer(browser, access, "ann")
@@ -127,7 +126,7 @@ def test_two_people_with_one_question_make_one_decision_and_the_late_one_is_told
     assert [(one.reviewer, one.kind) for one in review_log(project.store)] == [("bob", "accept")]
 
 
-def test_reload_back_and_a_second_tab_lose_nothing_and_decide_nothing_twice(browser, tmp_path):  # noqa: F811
+def test_reload_back_and_a_second_tab_lose_nothing_and_decide_nothing_twice(browser, tmp_path):
     items = [text_question(number) for number in range(3)]
     project = text_project(tmp_path / "letters", items)
     with serving(project.folder) as access:
@@ -153,7 +152,7 @@ def test_reload_back_and_a_second_tab_lose_nothing_and_decide_nothing_twice(brow
     assert len(review_log(project.store)) == 1
 
 
-def test_it_works_without_a_script(browser, tmp_path):  # noqa: F811
+def test_it_works_without_a_script(browser, tmp_path):
     project = text_project(tmp_path / "letters", [text_question(0), pair_question(1)])
     with serving(project.folder) as access:
         page, _ = visitor(browser, access)
@@ -193,7 +192,7 @@ def process(folder: Path, port: int) -> Iterator[tuple[subprocess.Popen[str], in
             server.kill()
 
 
-def test_a_server_that_is_killed_on_the_way_loses_no_answer(browser, desk):  # noqa: F811
+def test_a_server_that_is_killed_on_the_way_loses_no_answer(browser, desk):
     items = [label_question(number) for number in range(3)]
     add_items(open_project(desk).store, items)
     page = browser.new_context().new_page()
@@ -221,7 +220,7 @@ def test_a_server_that_is_killed_on_the_way_loses_no_answer(browser, desk):  # n
 
 
 @pytest.mark.parametrize("kind", ["label", "text", "pair"])
-def test_no_text_of_a_question_runs(browser, tmp_path, kind, furnished):  # noqa: F811
+def test_no_text_of_a_question_runs(browser, tmp_path, kind, furnished):
     mark = " ".join(PAYLOADS)
     if kind == "label":
         folder = Path(shutil.copytree(furnished, tmp_path / "desk"))
@@ -252,7 +251,7 @@ def test_no_text_of_a_question_runs(browser, tmp_path, kind, furnished):  # noqa
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1200, "light"), (390, "dark")])
-def test_it_fits_every_screen_and_each_control_has_a_name(browser, tmp_path, width, theme):  # noqa: F811
+def test_it_fits_every_screen_and_each_control_has_a_name(browser, tmp_path, width, theme):
     long = " " + "x" * 300
     project = text_project(tmp_path / "letters", [text_question(0, long), pair_question(1, long)])
     with serving(project.folder) as access:
