@@ -121,13 +121,13 @@ def _done(room: Room, request: Request, do: Callable[[Act], None]) -> Response:
         return _name_page(request, room.desk, reviewer, fault)
     project = room.desk.open()
     act = Act(room, project, find_item(project.store, form.get("item", "")), reviewer, form)
-    with room.desk.writing:
-        try:
+    try:
+        with room.desk.writing:
             do(act)
-        except (BusyError, UsageError) as error:
-            notice = Notice(_refusal(error, act), is_fault=True, kept=form.get("text", ""))
-            return _page(room, request, reviewer, notice, status=409 if isinstance(error, BusyError) else 400)
-        verdict = _verdict(act)
+            verdict = _verdict(act)
+    except (BusyError, UsageError) as error:
+        notice = Notice(_refusal(error, act), is_fault=True, kept=form.get("text", ""))
+        return _page(room, request, reviewer, notice, status=409 if isinstance(error, BusyError) else 400)
     return _back(f"?done={verdict}" if verdict in DONE else "")
 
 
@@ -152,7 +152,8 @@ def _verdict(act: Act) -> str:
 
 def _refusal(error: BurnishError, act: Act) -> str:
     """Why nothing was written, in a reviewer's words, and what to do."""
-    why = told(error).replace(act.item.name, "this question") or "this answer could not be saved"
+    why = told(error).replace(act.item.name, "this question").replace(f"{act.reviewer} has", "you have")
+    why = why or "this answer could not be saved"
     shown = act.form.get("shown", "")
     is_over = isinstance(error, BusyError) and shown.isdecimal() and time.time() - float(shown) > LEASE_S
     late = f"The {LEASE_S / 60:.0f} minutes in which it was kept for you were over. " if is_over else ""

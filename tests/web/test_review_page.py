@@ -3,12 +3,12 @@
 import json
 import re
 import time
-from pathlib import Path
 
 import pytest
 
+from burnish.config import Settings
 from burnish.loop.auditing import held_batches, sample_of
-from burnish.loop.project import open_project
+from burnish.loop.project import create_project
 from burnish.loop.reviewing import audit_items, task_of_project
 from burnish.records import Task
 from burnish.store.claims import LEASE_S, Wish, claim_items, decide_item, expire_leases
@@ -115,7 +115,7 @@ def test_a_form_sent_twice_counts_once_and_an_old_one_never_overwrites(ann):
     assert [ann.post("/review/decide", form).status_code for _ in range(3)] == [303] * 3
     other = ann.post("/review/decide", {**form, "act": "label:deny"})
     assert other.status_code == 400
-    assert "You have" in words(other.text) or "ann has decided label (pay) on this question before" in words(other.text)
+    assert "You have decided label (pay) on this question before; nothing was changed." in words(other.text)
     assert "question number 1" in other.text
     assert ann.post("/review/decide", {**form, "turn": "3"}).status_code == 400
     assert ann.post("/review/decide", {**form, "turn": "x"}).status_code == 400
@@ -218,13 +218,14 @@ def test_fields_are_lines_of_a_form_and_become_an_answer_again():
 
 def test_a_question_with_fields_needs_no_json(tmp_path):
     answer = '{"name":"Ann","amount":45}'
-    project = text_project(tmp_path / "letters", [text_question(draft=answer, given=answer)], "fields", answer)
+    item, usual = text_question(draft=answer, given=answer), '{"name":"Bo","amount":7}'
+    project = text_project(tmp_path / "letters", [item], "fields", usual)
     ann = reader(Site(project, stranger(project.folder)))
     seen = ann.get("/review").text
     assert 'name="field:amount" value="45"' in seen
     assert "Not found in what was asked: 45" in " ".join(words(seen).split())
     assert decide(ann, "edit", **{"field:name": "Ann", "field:amount": "42"}).status_code == 303
-    assert told(ann) == [("edit", '{"amount":42,"name":"Ann"}')] or json.loads(told(ann)[0][1])["amount"] == 42
+    assert told(ann) == [("edit", '{"name":"Ann","amount":42}')]
 
 
 def test_the_last_answer_of_an_audit_judges_the_batch_and_taking_it_back_undoes_that(site):
@@ -250,7 +251,7 @@ def test_the_last_answer_of_an_audit_judges_the_batch_and_taking_it_back_undoes_
 def test_an_empty_queue_is_filled_from_the_page_in_the_background(site):
     ann = reader(site)
     assert "Choose more questions" in ann.get("/review").text
-    assert ann.post("/review/plan", {}).status_code == 303
+    assert ann.post("/review/plan", {"more": "yes"}).status_code == 303
     until = time.monotonic() + 60
     while time.monotonic() < until and '<form class="question"' not in (page := ann.get("/review").text):
         assert 'http-equiv="refresh" content="2"' in page or '<form class="question"' in page
@@ -261,12 +262,9 @@ def test_an_empty_queue_is_filled_from_the_page_in_the_background(site):
 
 
 def test_a_plan_that_fails_is_told(tmp_path):
-    from burnish.config import Settings
-    from burnish.loop.project import create_project
-
     project = create_project(tmp_path / "empty", Settings())
     ann = reader(Site(project, stranger(project.folder)))
-    ann.post("/review/plan", {})
+    ann.post("/review/plan", {"more": "yes"})
     until = time.monotonic() + 60
     while "being chosen" in (page := ann.get("/review").text) and time.monotonic() < until:
         time.sleep(0.05)
@@ -281,8 +279,7 @@ def test_a_long_session_is_told_kindly_and_a_break_ends_it(ann):
     assert "Time for a break" not in reader(ann, "bob").get("/review").text
 
 
-def test_every_place_of_the_page_is_reached_without_a_project_path_in_it(ann):
-    missing = ann.post("/review/decide", {"by": "ann", "item": "../x", "turn": "1", "act": "skip"})
+def test_an_item_that_is_none_is_told(ann):
+    missing = ann.post("/review/decide", {"by": "ann", "item": "x", "turn": "1", "act": "skip"})
     assert missing.status_code == 400
-    assert str(Path(ann.project.folder).parent) not in missing.text
-    assert open_project(ann.project.folder).settings.project in missing.text or "no review item" in words(missing.text)
+    assert "There is no review item 'x'." in words(missing.text)
