@@ -20,13 +20,17 @@ from burnish.store.claims import LEASE_S, expire_leases
 from burnish.store.reviews import add_items, review_log
 from tests.cli.calls import command, environment
 from tests.web.asked import BETTER, DRAFT, label_question, pair_question, text_project, text_question
-from tests.web.live import CHROMIUM, TOKEN, serving, visitor
+from tests.web.live import TOKEN, serving
 from tests.web.payloads import PAYLOADS
+from tests.web.screen import violations, visitor
 
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 TOO_SOON_S = 0.22
 """A little more than the page takes a second key of for a slip."""
+
+
+@pytest.fixture
+def desk(tmp_path: Path, furnished: Path) -> Path:
+    return Path(shutil.copytree(furnished, tmp_path / "desk"))
 
 
 def reviewer(browser: Any, access: Any, name: str, **screen: Any) -> tuple[Any, list[str]]:
@@ -251,7 +255,7 @@ def test_no_text_of_a_question_runs(browser, tmp_path, kind, furnished):
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1200, "light"), (390, "dark")])
-def test_it_fits_every_screen_and_each_control_has_a_name(browser, tmp_path, width, theme):
+def test_it_fits_every_screen_and_leaves_nobody_out(browser, tmp_path, width, theme):
     long = " " + "x" * 300
     project = text_project(tmp_path / "letters", [text_question(0, long), pair_question(1, long)])
     with serving(project.folder) as access:
@@ -260,8 +264,7 @@ def test_it_fits_every_screen_and_each_control_has_a_name(browser, tmp_path, wid
         for _ in range(2):
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.locator("h1").count() == 1
-            controls = page.locator("main :is(input:not([type=hidden]), textarea, button:not([disabled]))").all()
-            assert all(one.evaluate("e => (e.labels?.[0] ?? e).textContent.trim()") for one in controls)
+            assert violations(page) == []
             low = page.locator("main button:visible:not(.link)").evaluate_all("all => all.map(e => e.offsetHeight)")
             assert min(low) >= 40
             press(page, "s")
