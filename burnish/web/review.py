@@ -166,6 +166,7 @@ def _refusal(error: BurnishError, act: Act) -> str:
 def _page(room: Room, request: Request, reviewer: str, notice: Notice, *, status: int = 200) -> HTMLResponse:
     """What the reviewer holds, the next question in front; what is left, what can be taken back, whether to rest."""
     project, now_s = room.desk.open(), time.time()
+    is_planning = room.planner.is_busy  # asked first: a plan that ends meanwhile is seen at the next look
     questions = _questions(room, project, reviewer, now_s)
     if not questions:
         _release_finished(room, project)
@@ -184,7 +185,8 @@ def _page(room: Room, request: Request, reviewer: str, notice: Notice, *, status
         last_words=decided_words(*last) if last else "",
         notice=notice,
         reasons=REASONS,
-        planner=room.planner,
+        is_planning=is_planning,
+        plan_words=room.planner.words,
         shown=int(now_s),
         kept_s=int(LEASE_S),
     )

@@ -268,7 +268,7 @@ def test_a_plan_that_fails_is_told(tmp_path):
     until = time.monotonic() + 60
     while "being chosen" in (page := ann.get("/review").text) and time.monotonic() < until:
         time.sleep(0.05)
-    assert "no example" in words(page)
+    assert "The project has no data yet." in words(page)
 
 
 def test_a_long_session_is_told_kindly_and_a_break_ends_it(ann):
