@@ -103,10 +103,11 @@ def test_the_next_question_is_there_before_the_server_has_answered(browser, desk
     with serving(desk) as access:
         page, _ = reviewer(browser, access, "ann")
         saved(page)
-        press(page, "1")
+        page.wait_for_timeout(1000 * TOO_SOON_S)
+        key = "key => document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}))"
+        page.evaluate(f"['1', '2'].forEach({key})")  # the second comes too soon after its question: a slip
         asked(page, "number 1")
         assert review_log(store) == []  # the server is still at it
-        page.keyboard.press("2")  # too soon after the question appeared: a slip
         press(page, "u")  # waits for the answer that is on its way, and takes that one back
         asked(page, "number 0")
         page.context.close()
@@ -147,7 +148,8 @@ def test_reload_back_and_a_second_tab_lose_nothing_and_decide_nothing_twice(brow
         assert "You have changed the answer" in page.locator("#told").inner_text()
         tab = page.context.new_page()
         tab.goto(page.url)
-        page.locator("button.save").dblclick()
+        page.wait_for_timeout(1000 * TOO_SOON_S)
+        page.evaluate("[1, 2].forEach(() => document.querySelector('button.save').click())")
         saved(page)
         time.sleep(TOO_SOON_S)
         tab.locator("button[value=reject]").click()
