@@ -129,14 +129,20 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
 
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
-    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes.
+    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes."""
+    order = queues_of(project, reviewer)
+    return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
+
+
+def queues_of(project: Project, reviewer: str) -> tuple[Queue, ...]:
+    """The queues that this reviewer is asked from, the one to be asked from first in front.
 
     Whoever is misled by drafts, as the hidden checks tell, gets no corrections.
     """
     order = queue_order(recent_seconds(project.store))
     if is_misled(*recent_checks(project.store, reviewer)):
         order = tuple(queue for queue in order if queue != "correction")
-    return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
+    return order
 
 
 def decide(

@@ -10,12 +10,18 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
 from burnish.store.users import session_of, user_of
-from burnish.web import batches, costs, data, faults, models, overview, rounds
+from burnish.web import batches, costs, data, faults, models, overview, review, rounds
 from burnish.web.access import Access
 from burnish.web.desk import HERE, Desk, templates
 from burnish.web.guard import START, Guard, refusal
 
-FILES = {"web.css": "text/css", "web.js": "text/javascript", "icon.svg": "image/svg+xml"}
+FILES = {
+    "web.css": "text/css",
+    "review.css": "text/css",
+    "web.js": "text/javascript",
+    "review.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 """Everything that a page loads beside itself."""
 SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """Nothing is sent anywhere, whatever the environment asks of FastAPI."""
@@ -34,7 +40,7 @@ def make_pages(desk: Desk) -> FastAPI:
     def static(name: str) -> Response:
         return _file(name)
 
-    for part in (overview, rounds, data, batches, models, costs):
+    for part in (overview, review, rounds, data, batches, models, costs):
         part.add_to(app, desk)
     return app
 

@@ -21,6 +21,7 @@ from burnish.web.who import may_open, who
 HERE = Path(__file__).parent
 PLACES = (
     ("/", "Overview", "o"),
+    ("/review", "Review", "v"),
     ("/rounds", "Rounds", "r"),
     ("/data", "Data", "d"),
     ("/batches", "Batches", "b"),

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse
 
 from burnish.budget import Budget
 from burnish.loop.approval import waiting as waiting_rounds
+from burnish.loop.asked import left_for_all
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.past import results
 from burnish.loop.project import Project
@@ -59,7 +60,8 @@ def add_to(app: FastAPI, desk: Desk) -> None:
 
 
 def waiting(project: Project) -> list[Waiting]:
-    """What waits for people now: rounds to approve, then batches that nobody audited, the newest first."""
+    """What waits for people now: rounds to approve, questions of the review queue, once for all, and batches that
+    nobody audited, the newest first, for their rows are looked at last."""
     rounds = [
         Waiting(
             what=f"Approve or refuse round {result.round}",
@@ -70,7 +72,15 @@ def waiting(project: Project) -> list[Waiting]:
         )
         for result in reversed(waiting_rounds(project))
     ]
-    return rounds + [
+    left = left_for_all(project)
+    questions = Waiting(
+        what=f"Answer {left.num_items} questions" if left.num_items > 1 else "Answer a question",
+        why=f"they take about {max(1, round(left.minutes))} minutes, one at a time",
+        link="/review",
+        num_rows=left.num_items,
+        form="/review/decide",
+    )
+    audits = [
         Waiting(
             what=f"Audit the batch {held.name}",
             why=f"{len(held.rows)} synthetic rows wait for a judgement of {len(sample_of(project, held))} of them",
@@ -81,6 +91,7 @@ def waiting(project: Project) -> list[Waiting]:
         for held in reversed(held_batches(project))
         if held.audit.status == "not audited"
     ]
+    return [*rounds, *([questions] if left.num_items else []), *audits]
 
 
 def curve(past: list[RoundResult]) -> tuple[Markup, Markup] | None:
