@@ -140,6 +140,7 @@ def _finish(place: "Project", results: "list[RoundResult]", *, as_json: bool, un
 def _lines(result: "RoundResult", place: "Project") -> list[str]:
     cost = result.cost
     money = f", ${cost.usd:.2f}" if cost.usd else ""
+    money += f", {cost.reviewer_minutes:.0f} minutes of people" if cost.reviewer_minutes else ""
     return [
         f"round {result.round}: {result.decision}  {result.reason}",
         f"  {result.metric} on {result.gain.n} rows of dev_a: {result.previous_champion} {_percent(result.before)} -> "
