@@ -6,22 +6,27 @@ to ask it waits for nothing, and its report says what that leaves unproven.
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 from burnish.errors import WaitingError
 from burnish.loop.decided import Decided, reviewed
 from burnish.loop.minutes import STAGE
 from burnish.loop.past import round_folder
-from burnish.loop.reviewing import plan_reviews
-from burnish.loop.stages import Shop, stage_costs
-from burnish.records import Cost
+from burnish.loop.reviewing import plan_preferences, plan_reviews
+from burnish.loop.stages import Shop, score_stage, stage_costs
+from burnish.records import Cost, Example, ModelVersion
 from burnish.report.record import ReviewReport
 from burnish.review.decisions import Outcome
+from burnish.review.queue import SHARES
 from burnish.store.files import write_atomic
 from burnish.store.reviews import review_items
 from burnish.talk import Talk
+from burnish.tune.rows import stratified
 
 QUESTIONS_FILE = "questions.json"
 """In the folder of a round: what it asked, so that it asks once however often it is called."""
+ROWS_A_PAIR = 4
+"""Rows that two models answer for each pair to be compared: on most they agree."""
 
 
 def tell_decisions(decided: Decided, talk: Talk) -> None:
@@ -67,6 +72,22 @@ def wait_for_people(shop: Shop) -> None:
     )
 
 
+def ask_preferences(shop: Shop, champion: ModelVersion, challenger: ModelVersion, shots: Sequence[Example]) -> None:
+    """Asks which of the two models' answers to some rows of train are better, where a round learns from pairs.
+
+    The answers train a later round. Both models answer four rows for each question that there may be.
+    """
+    settings = shop.project.settings
+    count = round(settings.review.per_round * SHARES["preference"])
+    if not count or settings.train.objective != "dpo":
+        return
+    rows = stratified(shop.seeds.of("train"), ROWS_A_PAIR * count, seed=settings.seed)
+    first = score_stage(shop, champion, "train", shots=shots, examples=rows)
+    second = score_stage(shop, challenger, "train", examples=rows)
+    planned = plan_preferences(shop.project, shop.seeds, (first, second), count=count)
+    shop.talk.say(f"review: {planned.num_new} new pairs of answers to compare")
+
+
 def waiting_answers(shop: Shop) -> Counter[str]:
     """Answers that the round needs and nobody has given, by what they are for."""
     asked = {item.name for item in review_items(shop.project.store, with_withdrawn=False)}
@@ -108,8 +129,7 @@ def _unproven(shop: Shop) -> list[str]:
         told.append(f"Nobody has judged {', '.join(waiting)}, so its rows trained nothing.")
     if unaudited := sorted(shop.seeds.trusted.unaudited):
         told.append(f"Nobody has judged {', '.join(unaudited)}: that its rows are right is not shown.")
-    gold = {one.item.example for one in reviewed(shop.project) if one.item.purpose == "gold" and one.settled}
-    gold &= {row.id for row in shop.seeds.of("dev_a")}
-    if not gold:
+    looked = {one.item.example for one in reviewed(shop.project) if one.item.queue == "blind" and one.settled}
+    if looked.isdisjoint(row.id for row in shop.seeds.of("dev_a")):
         told.append("Nobody has checked the answers on file of dev_a; scores are only as right as these are.")
     return told

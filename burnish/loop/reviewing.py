@@ -78,12 +78,7 @@ def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Eva
     come first, each whole or not at all, then what settles conflicts. Raises DataError without data.
     """
     seeds, known, log = gather(project), review_items(project.store), review_log(project.store)
-    costs, names = item_costs(known, log), {item.name for item in known}
-    left = minutes_left(project, known, log, costs)
-
-    def is_within(items: Sequence[ReviewItem]) -> bool:
-        return left is None or _minutes([item for item in items if item.name not in names], costs) <= left
-
+    costs, is_within = item_costs(known, log), _room(project, known, log)
     first = [*_audits(project, seeds.task), *([item] for item in _conflict_items(outcomes(known, log)))]
     items: list[ReviewItem] = []
     for part in first:
@@ -97,6 +92,29 @@ def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Eva
     refuse_measuring(items)
     num_new = add_items(project.store, items)
     return Planned(items=tuple(items), num_new=num_new, minutes=_minutes(items, costs), is_limited=is_limited)
+
+
+def plan_preferences(project: Project, seeds: Seeds, answers: tuple[Evaluation, Evaluation], *, count: int) -> Planned:
+    """Asks people which of two models' answers to rows of train are better, about `count` rows or as many as there are
+    minutes for; the same again adds nothing."""
+    known, log = review_items(project.store), review_log(project.store)
+    is_within, asked = _room(project, known, log), count
+    while not is_within(items := preference_items(seeds, *answers, asked, project.settings.seed)):
+        asked = asked * 4 // 5
+    refuse_measuring(items)
+    minutes = _minutes(items, item_costs(known, log))
+    return Planned(
+        items=tuple(items), num_new=add_items(project.store, items), minutes=minutes, is_limited=asked < count
+    )
+
+
+def _room(
+    project: Project, known: Sequence[ReviewItem], log: Sequence[ReviewDecision]
+) -> Callable[[Sequence[ReviewItem]], bool]:
+    """Whether there are minutes left for the new ones among some items."""
+    costs, names = item_costs(known, log), {item.name for item in known}
+    left = minutes_left(project, known, log, costs)
+    return lambda items: left is None or _minutes([one for one in items if one.name not in names], costs) <= left
 
 
 def _planner(

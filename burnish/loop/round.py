@@ -20,7 +20,7 @@ from burnish.loop.kit import kit_of
 from burnish.loop.measuring import measure_stage
 from burnish.loop.minutes import charge_minutes
 from burnish.loop.past import finished_round, next_number, round_key
-from burnish.loop.people import ask_people, tell_decisions, wait_for_people
+from burnish.loop.people import ask_people, ask_preferences, tell_decisions, wait_for_people
 from burnish.loop.preferring import preference_stage
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
@@ -79,6 +79,7 @@ def run_round(
     sealed, trials = train_stage(shop, champion)
     preferred = preference_stage(shop, choose_challenger(shop, sealed, trials, champion), champion)
     choice = preferred.choice
+    ask_preferences(shop, champion, choice.challenger, shots)
     after = score_stage(shop, choice.challenger, "dev_a")
     on_dev_a = compare(before, after)
     for warning in likely_bugs(before) + likely_bugs(after):
