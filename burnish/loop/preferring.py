@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from burnish.config import TrainSettings
 from burnish.data.conversation import conversation
 from burnish.data.dataset import set_hash
 from burnish.errors import ConfigError
@@ -107,7 +108,7 @@ def _short(rows: Sequence[Row], longest: int) -> list[Row]:
 def _train(shop: Shop, choice: Choice, rows: Sequence[Row], held: Sequence[Row]) -> tuple[Sealed, tuple[Trial, ...]]:
     """One adapter for each multiple in train.search, all from the chosen one, at a twenty-fifth of its rate."""
     settings, base = shop.project.settings, shop.bench.base
-    tried = _candidates(choice.trial.candidate, settings.train.objective, settings.train.search or (1.0,))
+    tried = _candidates(choice.trial.candidate, settings.train)
     start = shop.project.store.root / choice.challenger.artifact
     job = TrainJob(
         base=base,
@@ -136,15 +137,16 @@ def _train(shop: Shop, choice: Choice, rows: Sequence[Row], held: Sequence[Row])
     return train_sealed(shop, "prefer", PREFER_VERSION, key, inputs, job)
 
 
-def _candidates(start: Candidate, objective: str, multiples: Sequence[float]) -> tuple[Candidate, ...]:
+def _candidates(start: Candidate, train: TrainSettings) -> tuple[Candidate, ...]:
     return tuple(
         replace(
             start,
-            name=f"{start.name}-{objective}{place}",
+            name=f"{start.name}-{train.objective}{place}",
             lr=float(f"{start.lr * PREFERENCE_SHARE * multiple:.3g}"),
             subset="",
+            beta=train.beta,
         )
-        for place, multiple in enumerate(multiples, start=1)
+        for place, multiple in enumerate(train.search or (1.0,), start=1)
     )
 
 
