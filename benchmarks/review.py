@@ -317,7 +317,7 @@ def _learn(job: TrainJob) -> Trial:
 
 def _score(bench: Workbench, task: Task, rows: Sequence[Example], folder: Path) -> Evaluation:
     with bench.wearing_adapter(folder) as worn:
-        return evaluate(worn, task, rows, model_name=folder.parent.name, model_hash=folder.parent.name)
+        return evaluate(worn, task, rows, model_name=folder.parent.name, model_hash=folder.parent.name, talk=Silence())
 
 
 def _corrections(
@@ -373,7 +373,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=10, help="splits of the selection")
     parser.add_argument("--count", type=int, default=500, help="questions of the queue")
-    parser.add_argument("--rows", default="300,500,500", help="rows learned, drafted and tested")
+    parser.add_argument("--rows", default="300,300,500", help="rows learned, drafted and tested")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     sizes = [int(size) for size in options.rows.split(",")]

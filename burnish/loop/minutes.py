@@ -20,11 +20,11 @@ def charge_minutes(project: Project, budget: Budget, number: int) -> float:
 
     Done again it adds nothing. Imported sheets tell no time, so their decisions cost none.
     """
-    new = spent_minutes(review_log(project.store)) - budget.spent().reviewer_minutes
+    told = sum(cost.reviewer_minutes for name, cost in budget.by_stage().items() if name.endswith(f"/{STAGE}"))
+    new = spent_minutes(review_log(project.store)) - told
     if new <= SMALLEST:
         return 0.0
-    cost = Cost(reviewer_minutes=new)
-    budget.settle(budget.reserve(f"{number:03d}/{STAGE}", cost), cost)
+    budget.note(f"{number:03d}/{STAGE}", Cost(reviewer_minutes=new))
     return new
 
 

@@ -89,13 +89,14 @@ def ask_preferences(shop: Shop, champion: ModelVersion, challenger: ModelVersion
 
 
 def waiting_answers(shop: Shop) -> Counter[str]:
-    """Answers that the round needs and nobody has given, by what they are for."""
+    """Answers that the round needs and nobody has given, by what they are for; nobody waits for a label skipped."""
     asked = {item.name for item in review_items(shop.project.store, with_withdrawn=False)}
     measuring = {row.id for row in shop.seeds.of("dev_a")}
     missing: Counter[str] = Counter()
     for one in reviewed(shop.project):
         if one.item.name in asked and (what := _needed(shop, one, measuring)):
-            missing[what] += max(0, one.item.wanted - one.num_answers)
+            skipped = 0 if one.item.purpose == "audit" else sum(entry.kind == "skip" for entry in one.decisions)
+            missing[what] += max(0, one.item.wanted - one.num_answers - skipped)
     return missing
 
 
