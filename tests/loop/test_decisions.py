@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,14 @@ from tests.child import KILLED, in_child
 from tests.loop.conftest import TOPICS, small_settings, write_rows
 
 NO_ROWS = {"synthesize.rows": 0}
+MOST_TRAINS = {
+    "roles__train": 0.74,
+    "roles__dev_a": 0.08,
+    "roles__dev_b": 0.08,
+    "roles__vault": 0.10,
+    "roles__audit": 0.0,
+}
+"""Shares under which 90 rows have pairs enough."""
 
 
 def desk(folder: Path, base: Path, num_rows: int = 150, **changes: object) -> Project:
@@ -153,22 +162,28 @@ def preferring(folder: Path, base: Path, objective: str) -> Callable[[], None]:
     def live() -> None:
         if not (folder / "burnish.yaml").exists():
             quick = {"train__checkpoint_every_s": 0.05, "train__search": [1.0], "train__lr": 0.01}
-            prefer(desk(folder, base, train__objective=objective, **quick), objective)
+            prefer(desk(folder, base, 90, train__objective=objective, **quick, **MOST_TRAINS), objective)
         run_round(open_project(folder), Silence())
 
     return live
 
 
-@pytest.fixture(scope="module", params=["dpo", "kto"])
-def preferred(request, tmp_path_factory, small_base) -> tuple[str, Path]:
-    """An objective, and a project whose round learned under it undisturbed."""
-    folder = tmp_path_factory.mktemp(request.param) / "desk"
-    preferring(folder, small_base, request.param)()
-    return request.param, folder
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, small_base) -> Callable[[str], Path]:
+    """A project whose round learned under an objective, made once."""
+
+    @cache
+    def made(objective: str) -> Path:
+        folder = tmp_path_factory.mktemp(objective) / "desk"
+        preferring(folder, small_base, objective)()
+        return folder
+
+    return made
 
 
-def test_preferences_are_learned_after_examples_from_the_adapter_that_these_made(preferred):
-    objective, folder = preferred
+@pytest.mark.parametrize("objective", ["dpo", "kto"])
+def test_preferences_are_learned_after_examples_from_the_adapter_that_these_made(objective, undisturbed):
+    folder = undisturbed(objective)
     report = load_report(open_project(folder), 1)
     assert [trial.candidate.name for trial in report.trials] == ["a", f"a-{objective}1"]
     examples, last = report.trials
@@ -179,8 +194,8 @@ def test_preferences_are_learned_after_examples_from_the_adapter_that_these_made
     assert "dev_b chose a" in report.review.preferred
 
 
-def test_a_round_that_is_killed_while_it_learns_preferences_ends_the_same(preferred, tmp_path, small_base):
-    objective, folders = preferred[0], [preferred[1], tmp_path / "two"]
+def test_a_round_that_is_killed_while_it_learns_preferences_ends_the_same(undisturbed, tmp_path, small_base):
+    objective, folders = "dpo", [undisturbed("dpo"), tmp_path / "two"]
     steps = 2 * -(-load_report(open_project(folders[0]), 1).data.roles["train"] // 8)
     assert in_child(preferring(folders[1], small_base, objective), f"train.step=kill@{steps + 6}") == KILLED
     assert [run.stage for run in stage_runs(open_project(folders[1]).store) if run.status != "done"] == ["prefer"]
