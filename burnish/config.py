@@ -242,6 +242,14 @@ class SynthesizeSettings(Section):
     """Whether batches that nobody judged may train; every report says so. A batch that failed its audit never does."""
 
 
+class ReviewSettings(Section):
+    """What a round asks people."""
+
+    per_round: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Questions that each round asks, beside the samples of batches that wait for their audit. A round then waits for
+    its audits and blind labels: it ends with exit code 4, and goes on when called again. 0: nobody is asked."""
+
+
 class EndpointSettings(Section):
     """A large model behind an OpenAI-compatible API. Rows of the project are sent there."""
 
@@ -317,6 +325,10 @@ class BudgetSettings(Section):
     """Tokens sent to teachers and got from them over the life of the project; null: no limit. Needed where a teacher
     has no price."""
 
+    reviewer_minutes: Annotated[float, Field(ge=0)] | None = None
+    """Minutes of people over the life of the project, those that waiting questions will take included: beyond them
+    nothing more is asked. null: no limit."""
+
     usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
     """Price of this machine, from which money is counted."""
 
@@ -344,6 +356,7 @@ class Settings(Section):
     synthesize: SynthesizeSettings = SynthesizeSettings()
     teacher: EndpointSettings = EndpointSettings()
     verifier: EndpointSettings = EndpointSettings()
+    review: ReviewSettings = ReviewSettings()
     gate: GateSettings = GateSettings()
     approval: ApprovalSettings = ApprovalSettings()
     budget: BudgetSettings = BudgetSettings()

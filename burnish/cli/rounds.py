@@ -141,6 +141,7 @@ def _lines(result: "RoundResult", place: "Project") -> list[str]:
     cost = result.cost
     money = f", ${cost.usd:.2f}" if cost.usd else ""
     answer = {"waiting": ", waits for an approval", "approved": ", approved", "refused": ", refused"}
+    money += f", {cost.reviewer_minutes:.0f} minutes of people" if cost.reviewer_minutes else ""
     return [
         f"round {result.round}: {result.decision}{answer.get(result.approval, '')}  {result.reason}",
         f"  {result.metric} on {result.gain.n} rows of dev_a: {result.previous_champion} {_percent(result.before)} -> "

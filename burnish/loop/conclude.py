@@ -42,6 +42,8 @@ class Outcome:
     untuned: Untuned
     champion: ModelVersion
     choice: Choice
+    preferred: str
+    """What was learned from people's preferences, in a sentence; empty: nothing was to be."""
     before: Evaluation
     """The champion on dev_a."""
     after: Evaluation

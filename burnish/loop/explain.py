@@ -11,6 +11,7 @@ from burnish.data.dataset import rejects
 from burnish.loop.attributed import last_attribution
 from burnish.loop.diagnosing import named_texts
 from burnish.loop.past import results
+from burnish.loop.people import review_report
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.searched import finite, searches_of
@@ -56,6 +57,7 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         comparison=outcome.comparison,
         diagnosis=_diagnosis(shop, outcome),
         synthesis=synthesis_report(shop, outcome.synthesis),
+        review=review_report(shop, outcome.preferred),
         attribution=last_attribution(shop.project, shop.seeds.trusted.weights),
         measures=outcome.measures,
         handoffs=outcome.handoffs,

@@ -27,6 +27,7 @@ UNIMPORTANT = {
     "project": True,
     "budget": True,
     "approval": True,
+    "review": True,
     "train": {"checkpoint_every_s"},
     "teacher": WAYS_TO_ASK,
     "verifier": WAYS_TO_ASK,

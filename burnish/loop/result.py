@@ -78,7 +78,7 @@ class RoundResult:
 def public_json(result: RoundResult, folder: Path, *, unchanged: bool = False) -> dict[str, Any]:
     """The stable form that `--json` prints; docs/reference.md describes each field."""
     data = as_json(result)
-    cost = {name: data["cost"][name] for name in ("usd", "seconds", "tokens")}
+    cost = {name: data["cost"][name] for name in ("usd", "seconds", "tokens", "reviewer_minutes")}
     kept = ("round", "decision", "reason", "champion", "previous_champion", "challenger", "challenger_hash", "metric")
     return {
         "schema_version": SCHEMA_VERSION,

@@ -13,6 +13,7 @@ from markupsafe import Markup
 from burnish.data.quality import mask
 from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
+from burnish.report.decided import people_words
 from burnish.report.diagnosed import diagnosis_words
 from burnish.report.handed import handoff_words
 from burnish.report.measured import measure_words
@@ -59,6 +60,7 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "counts": counts(report),
         "weak": diagnosis_words(report),
         "made": synthesis_words(report),
+        "people": people_words(report),
         "worth": worth_words(report.attribution),
         "measures": measure_words(report),
         "handoffs": handoff_words(report.handoffs),
