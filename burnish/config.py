@@ -328,5 +328,6 @@ class Settings(Section):
     synthesize: SynthesizeSettings = SynthesizeSettings()
     teacher: EndpointSettings = EndpointSettings()
     verifier: EndpointSettings = EndpointSettings()
+    judge: EndpointSettings = EndpointSettings()
     gate: GateSettings = GateSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -17,6 +17,7 @@ from burnish.cli import (
     diagnose,
     handoffs,
     inspect,
+    judge,
     models,
     project,
     review,
@@ -67,7 +68,22 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-PARTS = (project, data, rounds, diagnose, handoffs, synthesize, review, teacher, attribute, tune, models, inspect, ui)
+PARTS = (
+    project,
+    data,
+    rounds,
+    diagnose,
+    handoffs,
+    synthesize,
+    review,
+    teacher,
+    judge,
+    attribute,
+    tune,
+    models,
+    inspect,
+    ui,
+)
 
 for part in PARTS:
     part.add_to(app)

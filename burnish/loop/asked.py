@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from burnish.loop.project import Project
+from burnish.loop.seeds import Seeds
+from burnish.review.concord import QueueAgreement, agreement_of
 from burnish.review.cost import item_costs, spent_minutes
 from burnish.review.decisions import catches, outcomes
 from burnish.store.reviews import Queue, review_items, review_log
@@ -61,3 +63,14 @@ def review_status(project: Project) -> ReviewStatus:
             )
         )
     return ReviewStatus(queues=tuple(queues), spent_minutes=spent_minutes(log), catches=catches(found))
+
+
+def reviewers_agreement(project: Project, seeds: Seeds) -> tuple[QueueAgreement, ...]:
+    """How far reviewers agree in each queue, by everything they decided; empty where they decided nothing."""
+    slices = {
+        row.id: [f"{column}={row.slices[column]}" for column in seeds.columns if column in row.slices]
+        for rows in seeds.by_role.values()
+        for row in rows
+    }
+    found = outcomes(review_items(project.store), review_log(project.store))
+    return agreement_of(found, slices, is_closed=seeds.task.kind == "label")

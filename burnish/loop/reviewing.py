@@ -1,7 +1,7 @@
 """The review of a project: what people are asked, and their claims and decisions, with the task's own rules.
 
-Suggestions are shown on rows that train, never on rows that measure: of dev_a people see the question alone, of dev_b,
-vaults and audit nothing.
+Suggestions are shown on rows that train, never on rows that measure: of dev_a people see the question alone, or a
+model's answer that they are to judge; of dev_b, vaults and audit nothing.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,8 +17,10 @@ from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
 from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
+from burnish.loop.asking import verdict_items
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
+from burnish.loop.rubric import QUESTIONS
 from burnish.loop.seeds import Seeds, gather, is_vault
 from burnish.records import Evaluation, Example, Task
 from burnish.review.cost import ItemCost, item_costs
@@ -70,17 +72,19 @@ def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Eva
     """Asks people about `count` rows or so, and all rows of the audits that wait; the same plan again adds nothing.
 
     Two fifths are blind labels of dev_a, two fifths corrections of train, and a fifth preferences between `answers` of
-    two models to rows of train, where they are given. Raises DataError without data.
+    two models to rows of train, where they are given. Where answers are texts and a round has answered dev_a, people
+    judge its answers in place of the first two. Raises DataError without data.
     """
     seeds, seed = gather(project), project.settings.seed
     known = review_items(project.store)
     log = review_log(project.store)
     costs = item_costs(known, log)
     num_blind, num_fixed, num_pairs = (round(count * share) for share in SHARES.values())
+    verdicts = verdict_items(project, seeds, outcomes(known, log), count=num_blind + num_fixed)
     check = _gold_check(seeds, seed) if seeds.task.kind == "label" else None
     items = audit_items(project, seeds.task)
     items += _conflict_items(outcomes(known, log))
-    items += _blind_items(seeds, check, known, num_blind, seed)
+    items += verdicts or _blind_items(seeds, check, known, num_blind, seed)
     done = {item.example for item in known if item.name in {key.item for key in replay(log)}}
     items += _corrections(seeds, check, num_fixed, costs["correction"], done, seed)
     items += preference_items(seeds, *answers, num_pairs, seed) if answers else []
@@ -125,7 +129,8 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
     for item in items:
         is_hidden = item.role in MEASURING or is_vault(item.role)
         assert not is_hidden, f"{item.example} measures as {item.role}: nobody sees it"
-        assert item.role != "dev_a" or item.queue == "blind", f"a suggestion on {item.example} of dev_a"
+        is_judged = item.purpose in (question.purpose for question in QUESTIONS)
+        assert item.role != "dev_a" or item.queue == "blind" or is_judged, f"a suggestion on {item.example} of dev_a"
 
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:

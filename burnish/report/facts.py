@@ -15,6 +15,7 @@ from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
 from burnish.report.diagnosed import diagnosis_words
 from burnish.report.handed import handoff_words
+from burnish.report.judged import people_words
 from burnish.report.measured import measure_words
 from burnish.report.record import DiagnosisReport, RoundReport, SynthesisReport
 from burnish.report.search import search_words
@@ -62,6 +63,7 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "made": synthesis_words(report),
         "worth": worth_words(report.attribution),
         "measures": measure_words(report),
+        "people": people_words(report),
         "handoffs": handoff_words(report.handoffs),
         "notes": tuple(_note(warning) for warning in report.warnings),
         "table": table,

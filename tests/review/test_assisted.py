@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burnish.loop.judged import JudgeScores, assisted_gain
+from burnish.review.assisted import JudgeScores, assisted_gain
 from burnish.ppi import asking_probabilities, assisted_mean
 
 ROWS = [f"row-{place:04d}" for place in range(600)]
