@@ -64,7 +64,7 @@ def _items(
             break
         value = (1 - at / len(ordered)) * (1.0 if question is RIGHT else 1e-3)
         if not pair.is_same:
-            items += [item for item in _both(answers, pair, rows, question, known, seed, value)]
+            items += _both(answers, pair, rows, question, known, seed, value)
     return items
 
 

@@ -41,7 +41,7 @@ RIGHT = Question(
     rules=(
         "You judge one answer to a message. It is right when a careful expert of this task would send it as it stands, "
         "and wrong when something in it is false, missing or not asked for. Judge what it says: neither length nor "
-        "polish makes an answer better. Where there is a `reference`, a person gave it; another answer may be right too."
+        "polish makes an answer better. A `reference` is an answer that a person gave; another one may be right, too."
     ),
     yes="right",
     no="wrong",

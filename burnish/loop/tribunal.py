@@ -58,6 +58,8 @@ def ask_gate(
         loss, guess = choice.trial.dev_loss, shop.bench.guessing_loss
         seen = "no finite loss" if loss is None else f"a held-out loss of {loss:.2f} nats per token"
         return _no_look("HOLD", f"Training learned nothing: {seen}, where guessing costs {guess:.2f}.")
+    if against := objections(judged):
+        return _no_look("HOLD", f"Held: {against} No vault was opened.")
     before = score_stage(shop, champion, "dev_b", shots=shots)
     beside = Beside(
         commonest=_over_commonest(shop, choice.on_dev_b, shop.seeds.of("dev_b")),
@@ -66,8 +68,6 @@ def ask_gate(
     check = precheck(compare(before, choice.on_dev_b), settings, beside)
     if not check.go:
         return _no_look(check.decision, f"{check.reason} No vault was opened.")
-    if against := objections(judged):
-        return _no_look("HOLD", f"Held: {against} No vault was opened.")
     vault = _usable_vault(shop, choice)
     if not vault:
         return _no_look("INCONCLUSIVE", "No vault is left: every one was used. Add labelled examples.")

@@ -1,4 +1,4 @@
-"""People and judges in words, the same on a terminal and in a report: who agrees with whom, and what they find better."""
+"""People and judges in words, on a terminal and in a report: who agrees with whom, and what they find better."""
 
 from typing import NamedTuple
 
@@ -154,9 +154,9 @@ def _lead(judged: JudgedReport | None) -> str:
     if judged is None:
         return "How far the people who decide agree with each other, which bounds what any model can be measured to."
     return (
-        f"What people say of the answers themselves, on {count(judged.num_rows)} rows of dev_a, to {count(judged.num_same)} "
-        f"of which {judged.champion} and {judged.challenger} answer alike. A judge is used beside people only after it "
-        "has agreed with them as well as they do with each other; what it gets wrong is then taken out."
+        f"What people say of the answers themselves, on {count(judged.num_rows)} rows of dev_a; on "
+        f"{count(judged.num_same)} of them {judged.champion} and {judged.challenger} answer alike. A judge is used "
+        "beside people only where it agreed with them as well as they do with each other; what it gets wrong is taken out."
     )
 
 

@@ -91,7 +91,7 @@ def assisted_gain(
 def peoples_gain(
     people: Mapping[str, float], *, num_rows: int, groups: Mapping[str, str] | None = None, why: str
 ) -> AssistedGain:
-    """The gain by people's differences alone, on rows drawn evenly from `num_rows`; `why` says why there is no judge."""
+    """The gain by people's differences alone, on rows drawn evenly from `num_rows`; `why`: why there is no judge."""
     return _from_people(_people_alone(people, groups, drawn_evenly=True), num_rows, None, why)
 
 

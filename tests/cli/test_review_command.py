@@ -42,3 +42,26 @@ def write(sheet: Path, rows: list[dict[str, str]]) -> None:
         writer = csv.DictWriter(lines, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
+
+
+def test_agreement_is_told_from_the_log(desk: Path, tmp_path: Path):
+    assert burnish("review", "agreement", "--project", desk).out == "nobody has decided anything yet\n"
+    burnish("review", "plan", "--project", desk, "--count", "30")
+    for person, answers in (("ann", ("login", "appeal")), ("bob", ("login", "login"))):
+        sheet = tmp_path / f"{person}.csv"
+        burnish("review", "export", sheet, "--by", person, "--count", "12", "--project", desk)
+        with sheet.open(newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        for at, row in enumerate(rows):
+            row["answer" if row["queue"] == "blind" else "decision"] = (
+                answers[at % 2] if row["queue"] == "blind" else "accept"
+            )
+        write(sheet, rows)
+        burnish("review", "import", sheet, "--by", person, "--project", desk)
+    queues = {one["queue"]: one for one in burnish("review", "agreement", "--project", desk, "--json").data["queues"]}
+    assert queues["blind"]["num_doubled"] > 0
+    assert queues["blind"]["kappa_of"] == "cohen"
+    assert {one["reviewer"] for one in queues["blind"]["reviewers"]} == {"ann", "bob"}
+    shown = burnish("review", "agreement", "--project", desk).out
+    assert "blind labels" in shown
+    assert "ann, blind labels: gives the likely answer in" in shown

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from burnish.review.assisted import JudgeScores, assisted_gain
 from burnish.ppi import asking_probabilities, assisted_mean
+from burnish.review.assisted import JudgeScores, assisted_gain
 
 ROWS = [f"row-{place:04d}" for place in range(600)]
 
