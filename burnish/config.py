@@ -357,6 +357,7 @@ class Settings(Section):
     teacher: EndpointSettings = EndpointSettings()
     verifier: EndpointSettings = EndpointSettings()
     review: ReviewSettings = ReviewSettings()
+    judge: EndpointSettings = EndpointSettings()
     gate: GateSettings = GateSettings()
     approval: ApprovalSettings = ApprovalSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -118,6 +118,27 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
         print_text(f"{name} caught {caught} of {count} hidden wrong drafts")
 
 
+@group.command("agreement")
+def agreement(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Show how far reviewers agree, how reliable each of them is, and which conflicts wait."""
+    from burnish.loop.asked import reviewers_agreement
+    from burnish.loop.seeds import gather
+    from burnish.records import as_json as data_of
+    from burnish.report.judged import AGREEMENT_COLUMNS, agreement_row, reviewer_lines
+
+    place = opened(project)
+    found = reviewers_agreement(place, gather(place))
+    if as_json:
+        print_json({"schema_version": 1, "queues": [data_of(one) for one in found]})
+        return
+    if not found:
+        print_text("nobody has decided anything yet")
+        return
+    print_table("", list(AGREEMENT_COLUMNS), [list(agreement_row(one)) for one in found])
+    for one in found:
+        print_text("\n".join(reviewer_lines(one)))
+
+
 def _tell(data: dict[str, Any], text: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"schema_version": 1, **data})

@@ -25,6 +25,7 @@ from burnish.loop.untuned import Untuned
 from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json
 from burnish.registry import champion as current_champion
 from burnish.registry import models, promote, register
+from burnish.review.standing import JudgedReport
 from burnish.settings import resolved
 from burnish.store.failpoints import failpoint
 from burnish.store.files import write_atomic
@@ -53,6 +54,8 @@ class Outcome:
     """Of the champion, before training."""
     measures: tuple[MeasureChange, ...]
     """Both models beside the score, on dev_a."""
+    judged: JudgedReport | None
+    """What people and a judge say of both; None where answers are no texts."""
     handoffs: HandoffChange
     """Cases of dev_a that go to a person, of both models."""
     synthesis: Synthesis | None

@@ -10,6 +10,7 @@ from burnish.data.provenance import SYNTHETIC
 from burnish.fingerprint import fingerprint
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
+from burnish.loop.rubric import QUESTIONS
 from burnish.records import Example, Message, Preference, Thumb, as_json
 from burnish.review.decisions import Outcome, outcomes
 from burnish.store.audits import append_audit
@@ -20,6 +21,8 @@ from burnish.synthesize.audit import Audit, judge_audit, not_audited
 BY = "reviewers"
 """Who judged a batch whose audit came from the queue."""
 TAKEN_BACK = "answers of its audit were taken back"
+JUDGING = tuple(question.purpose for question in QUESTIONS)
+"""Purposes of items that ask about models' answers."""
 AGREEING = 2
 """Reviewers that must say the same before an answer of dev_a changes; on a row of train one is enough."""
 
@@ -69,7 +72,8 @@ def reviewed(project: Project) -> list[Outcome]:
 
 
 def rows_of_decisions(project: Project) -> Decided:
-    """What settled decisions become. Hidden checks teach nothing, a row that measures trains nothing.
+    """What settled decisions become. Hidden checks teach nothing, a row that measures trains nothing, and verdicts on
+    models' answers only judge, also once their rows train.
 
     A row that has become dev_b, vault or audit since it was asked about is left out.
     """
@@ -77,7 +81,8 @@ def rows_of_decisions(project: Project) -> Decided:
     if not found:
         return NO_DECISIONS
     roles = current_roles(project.store)
-    taught = [one for one in found if not one.item.is_check and _role(one, roles) in ("train", SYNTHETIC)]
+    asked = [one for one in found if not one.item.is_check and one.item.purpose not in JUDGING]
+    taught = [one for one in asked if _role(one, roles) in ("train", SYNTHETIC)]
     measured = [one for one in found if _role(one, roles) == "dev_a" and one.item.purpose == "gold"]
     agreed = [one for one in measured if _num_agreeing(one) >= AGREEING]
     return Decided(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from burnish.data.check import DataCheck
 from burnish.data.conversation import conversation
 from burnish.data.dataset import rejects
+from burnish.loop.asked import reviewers_agreement
 from burnish.loop.attributed import last_attribution
 from burnish.loop.diagnosing import named_texts
 from burnish.loop.past import results
@@ -60,6 +61,8 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         review=review_report(shop, outcome.preferred),
         attribution=last_attribution(shop.project, shop.seeds.trusted.weights),
         measures=outcome.measures,
+        judged=outcome.judged,
+        agreement=reviewers_agreement(shop.project, shop.seeds),
         handoffs=outcome.handoffs,
         baselines=_baselines(outcome.untuned),
         trials=tuple(finite(trial) for trial in outcome.choice.trials),

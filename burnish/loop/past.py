@@ -31,6 +31,7 @@ UNIMPORTANT = {
     "train": {"checkpoint_every_s"},
     "teacher": WAYS_TO_ASK,
     "verifier": WAYS_TO_ASK,
+    "judge": WAYS_TO_ASK,
 }
 """Settings that cannot change what a round comes to."""
 

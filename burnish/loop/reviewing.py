@@ -1,7 +1,7 @@
 """The review of a project: what people are asked, and their claims and decisions, with the task's own rules.
 
-Suggestions are shown on rows that train, never on rows that measure: of dev_a people see the question alone, of dev_b,
-vaults and audit nothing.
+Suggestions are shown on rows that train, never on rows that measure: of dev_a people see the question alone, or a
+model's answer that they are to judge; of dev_b, vaults and audit nothing.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -18,9 +18,11 @@ from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
 from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
+from burnish.loop.asking import verdict_items
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.minutes import minutes_left
 from burnish.loop.project import Project
+from burnish.loop.rubric import QUESTIONS
 from burnish.loop.seeds import Seeds, gather, is_vault
 from burnish.records import Evaluation, Example, Task
 from burnish.review.cost import ItemCost, item_costs
@@ -74,7 +76,8 @@ def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Eva
     """Asks people about `count` rows or so, and all rows of the audits that wait; the same plan again adds nothing.
 
     Two fifths are blind labels of dev_a, two fifths corrections of train, and a fifth preferences between `answers` of
-    two models to rows of train, where they are given. Fewer where `budget.reviewer_minutes` has no room for all: audits
+    two models to rows of train, where they are given. Where answers are texts and a round has answered dev_a, people
+    judge its answers in place of the first two. Fewer where `budget.reviewer_minutes` has no room for all: audits
     come first, each whole or not at all, then what settles conflicts. Raises DataError without data.
     """
     seeds, known, log = gather(project), review_items(project.store), review_log(project.store)
@@ -132,7 +135,8 @@ def _planner(
 
     def planned(count: int) -> list[ReviewItem]:
         num_blind, num_fixed, num_pairs = (round(count * share) for share in SHARES.values())
-        items = _blind_items(seeds, check, known, num_blind, done, seed)
+        verdicts = verdict_items(project, seeds, outcomes(known, log), count=num_blind + num_fixed)
+        items = verdicts or _blind_items(seeds, check, known, num_blind, done, seed)
         items += _corrections(seeds, check, num_fixed, cost, done, seed)
         return items + (preference_items(seeds, *answers, num_pairs, seed) if answers else [])
 
@@ -175,7 +179,8 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
     for item in items:
         is_hidden = item.role in MEASURING or is_vault(item.role)
         assert not is_hidden, f"{item.example} measures as {item.role}: nobody sees it"
-        assert item.role != "dev_a" or item.queue == "blind", f"a suggestion on {item.example} of dev_a"
+        is_judged = item.purpose in (question.purpose for question in QUESTIONS)
+        assert item.role != "dev_a" or item.queue == "blind" or is_judged, f"a suggestion on {item.example} of dev_a"
 
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:

@@ -16,6 +16,7 @@ from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.forget import bar_late_descendants
 from burnish.loop.guarding import demand_measures
 from burnish.loop.handing import handed_off
+from burnish.loop.judged import judge_round
 from burnish.loop.kit import kit_of
 from burnish.loop.measuring import measure_stage
 from burnish.loop.minutes import charge_minutes
@@ -91,7 +92,8 @@ def run_round(
         after=(choice.on_dev_b, after),
         seed=project.settings.seed,
     )
-    ruling = ask_gate(shop, champion, choice, after, kit, shots=shots)
+    judged = judge_round(shop, before, after)
+    ruling = ask_gate(shop, champion, choice, after, kit, shots=shots, judged=judged)
     outcome = Outcome(
         key=key,
         found=found,
@@ -105,6 +107,7 @@ def run_round(
         diagnosis=diagnosis,
         synthesis=synthesis,
         measures=measures,
+        judged=judged,
         handoffs=handoffs,
         ruling=ruling,
     )

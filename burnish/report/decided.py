@@ -4,7 +4,7 @@ from burnish.report.record import ReviewReport, RoundReport
 from burnish.report.words import count
 
 
-def people_words(report: RoundReport) -> tuple[str, ...]:
+def decided_words(report: RoundReport) -> tuple[str, ...]:
     """A sentence for each thing that people changed or left open; empty in reports from before this was counted."""
     told = report.review
     if told is None:

@@ -13,9 +13,10 @@ from markupsafe import Markup
 from burnish.data.quality import mask
 from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
-from burnish.report.decided import people_words
+from burnish.report.decided import decided_words
 from burnish.report.diagnosed import diagnosis_words
 from burnish.report.handed import handoff_words
+from burnish.report.judged import people_words
 from burnish.report.measured import measure_words
 from burnish.report.record import DiagnosisReport, RoundReport, SynthesisReport
 from burnish.report.search import search_words
@@ -60,9 +61,10 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "counts": counts(report),
         "weak": diagnosis_words(report),
         "made": synthesis_words(report),
-        "people": people_words(report),
+        "decided": decided_words(report),
         "worth": worth_words(report.attribution),
         "measures": measure_words(report),
+        "people": people_words(report),
         "handoffs": handoff_words(report.handoffs),
         "notes": tuple(_note(warning) for warning in report.warnings),
         "table": table,

@@ -8,6 +8,8 @@ from burnish.diagnose.diagnosis import Diagnosis
 from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.handoff import HandoffChange
 from burnish.records import Answer, Comparison, Cost, Decision, Interval, Trial, Verdict
+from burnish.review.concord import QueueAgreement
+from burnish.review.standing import JudgedReport
 from burnish.synthesize.batch import BatchReport
 
 
@@ -261,6 +263,10 @@ class RoundReport:
     """The last one before the round; None: batches were never compared."""
     measures: tuple[MeasureChange, ...] = ()
     """Champion and challenger beside the score, on dev_a."""
+    judged: JudgedReport | None = None
+    """What people and a judge say of the answers of champion and challenger; None where answers are no texts."""
+    agreement: tuple[QueueAgreement, ...] = ()
+    """How far reviewers agree, by queue; empty where nobody has decided anything."""
     handoffs: HandoffChange | None = None
     """Cases of dev_a that go to a person, of champion and challenger; None in rounds from before this was counted."""
     trials: tuple[Trial, ...] = ()
