@@ -7,7 +7,7 @@ from tests.report.sample_report import sample_report
 
 TOLD = ReviewReport(
     num_rows=1,
-    num_corrected={"dev_a": 2, "train": 1200},
+    num_corrected={"dev_a": 2, "train": 12},
     num_out_of_scope=3,
     preferred="80 pairs of people were learned, 20 others told when to stop; dev_b chose a-dpo1.",
     minutes=41.6,
@@ -21,7 +21,7 @@ def test_every_decision_of_people_is_a_sentence_on_the_page_and_in_markdown():
     for text in (render_html(report), render_markdown(report)):
         for sentence in (
             "People corrected 2 answers on file of dev_a; the files keep the old ones.",
-            "People corrected 1,200 answers on file of train",
+            "People corrected 12 answers on file of train",
             "1 row to learn from came out of the review.",
             "3 rows trained nothing: people hold them out of scope.",
             "dev_b chose a-dpo1",
