@@ -31,6 +31,20 @@ from burnish.loop.workbench import Workbench
 from burnish.registry import champion as current_champion
 from burnish.talk import Talk
 
+STEPS = (
+    "check the data",
+    "measure the base",
+    "measure the champion",
+    "diagnose",
+    "synthesize",
+    "train",
+    "choose a challenger",
+    "measure the challenger",
+    "ask the gate",
+    "conclude",
+)
+"""What whoever watches a round is told, in this order."""
+
 
 def run_round(
     project: Project, talk: Talk, *, again: bool = False, should_stop: Callable[[], bool] = lambda: False
@@ -53,6 +67,7 @@ def run_round(
     demand_measures(project.settings, seeds, kit)
     number = next_number(project)
     talk.say(f"round {number}: {sum(map(len, seeds.by_role.values())):,} examples, task {seeds.task.kind}")
+    talk.step("check the data", STEPS)
     bench = Workbench(project.settings, project.store.root, talk)
     budget = open_budget(project.store, project.settings.budget, talk)
     tell_weights(seeds.trusted.weights, talk)
@@ -61,14 +76,21 @@ def run_round(
         project=project, seeds=seeds, bench=bench, budget=budget, talk=talk, number=number, should_stop=should_stop
     )
 
+    talk.step("measure the base", STEPS)
     untuned = untuned_baseline(shop)
+    talk.step("measure the champion", STEPS)
     champion = current_champion(project.store) or untuned.version
     shots = untuned.shots if champion.name == untuned.version.name else ()
     before = score_stage(shop, champion, "dev_a", shots=shots)
+    talk.step("diagnose", STEPS)
     diagnosis = diagnosis_stage(shop, champion)
+    talk.step("synthesize", STEPS)
     shop, synthesis = with_synthesis(shop, champion, diagnosis)
+    talk.step("train", STEPS)
     sealed, trials = train_stage(shop, champion)
+    talk.step("choose a challenger", STEPS)
     choice = choose_challenger(shop, sealed, trials, champion)
+    talk.step("measure the challenger", STEPS)
     after = score_stage(shop, choice.challenger, "dev_a")
     on_dev_a = compare(before, after)
     for warning in likely_bugs(before) + likely_bugs(after):
@@ -80,7 +102,9 @@ def run_round(
         after=(choice.on_dev_b, after),
         seed=project.settings.seed,
     )
+    talk.step("ask the gate", STEPS)
     ruling = ask_gate(shop, champion, choice, after, kit, shots=shots)
+    talk.step("conclude", STEPS)
     outcome = Outcome(
         key=key,
         found=found,
