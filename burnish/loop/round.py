@@ -36,6 +36,20 @@ from burnish.loop.workbench import Workbench
 from burnish.registry import champion as current_champion
 from burnish.talk import Talk
 
+STEPS = (
+    "check the data",
+    "measure the base",
+    "measure the champion",
+    "diagnose",
+    "synthesize",
+    "train",
+    "choose a challenger",
+    "measure the challenger",
+    "ask the gate",
+    "conclude",
+)
+"""What whoever watches a round is told, in this order."""
+
 
 def run_round(
     project: Project, talk: Talk, *, again: bool = False, should_stop: Callable[[], bool] = lambda: False
@@ -59,6 +73,7 @@ def run_round(
     demand_measures(project.settings, seeds, kit)
     number = next_number(project)
     talk.say(f"round {number}: {sum(map(len, seeds.by_role.values())):,} examples, task {seeds.task.kind}")
+    talk.step("check the data", STEPS)
     bench = Workbench(project.settings, project.store.root, talk)
     budget = open_budget(project.store, project.settings.budget, talk)
     tell_weights(seeds.trusted.weights, talk)
@@ -70,17 +85,24 @@ def run_round(
     charge_minutes(project, budget, number)
     ask_people(shop)
 
+    talk.step("measure the base", STEPS)
     untuned = untuned_baseline(shop)
+    talk.step("measure the champion", STEPS)
     champion = current_champion(project.store) or untuned.version
     shots = untuned.shots if champion.name == untuned.version.name else ()
     before = score_stage(shop, champion, "dev_a", shots=shots)
+    talk.step("diagnose", STEPS)
     diagnosis = diagnosis_stage(shop, champion)
+    talk.step("synthesize", STEPS)
     shop, synthesis = with_synthesis(shop, champion, diagnosis)
     wait_for_people(shop)
+    talk.step("train", STEPS)
     sealed, trials = train_stage(shop, champion)
+    talk.step("choose a challenger", STEPS)
     preferred = preference_stage(shop, choose_challenger(shop, sealed, trials, champion), champion)
     choice = preferred.choice
     ask_preferences(shop, champion, choice.challenger, shots)
+    talk.step("measure the challenger", STEPS)
     after = score_stage(shop, choice.challenger, "dev_a")
     on_dev_a = compare(before, after)
     for warning in likely_bugs(before) + likely_bugs(after):
@@ -93,7 +115,9 @@ def run_round(
         seed=project.settings.seed,
     )
     judged = judge_round(shop, before, after)
+    talk.step("ask the gate", STEPS)
     ruling = ask_gate(shop, champion, choice, after, kit, shots=shots, judged=judged)
+    talk.step("conclude", STEPS)
     outcome = Outcome(
         key=key,
         found=found,

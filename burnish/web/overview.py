@@ -20,6 +20,7 @@ from burnish.report.plots import history_plot
 from burnish.report.record import PastRound
 from burnish.report.words import metric_name, percent, span
 from burnish.web.desk import Desk, page
+from burnish.web.live import live
 from burnish.web.who import APPROVE, may, who
 
 SHOWN_ROUNDS = 12
@@ -53,7 +54,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             last=list(reversed(past[-SHOWN_ROUNDS:])),
             curve=curve(past[-SHOWN_ROUNDS:]),
             waiting=[one for one in waiting(project) if user is None or may(user.role, "POST", one.form)],
-            holder=project.store.holder(),
+            live=live(project),
             budget=project.settings.budget,
             left=Budget(store=project.store, settings=project.settings.budget).left(),
         )

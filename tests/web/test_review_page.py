@@ -9,7 +9,7 @@ import pytest
 from burnish.config import Settings
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.project import create_project
-from burnish.loop.reviewing import audit_items, task_of_project
+from burnish.loop.reviewing import plan_reviews, task_of_project
 from burnish.records import Task
 from burnish.store.claims import LEASE_S, Wish, claim_items, decide_item, expire_leases
 from burnish.store.reviews import add_items, review_items, review_log
@@ -229,8 +229,8 @@ def test_a_question_with_fields_needs_no_json(tmp_path):
 
 
 def test_the_last_answer_of_an_audit_judges_the_batch_and_taking_it_back_undoes_that(site):
-    store, task = site.project.store, task_of_project(site.project)
-    add_items(store, audit_items(site.project, task))
+    store = site.project.store
+    plan_reviews(site.project, count=0)
     ann, right = reader(site), {one.name: one.given for one in review_items(store)}
     for _ in range(12):
         form = form_of(ann)

@@ -28,6 +28,7 @@ from tests.report.sample_report import sample_report
 from tests.web.conftest import ACCESS, ORIGIN, stranger
 from tests.web.furnished import BATCH
 from tests.web.live import serving
+from tests.web.screen import launched
 
 NAMES = {"reviewer": "ann", "engineer": "bob", "approver": "eve"}
 
@@ -89,6 +90,7 @@ BY_ROLE = {
     ("GET", "/"): "reviewer engineer approver",
     ("GET", "/static/web.css"): "reviewer engineer approver",
     ("GET", "/batches"): "reviewer engineer approver",
+    ("GET", "/compare"): "engineer approver",
     ("GET", f"/batches/{BATCH}"): "reviewer engineer approver",
     ("GET", f"/batches/{BATCH}/audit"): "reviewer engineer approver",
     ("POST", f"/batches/{BATCH}/audit"): "reviewer engineer",
@@ -200,13 +202,7 @@ def test_with_users_a_server_may_listen_for_others_without_a_token_of_its_own():
 
 
 def test_in_a_real_browser_an_approver_comes_in_by_the_own_address_and_approves(project, tokens):
-    from tests.web.test_web_browser import CHROMIUM
-
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with playwright.sync_playwright() as play, serving(project.folder) as access:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    with launched() as browser, serving(project.folder) as access:
         page = browser.new_page()
         page.goto(f"{access.url}start?token={tokens['approver']}")
         page.wait_for_url(access.url)
@@ -215,5 +211,4 @@ def test_in_a_real_browser_an_approver_comes_in_by_the_own_address_and_approves(
         form.get_by_label("Reason").fill("legal agrees")
         form.get_by_role("button", name="Approve").click()
         page.get_by_text("round 2, approved by eve").wait_for()
-        browser.close()
     assert champion(project.store).name == "round-2"
