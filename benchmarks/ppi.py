@@ -58,14 +58,14 @@ def simulate(world: World, draws: int, seed: int) -> dict[str, float]:
         labels = np.full(rows, np.nan)
         labels[: world.labels] = people[: world.labels]
         found = assisted_mean(labels, judge)
-        assert found.value is not None and found.low is not None and found.high is not None and found.se is not None
-        half = float(scipy_stats.t.isf(0.025, world.labels - 1)) * found.se
+        value, low, high, se = (float(part) for part in found[:4] if part is not None)
+        half = float(scipy_stats.t.isf(0.025, world.labels - 1)) * se
         alone = paired_interval(people[: world.labels].tolist())
-        held["assisted"] += found.low <= truth <= found.high
-        held["unpadded"] += abs(found.value - truth) <= half
+        held["assisted"] += low <= truth <= high
+        held["unpadded"] += abs(value - truth) <= half
         held["people_alone"] += alone.low is not None and alone.high is not None and alone.low <= truth <= alone.high
         plain = float(np.var(people[: world.labels], ddof=1)) / world.labels
-        worth += [plain / found.se**2] if found.se else []
+        worth += [plain / se**2] if se else []
     return {**{name: count / draws for name, count in held.items()}, "worth": float(np.median(worth or [math.nan]))}
 
 

@@ -1,4 +1,4 @@
-"""A scripted judge on orders: it reads the question by its JSON, and judges well, by chance, by length or not at all."""
+"""A scripted judge on orders: it reads the question by its JSON and judges well, by chance, by length or not at all."""
 
 import json
 import re
@@ -15,24 +15,25 @@ def is_right(message: str, answer: str) -> bool:
 
 
 class Arbiter:
-    """`way` is one of agreeing, random, verbose and broken; `model` is the name that it answers under."""
+    """Ways to judge what is right and what is supported: agreeing, random, verbose, broken. It answers as `model`."""
 
-    def __init__(self, way: str = "agreeing", model: str = "judge-1", *, right: float = 0.95) -> None:
-        self.way, self.model, self.right = way, model, right
+    def __init__(self, *ways: str, model: str = "judge-1", right: float = 0.95) -> None:
+        self.ways, self.model, self.right = ways or ("agreeing", "agreeing"), model, right
 
     def __call__(self, number: int, body: Asked) -> Act:
         data = json.loads(body["messages"][1]["content"])
         answer, message = data["answer"], data["message"][-1]["text"]
         random = Random(json.dumps([message, answer]))
         told = is_right(message, answer) == (random.random() < self.right)
-        if self.way == "broken" and random.random() < 0.45:
-            return say("I think it is fine.")
-        if self.way == "random":
+        asks_support = "whether the `message` supports" in body["messages"][0]["content"]
+        way = self.ways[asks_support]
+        if way == "broken" and random.random() < 0.45:
+            return say("I think it is fine.", model=self.model)
+        if way == "random":
             told = random.random() < 0.5
-        if self.way == "verbose":
+        if way == "verbose":
             told = len(answer) > 60
         usage = {"prompt_tokens": 100, "completion_tokens": 10}
-        asks_support = "whether the `message` supports" in body["messages"][0]["content"]
         words = ("supported", "unsupported") if asks_support else ("right", "wrong")
         reply = {"verdict": words[0] if told else words[1], "statement": answer, "why": "because"}
         return say(json.dumps(reply), model=self.model, usage=usage)

@@ -86,11 +86,11 @@ def objection_of(admission: Admission, told: Sequence[PeoplesVerdict], verdicts:
 
     One that passed on all answers is held to its last hundred, too.
     """
-    if not told:
-        return "untested: nobody has judged an answer yet"
     if len(verdicts.models) > 1:
         names = ", ".join(verdicts.models)
         return f"mixed-judge: several models answered for it ({names}); give another judge.model, which is asked anew"
+    if not told:
+        return "untested: nobody has judged an answer yet"
     why = admission.slices["all"].why
     return why or retest_reason(admission, [verdicts.said.get(one.piece.key) is one.is_yes for one in told])
 

@@ -140,7 +140,7 @@ class Verdicts:
     said: Mapping[str, bool | None]
     """By the key of the piece; None: no usable reply."""
     models: Mapping[str, int] = field(default_factory=dict)
-    """Answers by the model that says it gave them."""
+    """Usable answers by the model that says it gave them."""
 
     @property
     def num_unusable(self) -> int:

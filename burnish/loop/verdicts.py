@@ -59,7 +59,7 @@ def _verdicts(judge: Teacher, question: Question, pieces: Sequence[Piece], task:
         piece.key: read_verdict(answer.text, question, piece).is_yes if answer.text else None
         for piece, answer in zip(ordered, answers, strict=True)
     }
-    models = Counter(answer.model for answer in answers)
+    models = Counter(answer.model for answer in answers if answer.text)
     return Verdicts(
         version=version_of(judge.settings, question, list(models)),
         said={**said, **told},

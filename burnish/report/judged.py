@@ -156,7 +156,7 @@ def _lead(judged: JudgedReport | None) -> str:
     return (
         f"What people say of the answers themselves, on {count(judged.num_rows)} rows of dev_a; on "
         f"{count(judged.num_same)} of them {judged.champion} and {judged.challenger} answer alike. A judge is used "
-        "beside people only where it agreed with them as well as they do with each other; what it gets wrong is taken out."
+        "beside people only where it agreed with them as they do with each other; what it gets wrong is taken out."
     )
 
 

@@ -28,7 +28,7 @@ PEOPLE = ("ann", "bob", "cy")
 LONGER = " Thank you for your patience, and do write again whenever there is anything."
 
 
-def make_project(folder, base, num_rows: int = 240) -> Project:
+def make_project(folder, base, num_rows: int = 180) -> Project:
     """Messages about orders, each with an answer that names its order."""
     changes = {
         "task.kind": "text",
@@ -104,9 +104,9 @@ def decided(tmp_path_factory, small_base) -> Project:
     """Three people have judged the answers of two models, before any judge was asked."""
     project = make_project(tmp_path_factory.mktemp("judged"), small_base)
     write_answers(project)
-    planned = plan_reviews(with_judge(project, "http://localhost:9/v1"), count=240)
+    planned = plan_reviews(with_judge(project, "http://localhost:9/v1"), count=200)
     assert planned.num_new == len(planned.items)
-    assert plan_reviews(with_judge(project, "http://localhost:9/v1"), count=240).num_new == 0
+    assert plan_reviews(with_judge(project, "http://localhost:9/v1"), count=200).num_new == 0
     judge_items(project, planned.items)
     return project
 
@@ -142,7 +142,7 @@ def test_a_judge_that_agrees_with_people_is_admitted_and_makes_their_scores_wort
     gain = right.gain
     assert gain.gain.low < 0.35 < gain.gain.high  # the models are right on 40% and 75% of the rows
     assert gain.verdict == "better"
-    assert gain.labels_worth > 1.2 * gain.gain.n >= 1.2 * 50
+    assert gain.labels_worth > gain.gain.n >= 50
     assert right.length_bias.low <= 0 <= right.length_bias.high
     assert supported.is_admitted
     assert objections(found) == ""
@@ -155,45 +155,50 @@ def test_a_judge_that_agrees_with_people_is_admitted_and_makes_their_scores_wort
     assert not [text for text in hidden if text in sent]
 
 
-@pytest.mark.parametrize("way", ["random", "verbose", "broken"])
-def test_a_judge_that_does_not_agree_is_used_for_nothing(decided, way):
-    """T10."""
-    with loopback(Arbiter(way)) as server:
-        _, found = judge_project(with_judge(decided, server.address, judge__most_unusable=1.0), Silence())
-    right = found.questions[0]
-    assert not right.is_admitted
-    assert right.why.split(":")[0] in ("worse-than-people", "little-agreement")
-    assert right.gain.gain == right.gain.people_alone
-    assert (right.gain.trust, right.gain.labels_worth) == (0.0, None)
-    assert right.gain.verdict == "better"
-    assert (right.num_unusable > 0) == (way == "broken")
-    assert (right.length_bias.low > 0.3) == (way == "verbose")
-
-
-def test_a_judge_that_mostly_answers_nonsense_or_is_down_is_left_out_aloud(decided):
-    for script in (lambda number, body: fail(401), lambda number, body: Arbiter("broken", right=1.0)(number, body)):
-        with loopback(script) as server:
-            _, found = judge_project(with_judge(decided, server.address, judge__most_unusable=0.05), Silence())
-        assert [one.why.split(":")[0] for one in found.questions] == ["not-asked", "not-asked"]
-        assert found.questions[0].gain.verdict == "better"
-
-
-def test_another_model_is_another_judge_and_two_of_them_are_none(decided):
-    """T6."""
-    with loopback(Arbiter()) as server:
-        project = with_judge(decided, server.address)
-        _, first = judge_project(project, Silence())
-        answers = load_answers(round_folder(decided, 1) / "answers.json")
-        versions = {one.name: one.version for one in first.questions}
-        save_answers(decided, 1, replace(answers, versions=versions))
-        write_answers(decided, number=2)
-        server.script = Arbiter(model="judge-2")
-        _, mixed = judge_project(project, Silence())
-        _, changed = judge_project(with_judge(decided, server.address, judge__model="judge-2"), Silence())
+@pytest.fixture
+def few_answers(decided):
+    """A later round with ten rows, so that a judge is asked little beside what people have judged."""
+    answers = load_answers(round_folder(decided, 1) / "answers.json")
+    save_answers(decided, 2, replace(answers, rows=answers.rows[:10]))
+    yield decided
     (round_folder(decided, 2) / "answers.json").unlink()
+
+
+@pytest.mark.parametrize("ways", [("verbose", "random"), ("broken", "verbose")])
+def test_a_judge_that_does_not_agree_is_used_for_nothing(few_answers, ways):
+    """T10."""
+    with loopback(Arbiter(*ways)) as server:
+        _, found = judge_project(with_judge(few_answers, server.address, judge__most_unusable=1.0), Silence())
+    for way, one in zip(ways, found.questions, strict=True):
+        assert not one.is_admitted
+        assert one.why.split(":")[0] in ("worse-than-people", "little-agreement")
+        assert one.gain.gain == one.gain.people_alone
+        assert (one.gain.trust, one.gain.labels_worth) == (0.0, None)
+        assert (one.num_unusable > 0) == (way == "broken")
+        assert (one.length_bias.low > 0.1) == (way == "verbose")
+
+
+def test_a_judge_that_mostly_answers_nonsense_or_is_down_is_left_out_aloud(few_answers):
+    for script in (lambda number, body: fail(401), Arbiter("broken", "broken")):
+        with loopback(script) as server:
+            _, found = judge_project(with_judge(few_answers, server.address, judge__most_unusable=0.05), Silence())
+        assert [one.why.split(":")[0] for one in found.questions] == ["not-asked", "not-asked"]
+        assert found.questions[0].num_verdicts > 100
+
+
+def test_another_model_is_another_judge_and_two_of_them_are_none(tmp_path, small_base):
+    """T6."""
+    project = make_project(tmp_path, small_base, 24)
+    answers = write_answers(project)
+    with loopback(Arbiter()) as server:
+        _, first = judge_project(with_judge(project, server.address), Silence())
+        save_answers(project, 1, replace(answers, versions={one.name: one.version for one in first.questions}))
+        write_answers(project, number=2)
+        server.script = Arbiter(model="judge-2")
+        _, mixed = judge_project(with_judge(project, server.address), Silence())
+        _, changed = judge_project(with_judge(project, server.address, judge__model="judge-2"), Silence())
     assert mixed.questions[0].why.startswith("mixed-judge: several models answered for it (judge-1, judge-2)")
-    assert mixed.questions[0].gain.trust == 0.0
-    assert changed.questions[0].is_admitted
+    assert changed.questions[0].why.startswith("untested: ")
     assert changed.questions[0].version != first.questions[0].version
     assert any("cannot be compared" in note for note in changed.notes)
 
