@@ -15,6 +15,8 @@ from burnish.review.reliability import consensus
 from burnish.review.standing import interval
 from burnish.store.reviews import Queue, ReviewDecision, ReviewItem
 
+MOST_CELLS = 10_000_000
+"""Items times values squared that are counted together; of more items the latest count."""
 NOTHING = Interval(value=None, low=None, high=None, n=0)
 
 
@@ -75,28 +77,37 @@ def agreement_of(
     In the correction queue reviewers agree when both or neither accept the draft; texts typed freely are not compared.
     """
     queues: tuple[Queue, ...] = get_args(Queue)
-    told = [_of_queue(queue, [one for one in found if one.item.queue == queue], slices or {}) for queue in queues]
-    return tuple(one if is_closed or one.queue != "blind" else _unsaid(one) for one in told if one.num_answers)
+    told = []
+    for queue in queues:
+        own = [one for one in found if one.item.queue == queue]
+        is_text = queue == "blind" and not is_closed
+        told.append(_of_texts(queue, own) if is_text else _of_queue(queue, own, slices or {}))
+    return tuple(one for one in told if one.num_answers)
 
 
 def _of_queue(queue: Queue, found: Sequence[Outcome], slices: Mapping[str, Sequence[str]]) -> QueueAgreement:
     ratings = _ratings(found)
-    doubled = {item: given for item, given in by_item(ratings).items() if len(given) > 1}
+    doubled = _doubled(ratings)
+    num_doubled, doubled = len(doubled), _latest(doubled)
     paired = [rating for given in doubled.values() for rating in given]
     name, kappa = _kappa(list(doubled.values()))
     alpha = krippendorff_alpha([[rating.value for rating in given] for given in doubled.values()])
     return QueueAgreement(
         queue=queue,
         num_answers=len(ratings),
-        num_doubled=len(doubled),
+        num_doubled=num_doubled,
         kappa=kappa,
         kappa_of=name,
         alpha=interval(alpha),
         reviewers=_reviewers(paired),
         slices=_by_slice(doubled, {one.item.name: slices.get(one.item.example, ()) for one in found}),
-        conflicts=tuple(one.item.name for one in found if one.is_conflict and not one.item.settles),
+        conflicts=_conflicts(found),
         why="" if doubled else "none-doubled: no item was answered by two reviewers yet",
     )
+
+
+def _conflicts(found: Sequence[Outcome]) -> tuple[str, ...]:
+    return tuple(one.item.name for one in found if one.is_conflict and not one.item.settles)
 
 
 def _ratings(found: Sequence[Outcome]) -> list[Rating]:
@@ -106,6 +117,17 @@ def _ratings(found: Sequence[Outcome]) -> list[Rating]:
         for made in one.decisions
         if made.kind != "skip" and made.item == one.item.name
     ]
+
+
+def _doubled(ratings: Sequence[Rating]) -> dict[str, tuple[Rating, ...]]:
+    return {item: given for item, given in by_item(ratings).items() if len(given) > 1}
+
+
+def _latest(doubled: dict[str, tuple[Rating, ...]]) -> dict[str, tuple[Rating, ...]]:
+    """As many of the latest items as tables of all their values fit into memory for."""
+    num_values = len({rating.value for given in doubled.values() for rating in given})
+    most = max(FEW_ITEMS, MOST_CELLS // max(1, num_values**2))
+    return dict(list(doubled.items())[-most:])
 
 
 def _value(item: ReviewItem, made: ReviewDecision) -> str:
@@ -151,16 +173,17 @@ def _by_slice(
     return tuple(found)
 
 
-def _unsaid(one: QueueAgreement) -> QueueAgreement:
+def _of_texts(queue: Queue, found: Sequence[Outcome]) -> QueueAgreement:
+    ratings = _ratings(found)
     return QueueAgreement(
-        queue=one.queue,
-        num_answers=one.num_answers,
-        num_doubled=one.num_doubled,
+        queue=queue,
+        num_answers=len(ratings),
+        num_doubled=len(_doubled(ratings)),
         kappa=NOTHING,
         kappa_of="",
         alpha=NOTHING,
         reviewers=(),
         slices=(),
-        conflicts=one.conflicts,
+        conflicts=_conflicts(found),
         why="free-text: answers are texts, which two people never write alike; accepted drafts are compared",
     )

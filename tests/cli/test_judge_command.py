@@ -10,7 +10,7 @@ from tests.loopback import loopback
 
 
 def test_the_judge_of_a_project_is_quoted_tested_and_told(tmp_path: Path, small_base: Path):
-    project = make_project(tmp_path, small_base, 120)
+    project = make_project(tmp_path, small_base, 40)
     write_answers(project)
     with loopback(Arbiter()) as server:
         named = with_judge(project, server.address)

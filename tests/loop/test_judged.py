@@ -221,7 +221,7 @@ def test_a_no_to_support_has_to_quote_the_answer():
 
 
 def test_a_round_keeps_its_answers_tells_what_people_say_and_is_held_by_them(tmp_path, small_base):
-    project = make_project(tmp_path, small_base)
+    project = make_project(tmp_path, small_base, 90)
     with loopback(Arbiter()) as server:
         settings = with_judge(project, server.address).settings
         project = Project(folder=project.folder, settings=settings, store=project.store)
@@ -232,7 +232,7 @@ def test_a_round_keeps_its_answers_tells_what_people_say_and_is_held_by_them(tmp
         assert "the gate cannot use it, as nobody has scored these answers" in told["gate"]
         assert "not admitted" in (round_folder(project, 1) / "report.md").read_text(encoding="utf-8")
         task = task_of_project(project)
-        for item in plan_reviews(project, count=80).items:
+        for item in plan_reviews(project, count=110).items:
             told = Wish("accept" if item.draft_by == result.previous_champion else "reject")
             decide(project, task, item.name, "ann", 1, told, now_s=0.0)
         held, is_new = run_round(project, Silence(), again=True)
