@@ -35,7 +35,10 @@ def show_judge(
     if dry_run:
         with working(quiet=quiet) as (talk, _):
             quote = quote_judge(place, talk)
-        print_json({"schema_version": 1, "quote": data_of(quote)}) if as_json else _quote(quote)
+        if as_json:
+            print_json({"schema_version": 1, "quote": data_of(quote)})
+        else:
+            _quote(quote)
         return
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
         number, found = judge_project(place, talk, should_stop)

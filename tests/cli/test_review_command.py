@@ -3,6 +3,9 @@
 import csv
 from pathlib import Path
 
+from burnish.loop.project import open_project
+from burnish.records import Message
+from burnish.store.reviews import ReviewItem, add_items
 from tests.cli.calls import burnish
 
 
@@ -46,22 +49,21 @@ def write(sheet: Path, rows: list[dict[str, str]]) -> None:
 
 def test_agreement_is_told_from_the_log(desk: Path, tmp_path: Path):
     assert burnish("review", "agreement", "--project", desk).out == "nobody has decided anything yet\n"
-    burnish("review", "plan", "--project", desk, "--count", "30")
+    prompt = (Message(role="user", content="where is my money"),)
+    fields = {"queue": "blind", "purpose": "gold", "role": "dev_a", "messages": prompt, "wanted": 2}
+    items = [ReviewItem(name=f"i{at}", example=f"row{at}", **fields) for at in range(6)]
+    add_items(open_project(desk).store, items)
     for person, answers in (("ann", ("login", "appeal")), ("bob", ("login", "login"))):
         sheet = tmp_path / f"{person}.csv"
-        burnish("review", "export", sheet, "--by", person, "--count", "12", "--project", desk)
+        burnish("review", "export", sheet, "--by", person, "--count", "6", "--project", desk)
         with sheet.open(newline="") as lines:
             rows = list(csv.DictReader(lines))
-        for at, row in enumerate(rows):
-            row["answer" if row["queue"] == "blind" else "decision"] = (
-                answers[at % 2] if row["queue"] == "blind" else "accept"
-            )
-        write(sheet, rows)
+        write(sheet, [{**row, "answer": answers[int(row["item"][1:]) % 2]} for row in rows])
         burnish("review", "import", sheet, "--by", person, "--project", desk)
-    queues = {one["queue"]: one for one in burnish("review", "agreement", "--project", desk, "--json").data["queues"]}
-    assert queues["blind"]["num_doubled"] > 0
-    assert queues["blind"]["kappa_of"] == "cohen"
-    assert {one["reviewer"] for one in queues["blind"]["reviewers"]} == {"ann", "bob"}
+    (found,) = burnish("review", "agreement", "--project", desk, "--json").data["queues"]
+    assert (found["queue"], found["num_doubled"], found["kappa_of"]) == ("blind", 6, "cohen")
+    assert {one["reviewer"] for one in found["reviewers"]} == {"ann", "bob"}
+    assert len(found["conflicts"]) == 3
     shown = burnish("review", "agreement", "--project", desk).out
     assert "blind labels" in shown
     assert "ann, blind labels: gives the likely answer in" in shown
