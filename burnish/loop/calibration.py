@@ -5,16 +5,16 @@ purpose, and easier than what models get wrong.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from burnish.evaluate.groundedness import not_grounded
-from burnish.loop.rubric import QUESTIONS, SUPPORTED, Piece, Question, Verdicts, piece_of
+from burnish.loop.rubric import QUESTIONS, SUPPORTED, UNKNOWN, Piece, Question, Verdicts, piece_of
 from burnish.loop.seeds import Seeds
-from burnish.records import Interval
+from burnish.records import Example, Interval
 from burnish.review.admission import Admission, admit, retest_reason
 from burnish.review.agreement import Rating
 from burnish.review.decisions import Outcome
@@ -93,6 +93,25 @@ def objection_of(admission: Admission, told: Sequence[PeoplesVerdict], verdicts:
         return "untested: nobody has judged an answer yet"
     why = admission.slices["all"].why
     return why or retest_reason(admission, [verdicts.said.get(one.piece.key) is one.is_yes for one in told])
+
+
+def refused_slices(admission: Admission) -> frozenset[str]:
+    """Slices on which enough people judged to test a judge, and it failed; its scores there count for nothing."""
+    return frozenset(
+        name for name, one in admission.slices.items() if name != "all" and one.omega is not None and one.why
+    )
+
+
+def scores_of(
+    pieces: Mapping[str, Piece], rows: Mapping[str, Example], verdicts: Verdicts, refused: Set[str]
+) -> dict[str, float]:
+    """The judge's score of each piece by example; a half, which says nothing, on slices where it was refused."""
+    return {
+        name: UNKNOWN
+        if refused & {f"{column}={value}" for column, value in rows[name].slices.items()}
+        else verdicts.score(piece.key)
+        for name, piece in pieces.items()
+    }
 
 
 def length_bias(told: Sequence[PeoplesVerdict], verdicts: Verdicts) -> Interval:

@@ -26,6 +26,8 @@ from burnish.loop.calibration import (
     objection_of,
     peoples_verdicts,
     questions_of,
+    refused_slices,
+    scores_of,
     shares_of,
 )
 from burnish.loop.project import Project
@@ -123,7 +125,8 @@ def _judged(shop: Shop, answers: Answers, rows: Mapping[str, Example], heard: _H
     told, verdicts = heard.told, heard.verdicts
     admission = admission_of(heard.question, told, verdicts, shop.seeds) if verdicts.version else None
     why = heard.why_unasked or (objection_of(admission, told, verdicts) if admission else "")
-    gain = _gain(shop, answers, rows, heard, why)
+    refused = refused_slices(admission) if admission else frozenset()
+    gain = _gain(shop, answers, rows, heard, why, refused)
     before, after = _alone(answers, rows, verdicts)
     return JudgedQuestion(
         name=heard.question.name,
@@ -144,7 +147,9 @@ def _judged(shop: Shop, answers: Answers, rows: Mapping[str, Example], heard: _H
     )
 
 
-def _gain(shop: Shop, answers: Answers, rows: Mapping[str, Example], heard: _Heard, why: str) -> AssistedGain:
+def _gain(
+    shop: Shop, answers: Answers, rows: Mapping[str, Example], heard: _Heard, why: str, refused: frozenset[str]
+) -> AssistedGain:
     seed, verdicts = shop.project.settings.seed, heard.verdicts
     people = differences(answers, rows, heard.question, shares_of(heard.told), seed)
     groups = {pair.example: rows[pair.example].group or pair.example for pair in answers.rows}
@@ -153,7 +158,8 @@ def _gain(shop: Shop, answers: Answers, rows: Mapping[str, Example], heard: _Hea
     pieces = {pair.example: pieces_of(pair, rows[pair.example]) for pair in answers.rows}
     before, after = (
         JudgeScores(
-            version=verdicts.version, scores={name: verdicts.score(pair[side].key) for name, pair in pieces.items()}
+            version=verdicts.version,
+            scores=scores_of({name: pair[side] for name, pair in pieces.items()}, rows, verdicts, refused),
         )
         for side in (0, 1)
     )

@@ -106,6 +106,9 @@ def told_of(one: JudgedQuestion) -> tuple[str, ...]:
         said.append(f"{one.name}: {alone}; {use}")
     if one.num_unusable:
         said.append(f"{one.name}: {count(one.num_unusable)} answers got no usable verdict of the judge")
+    refused = [part.slice for part in one.slices[1:] if part.omega is not None and not part.is_admitted]
+    if one.is_admitted and refused:
+        said.append(f"{one.name}: on {', '.join(refused)} the judge failed its test, and its scores there are not used")
     bias = one.length_bias
     if bias.low is not None and bias.low > 0:
         said.append(

@@ -9,14 +9,17 @@ import pytest
 from burnish.data.dataset import add_files
 from burnish.errors import ConfigError, UsageError
 from burnish.loop.answers import AnswerPair, Answers, load_answers, round_folder, save_answers
+from burnish.loop.calibration import refused_slices, scores_of
 from burnish.loop.decided import rows_of_decisions
 from burnish.loop.judged import judge_project, objections, quote_judge
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.reviewing import decide, plan_reviews, task_of_project
 from burnish.loop.round import run_round
-from burnish.loop.rubric import SUPPORTED, Piece, read_verdict
+from burnish.loop.rubric import SUPPORTED, Piece, Verdicts, read_verdict
 from burnish.loop.seeds import gather
-from burnish.records import Message
+from burnish.records import Example, Message
+from burnish.review.admission import admit
+from burnish.review.agreement import Rating
 from burnish.store.claims import Wish
 from burnish.store.looks import looks
 from burnish.talk import Silence
@@ -212,6 +215,27 @@ def test_without_a_judge_people_alone_tell_and_a_task_of_labels_needs_neither(de
         quote_judge(decided, Silence())
     with pytest.raises(UsageError, match="right or wrong without a judge"):
         judge_project(small_project, Silence())
+
+
+def test_where_a_judge_failed_on_a_slice_its_scores_there_say_nothing():
+    pieces = {f"r{at}": Piece((Message(role="user", content=f"q{at}"),), f"answer {at}") for at in range(80)}
+    rows = {
+        name: Example(id=name, messages=piece.messages, group=name, slices={"desk": "ab"[at % 2]})
+        for at, (name, piece) in enumerate(pieces.items())
+    }
+    told = {name: at % 3 > 0 for at, name in enumerate(pieces)}
+    said = {
+        piece.key: told[name] != (rows[name].slices["desk"] == "b" and at % 16 == 1)
+        for at, (name, piece) in enumerate(pieces.items())
+    }
+    slice_of = {piece.key: [f"desk={rows[name].slices['desk']}"] for name, piece in pieces.items()}
+    ratings = [Rating(piece.key, who, str(told[name])) for name, piece in pieces.items() for who in PEOPLE]
+    admission = admit("v", {key: str(one) for key, one in said.items()}, ratings, slice_of)
+    assert admission.slices["all"].is_admitted
+    assert refused_slices(admission) == {"desk=b"}
+    scores = scores_of(pieces, rows, Verdicts(version="v", said=said), refused_slices(admission))
+    assert {scores[name] for name in rows if rows[name].slices["desk"] == "b"} == {0.5}
+    assert {scores[name] for name in rows if rows[name].slices["desk"] == "a"} == {0.0, 1.0}
 
 
 def test_a_no_to_support_has_to_quote_the_answer():
