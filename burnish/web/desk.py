@@ -36,9 +36,13 @@ class Desk:
     writing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whatever changes the project, so that what it looked at is still so when it writes."""
 
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the project is opened: two threads that made its daily backup at once would be in each other's way."""
+
     def open(self) -> Project:
         """The project as it is now, with the settings of this moment; a few milliseconds."""
-        return open_project(self.folder)
+        with self.opening:
+            return open_project(self.folder)
 
 
 @cache
