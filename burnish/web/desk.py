@@ -43,9 +43,13 @@ class Desk:
     leaving: threading.Event = field(default_factory=threading.Event)
     """Set when the server ends, so that answers without an end do, too."""
 
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the project is opened: two threads that made its daily backup at once would be in each other's way."""
+
     def open(self) -> Project:
         """The project as it is now, with the settings of this moment; a few milliseconds."""
-        return open_project(self.folder)
+        with self.opening:
+            return open_project(self.folder)
 
     def users(self) -> Sequence[User]:
         """Those who may use the project now."""
