@@ -159,7 +159,7 @@ def test_a_killed_run_is_seen_to_stop(browser, site, working):
 
 
 def test_a_real_round_is_seen_from_its_first_step_to_its_end(browser, tmp_path):
-    project = fresh(tmp_path, **{"train.epochs": 60})
+    project = fresh(tmp_path, **{"train.epochs": 40})
     words = command("round", "--project", project.folder, "--quiet")
     with serving(project.folder) as access:
         page, loud = visitor(browser, access)
