@@ -1,5 +1,6 @@
 """The server's pages put together: every part adds its own, and the guard stands before them all."""
 
+import threading
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -9,10 +10,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
-from burnish.web import batches, costs, data, faults, models, overview, rounds
+from burnish.web import batches, compare, costs, data, faults, live, models, overview, rounds
 from burnish.web.access import Access
 from burnish.web.desk import HERE, Desk, templates
 from burnish.web.guard import START, Guard, refusal
+from burnish.web.worker import Worker
 
 FILES = {"web.css": "text/css", "web.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """Everything that a page loads beside itself."""
@@ -22,7 +24,8 @@ SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "a
 
 def make_pages(desk: Desk) -> FastAPI:
     """Every page, with nothing before them."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=SILENT)
+    worker = Worker(desk.folder)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=SILENT, lifespan=compare.ending(worker))
     faults.add_to(app)
 
     @app.get(START)
@@ -33,14 +36,19 @@ def make_pages(desk: Desk) -> FastAPI:
     def static(name: str) -> Response:
         return _file(name)
 
-    for part in (overview, rounds, data, batches, models, costs):
+    for part in (overview, live, rounds, data, batches, models, costs):
         part.add_to(app, desk)
+    compare.add_to(app, desk, worker)
     return app
 
 
-def make_app(folder: Path, access: Access) -> ASGIApp:
-    """The pages of the project in `folder`, behind their guard."""
-    return Guard(make_pages(Desk(folder=folder, access=access)), access)
+def make_app(folder: Path, access: Access, *, leaving: threading.Event | None = None) -> ASGIApp:
+    """The pages of the project in `folder`, behind their guard; `leaving` is set when the server begins to end.
+
+    Its lifespan has to be run, so that no process stays behind.
+    """
+    desk = Desk(folder=folder, access=access, leaving=leaving or threading.Event())
+    return Guard(make_pages(desk), access)
 
 
 def _started(access: Access, token: str) -> Response:

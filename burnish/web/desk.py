@@ -21,6 +21,7 @@ PLACES = (
     ("/data", "Data", "d"),
     ("/batches", "Batches", "b"),
     ("/models", "Models", "m"),
+    ("/compare", "Compare", "x"),
     ("/costs", "Costs", "c"),
 )
 """Every page of the menu: path, name, and the key that follows g."""
@@ -34,6 +35,8 @@ class Desk:
     access: Access
     writing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whatever changes the project, so that what it looked at is still so when it writes."""
+    leaving: threading.Event = field(default_factory=threading.Event)
+    """Set when the server ends, so that answers without an end do, too."""
 
     def open(self) -> Project:
         """The project as it is now, with the settings of this moment; a few milliseconds."""

@@ -18,6 +18,8 @@ from burnish.web.access import Access
 START = "/start"
 """The one page that answers without the cookie: it asks for the token itself."""
 READING = ("GET", "HEAD", "OPTIONS")
+LONGEST_HEADERS = 2**14
+"""Bytes of a request before its body. The server counts those that come in pieces, the guard those that are whole."""
 MOST_BODY_BYTES = 2**20
 BODY_TIMEOUT_S = 20.0
 BODY = "burnish.body"
@@ -47,6 +49,7 @@ REFUSALS: Final[Mapping[int, str]] = {
     408: "The request took too long.",
     413: "The request is too large.",
     415: "Only a form of this server can be sent here.",
+    431: "The headers of the request are too long.",
     421: "This server does not answer to that name.",
 }
 
@@ -87,6 +90,8 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> int:
         """The status that turns this request away, or 0."""
+        if _length(scope) > LONGEST_HEADERS:
+            return 431
         headers = Headers(scope=scope)
         hosts = [value.lower() for value in headers.getlist("host")]
         if len(hosts) != 1 or hosts[0] not in self.access.hosts:
@@ -111,8 +116,14 @@ def refusal(status: int) -> HTMLResponse:
         f'<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>burnish</title>'
         f"<h1>{status}</h1><p>{text}</p></html>\n",
         status_code=status,
-        headers={"connection": "close"} if status in (408, 413) else None,
+        headers={"connection": "close"} if status in (400, 408, 413, 431) else None,
     )
+
+
+def _length(scope: Scope) -> int:
+    """Bytes of the address and the headers."""
+    address = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
+    return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _is_own(headers: Headers, host: str) -> bool:
@@ -134,7 +145,8 @@ async def _take_body(scope: Scope, receive: Receive) -> int:
     """Reads a form into the scope, never more than the limit; the status that turns it away, or 0."""
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdecimal()):
+    is_twice = "content-length" in headers and "transfer-encoding" in headers
+    if is_twice or not (length.isascii() and length.isdecimal()):
         return 400
     if len(length) > 12 or int(length) > MOST_BODY_BYTES:
         return 413

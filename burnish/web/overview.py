@@ -18,6 +18,7 @@ from burnish.report.plots import history_plot
 from burnish.report.record import PastRound
 from burnish.report.words import metric_name, percent, span
 from burnish.web.desk import Desk, page
+from burnish.web.live import live
 
 SHOWN_ROUNDS = 12
 WIDE, NARROW = 760, 346
@@ -48,7 +49,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             last=list(reversed(past[-SHOWN_ROUNDS:])),
             curve=curve(past[-SHOWN_ROUNDS:]),
             waiting=waiting(project),
-            holder=project.store.holder(),
+            live=live(project),
             budget=project.settings.budget,
             left=Budget(store=project.store, settings=project.settings.budget).left(),
         )

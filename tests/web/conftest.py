@@ -1,8 +1,9 @@
 """A furnished project, and clients with and without its cookie."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,9 +12,12 @@ from burnish.loop.project import Project, open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
 from tests.web.furnished import furnish
+from tests.web.screen import launched
 
 ACCESS = Access(host="127.0.0.1", port=8377, token="t" * 43)
 ORIGIN = "http://127.0.0.1:8377"
+NEWEST = "round-1"
+"""The model that a real round made, in the project of `after_a_round`."""
 
 
 class Site(NamedTuple):
@@ -42,9 +46,24 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return furnish(tmp_path_factory.mktemp("furnished") / "desk").folder
 
 
+@pytest.fixture(scope="session")
+def after_a_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a project with two models that can answer; tests use copies."""
+    from tests.web.trained import trained  # loads torch, which most tests here do without
+
+    return trained(tmp_path_factory.mktemp("trained")).folder
+
+
 @pytest.fixture
 def site(tmp_path: Path, furnished: Path) -> Site:
     project = open_project(Path(shutil.copytree(furnished, tmp_path / "desk")))
     client = stranger(project.folder)
     client.cookies.set(ACCESS.cookie, ACCESS.session)
     return Site(project, client)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Of one module: its loop would be in the way of others."""
+    with launched() as started:
+        yield started
