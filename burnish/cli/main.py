@@ -21,6 +21,7 @@ from burnish.cli import (
     project,
     review,
     rounds,
+    serve,
     synthesize,
     teacher,
     tune,
@@ -67,7 +68,22 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-PARTS = (project, data, rounds, diagnose, handoffs, synthesize, review, teacher, attribute, tune, models, inspect, ui)
+PARTS = (
+    project,
+    data,
+    rounds,
+    diagnose,
+    handoffs,
+    synthesize,
+    review,
+    teacher,
+    attribute,
+    tune,
+    models,
+    inspect,
+    ui,
+    serve,
+)
 
 for part in PARTS:
     part.add_to(app)

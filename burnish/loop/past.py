@@ -26,6 +26,7 @@ WAYS_TO_ASK = {
 UNIMPORTANT = {
     "project": True,
     "budget": True,
+    "serve": True,
     "train": {"checkpoint_every_s"},
     "teacher": WAYS_TO_ASK,
     "verifier": WAYS_TO_ASK,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import uvicorn
 
+from burnish.port import listen
 from burnish.web.access import Access
 from burnish.web.app import make_app
-from burnish.web.server import listen
 
 TOKEN = "s" * 43
 

@@ -1,0 +1,55 @@
+"""The command that serves a project's models over the OpenAI API: serve."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, opened
+from burnish.cli.terminal import make_talk, print_json, print_text, tell
+from burnish.cli.ui import demand_libraries
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the command of this file."""
+    app.command("serve")(serve_models)
+
+
+def serve_models(
+    project: ProjectOption = HERE,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 8378,
+    host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with a key.")] = "127.0.0.1",
+    overrides: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer over the OpenAI API: the champion under the project's name, every version under its own. Ctrl-C ends it."""
+    desk = opened(project, overrides)
+    demand_libraries("serve", "fastapi", "uvicorn", "llguidance", "prometheus_client")
+    from burnish.port import listen
+    from burnish.serve.guard import KEY, door
+
+    with listen(host, port) as bound:
+        number = bound.getsockname()[1]
+        way_in = door(host, number, os.environ.get(KEY))
+        from burnish.loop.probing import prober, served_task
+        from burnish.loop.workbench import Workbench
+        from burnish.serve.server import make_service, serve, warm
+
+        task = served_task(desk)
+        base = Workbench(desk.settings, desk.store.root, make_talk(quiet=as_json)).base
+        service = make_service(base, desk.store, desk.settings, task, prober(desk))
+        version = warm(service)
+        url = f"http://{f'[{host}]' if ':' in host else host}:{number}/v1"
+
+        def say() -> None:
+            if as_json:
+                told = {"url": url, "host": host, "port": number, "model": desk.settings.project}
+                print_json({"schema_version": 1, **told, "version": version.name})
+            else:
+                print_text(url)
+                tell(f"model {desk.settings.project} is {version.name}; Ctrl-C ends the server")
+
+        try:
+            serve(service, bound, way_in, log=desk.store.root / "logs", tell=say)
+        except KeyboardInterrupt:
+            tell("ended")
