@@ -22,7 +22,7 @@ def serve_models(
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Answer over the OpenAI API: the champion under the project's name, every version under its own. Ctrl-C ends it."""
+    """Serve the OpenAI API: the champion under the project's name, every version under its own. Ctrl-C ends it."""
     desk = opened(project, overrides)
     demand_libraries("serve", "fastapi", "uvicorn", "llguidance", "prometheus_client")
     from burnish.port import listen

@@ -285,8 +285,8 @@ class LoraBank:
     def put(self, slot: int, spec: AdapterSpec, state: Mapping[str, Tensor]) -> None:
         """Puts another adapter into a slot, or into the next new one; of any rank and on any of the adapted layers.
 
-        The bank grows in place where it has to: every slot gets the widest rank. Raises ModelError for weights of layers that carry
-        no adapter here; then the slot is unchanged.
+        The bank grows in place where it has to: every slot gets the widest rank. Raises ModelError for weights of
+        layers that carry no adapter here; then the slot is unchanged.
         """
         known = {f"{PEFT_PREFIX}{name}.lora_{part}.weight" for name in self._layers for part in "AB"}
         if extra := sorted(set(state) - known):

@@ -1,4 +1,4 @@
-"""The objects that clients get: chat completions, completions, their chunks and their usage, as the OpenAI API has them."""
+"""The objects that clients get, as the OpenAI API has them: completions, their chunks and their usage."""
 
 import secrets
 import time

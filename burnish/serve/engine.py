@@ -110,7 +110,7 @@ class Engine:
     @property
     def num_active(self) -> int:
         """Requests that are being answered."""
-        return len(self._active)
+        return len(self._active) + len(self._choosing)
 
     @property
     def num_waiting(self) -> int:
@@ -203,9 +203,11 @@ class Engine:
         slot = None if going.slot == NO_ADAPTER else going.slot
         try:
             going.number = self._generator.submit(replace(going.job.request, slot=slot))
-        except DataError as error:
+        except Exception as error:  # one request's fault is no other's
+            if not isinstance(error, DataError):
+                LOG.error("a request could not begin", exc_info=error)
             self.pool.release(going.slot)
-            going.job.tell(Failed("asked", error.message))
+            going.job.tell(Failed("asked" if isinstance(error, DataError) else "broken"))
             return
         self._active[going.number] = going
 

@@ -142,7 +142,8 @@ class Exchange:
     @property
     def form(self) -> Form:
         """What the answer looks like."""
-        assert self.version and self.wish
+        assert self.version, self.endpoint
+        assert self.wish, self.endpoint
         return Form(
             kind=self.kind,
             model=self.version.name,
@@ -157,7 +158,8 @@ class Exchange:
             self.service.metrics.first_token(self.endpoint, self.version.name, time.monotonic() - self.started)
 
     def _finish(self, said: Ended) -> None:
-        assert self.version and self.wish
+        assert self.version, self.endpoint
+        assert self.wish, self.endpoint
         self.service.metrics.tokens(self.version.name, len(self.wish.request.prompt), said.num_tokens)
         self.end(200)
 

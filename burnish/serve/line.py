@@ -1,4 +1,4 @@
-"""The line between a client and the engine: what the engine says arrives in order, and a client that leaves is told of."""
+"""The line between a client and the engine: what is said arrives in order, and a client that leaves is noticed."""
 
 import asyncio
 from collections.abc import Coroutine

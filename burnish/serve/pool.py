@@ -1,4 +1,4 @@
-"""Adapters in the bank of one base: loaded when they are asked for, checked before they answer, let go when memory ends.
+"""Adapters in the bank of one base: loaded when asked for, checked before they answer, let go when memory ends.
 
 What is served is what was measured: an adapter answers only after its bytes are those that were sealed, its weights
 those that were registered, the base's answers change with it, and the stored answers of its evaluation come out again.
@@ -126,8 +126,9 @@ class Pool:
             raise Refused(reason)
         try:
             return self._loaded(version, forget)
-        except (BurnishError, OSError) as error:
-            LOG.error("adapter %s refused: %s", ascii(version.name), ascii(str(error)))
+        except Exception as error:  # whatever is wrong with one adapter, the others go on
+            detail = None if isinstance(error, BurnishError) else error
+            LOG.error("adapter %s refused: %s", ascii(version.name), ascii(str(error)), exc_info=detail)
             self.loads.refused += 1
             self._refused[version.name] = (time.monotonic(), str(error))
             raise Refused(str(error)) from error
