@@ -1,12 +1,14 @@
 """A real server on a free port of this machine, over a small trained project and some adapters of strong character."""
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import torch
 import uvicorn
 from openai import OpenAI
@@ -40,11 +42,43 @@ class Town:
 
     service: Service
     port: int
+    plain: httpx2.Client
+    _clients: dict[str, OpenAI] = field(default_factory=dict)
 
-    def client(self, key: str = "none", **options: object) -> OpenAI:
-        """The real OpenAI client, without its retries."""
-        address = f"http://127.0.0.1:{self.port}/v1"
-        return OpenAI(base_url=address, api_key=key, **{"max_retries": 0, "timeout": 60.0, **options})
+    def client(self, key: str = "none") -> OpenAI:
+        """The real OpenAI client, without its retries; threads may share it, each on a connection of its own."""
+        if key not in self._clients:
+            address = f"http://127.0.0.1:{self.port}/v1"
+            self._clients[key] = OpenAI(base_url=address, api_key=key, max_retries=0, timeout=60.0)
+        return self._clients[key]
+
+    def close(self) -> None:
+        """Hangs up."""
+        for client in self._clients.values():
+            client.close()
+
+    def ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """A plain request."""
+        return self.plain.request(method, path, **options)
+
+    def get(self, path: str, **headers: str) -> httpx2.Response:
+        """A page with some headers."""
+        return self.ask("GET", path, headers=headers)
+
+    def post(self, path: str, body: dict[str, Any] | bytes) -> httpx2.Response:
+        """A body as JSON, or as it is."""
+        if isinstance(body, bytes):
+            return self.ask("POST", path, content=body, headers={"content-type": "application/json"})
+        return self.ask("POST", path, json=body)
+
+    def raw(self, request: str) -> bytes:
+        """What comes back for some bytes; nothing where the server hangs up."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as line:
+            try:
+                line.sendall(request.encode())
+                return line.recv(4096)
+            except OSError:
+                return b""
 
 
 def bench_of(project: Project) -> Base:
@@ -66,9 +100,12 @@ def serving(
         bound.listen(64)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
+        plain = httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60.0, trust_env=False)
+        town = Town(service=service, port=port, plain=plain)
         try:
             warm(service)
-            yield Town(service=service, port=port)
+            with plain, closing(town):
+                yield town
         finally:
             server.should_exit = True
             thread.join(timeout=20)
