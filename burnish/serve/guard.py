@@ -15,6 +15,9 @@ from burnish.serve.faults import TOLD, ApiError, unexpected
 KEY = "BURNISH_SERVE_KEY"
 SHORTEST_KEY = 16
 MOST_BODY_BYTES = 2**22
+MOST_READ_BYTES = 2**24
+"""Of a body that is too large so many bytes are read and dropped: who hangs up on a client that still writes takes the
+answer from it."""
 BODY_TIMEOUT_S = 20.0
 OPEN: Final = frozenset({"/healthz", "/readyz"})
 """Answer without a key, and tell nothing but a word."""
@@ -115,23 +118,25 @@ async def _body(scope: Scope, receive: Receive) -> bytes:
     length = Headers(scope=scope).get("content-length", "0")
     if not (length.isascii() and length.isdecimal()):
         raise ApiError(400, "The content-length is no number.")
-    too_large = ApiError(413, f"The body is larger than {MOST_BODY_BYTES} bytes.", code="request_too_large")
-    if len(length) > 12 or int(length) > MOST_BODY_BYTES:
-        raise too_large
-    body = bytearray()
+    is_small = len(length) <= 12 and int(length) <= MOST_BODY_BYTES
+    body, num_bytes = bytearray(), 0
     try:
         async with asyncio.timeout(BODY_TIMEOUT_S):
-            while True:
+            while num_bytes <= MOST_READ_BYTES:
                 message = await receive()
                 if message["type"] != "http.request":
                     raise ApiError(400, "The body ended too early.")
-                body += message.get("body", b"")
-                if len(body) > MOST_BODY_BYTES:
-                    raise too_large
+                num_bytes += len(message.get("body", b""))
+                is_small = is_small and num_bytes <= MOST_BODY_BYTES
+                if is_small:
+                    body += message.get("body", b"")
                 if not message.get("more_body"):
-                    return bytes(body)
+                    break
     except TimeoutError as error:
         raise ApiError(408, "The body took too long.") from error
+    if not is_small:
+        raise ApiError(413, f"The body is larger than {MOST_BODY_BYTES} bytes.", code="request_too_large")
+    return bytes(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
