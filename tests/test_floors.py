@@ -14,7 +14,7 @@ FLOORS = [
     "store",
     "budget registry",
     "data model client",
-    "train evaluate diagnose synthesize gate review",
+    "train evaluate diagnose synthesize gate review serve",
     "tune report fakes",
     "loop",
     "web",

@@ -33,9 +33,10 @@ def serve_models(
         way_in = door(host, number, os.environ.get(KEY))
         from burnish.loop.probing import prober, served_task
         from burnish.loop.workbench import Workbench
-        from burnish.serve.server import make_service, serve, warm
+        from burnish.serve.server import make_service, open_log, serve, warm
 
         task = served_task(desk)
+        open_log(desk.store.root / "logs")
         base = Workbench(desk.settings, desk.store.root, make_talk(quiet=as_json)).base
         service = make_service(base, desk.store, desk.settings, task, prober(desk))
         version = warm(service)
@@ -50,6 +51,6 @@ def serve_models(
                 tell(f"model {desk.settings.project} is {version.name}; Ctrl-C ends the server")
 
         try:
-            serve(service, bound, way_in, log=desk.store.root / "logs", tell=say)
+            serve(service, bound, way_in, say)
         except KeyboardInterrupt:
             tell("ended")

@@ -29,7 +29,7 @@ UNPROVEN = "no stored evaluation of this version, so no answer was compared"
 
 def served_task(project: Project) -> Task:
     """The project's task, as its data states it. Raises DataError without data."""
-    return task_of(load_examples(project.store), project.settings)
+    return task_of(list(load_examples(project.store)), project.settings)
 
 
 def prober(project: Project) -> Callable[[Base, ModelVersion], str]:

@@ -6,7 +6,7 @@ The schema is somebody's: it is compiled under limits, and what it cannot say is
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer
@@ -16,10 +16,13 @@ from burnish.errors import DataError, ModelError
 from burnish.model.base import Base
 from burnish.model.generator import Walk
 
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
 MOST_BYTES = 1 << 16
 """Of a schema's text."""
 ANY_OBJECT: Mapping[str, Any] = {"type": "object"}
-_COMPACT = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
+_COMPACT: "JsonCompileOptions" = {"whitespace_flexible": False, "item_separator": ",", "key_separator": ":"}
 _SEEN = 64
 """Schemas that are kept compiled."""
 

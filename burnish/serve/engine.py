@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple
 
 from burnish.errors import DataError
 from burnish.model.choose import choose
-from burnish.model.generator import Event, Generated, Generator, Picked, Request
+from burnish.model.generator import Event, Generated, Generator, Request
+from burnish.model.sample import Picked
 from burnish.records import ModelVersion
 from burnish.serve.faults import LOG
 from burnish.serve.pool import NO_ADAPTER, Pool, Refused

@@ -115,7 +115,10 @@ class Guard:
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
     """The whole body, never more than the limit. Raises ApiError 400, 408 or 413."""
-    length = Headers(scope=scope).get("content-length", "0")
+    headers = Headers(scope=scope)
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers and "content-length" in headers:
+        raise ApiError(400, "The body has two lengths.")
     if not (length.isascii() and length.isdecimal()):
         raise ApiError(400, "The content-length is no number.")
     is_small = len(length) <= 12 and int(length) <= MOST_BODY_BYTES

@@ -5,22 +5,18 @@ those that were registered, the base's answers change with it, and the stored an
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from burnish.errors import BurnishError, ModelError
-from burnish.model.adapter import CONFIG, adapter_hash, changes_logits, load_adapter
+from burnish.model.adapter import CONFIG, Adapter, adapter_hash, changes_logits, load_adapter
 from burnish.model.base import Base
 from burnish.model.lora import AdapterSpec, LoraBank, attach
 from burnish.records import ModelVersion
 from burnish.registry import folder_of
 from burnish.serve.faults import LOG
 from burnish.store.store import Store
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Check = Callable[[Base, ModelVersion], str]
 """Asks the base, with the adapter in use around the call, for answers that are known. Gives what was checked in words,
@@ -30,13 +26,6 @@ NO_ADAPTER = -1
 AGAIN_S = 30.0
 """Seconds until an adapter that was refused is looked at again."""
 _EMPTY = AdapterSpec(name="empty", rank=1, alpha=1.0, seed=0)
-
-
-class Adapter(NamedTuple):
-    """An adapter's shape and its weights."""
-
-    spec: AdapterSpec
-    state: "Mapping[str, Tensor]"
 
 
 class Refused(Exception):
@@ -165,13 +154,13 @@ class Pool:
                 f"{version.name} was made for another base or chat template than the one that is loaded",
                 hint="Set base and revision in burnish.yaml to those of the version.",
             )
-        spec, state = load_adapter(folder, self.base)
-        if (found := adapter_hash(state)) != version.adapter_hash:
+        adapter = load_adapter(folder, self.base)
+        if (found := adapter_hash(adapter.state)) != version.adapter_hash:
             raise ModelError(
                 f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
                 hint="Roll back, or train it again.",
             )
-        return Adapter(spec, state)
+        return adapter
 
     def _has_room(self) -> bool:
         """Whether any adapter can come in now, told before a file is read."""

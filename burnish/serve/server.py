@@ -75,9 +75,8 @@ def warm(service: Service) -> ModelVersion:
     return first.version
 
 
-def serve(service: Service, bound: socket.socket, door: Door, *, log: Path, tell: Callable[[], None]) -> None:
+def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[], None]) -> None:
     """Answers until Ctrl-C or SIGTERM, then finishes what was begun; `tell` is called once the socket listens."""
-    _log_to(log / LOG_FILE)
     settings = service.settings
     config = uvicorn.Config(
         make_app(service, door),
@@ -113,10 +112,10 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _log_to(path: Path) -> None:
-    """Errors and loads go to a file; clients are told a number only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+def open_log(folder: Path) -> None:
+    """Errors and loads go to serve.log in this folder; clients are told a number only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = RotatingFileHandler(folder / LOG_FILE, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     writer.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     LOG.addHandler(writer)
     LOG.setLevel(logging.INFO)

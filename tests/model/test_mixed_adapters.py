@@ -62,7 +62,7 @@ def test_labels_chosen_by_many_adapters_at_once_are_those_of_each_alone(tiny):
             (alone,) = choose(base, [prompt], choices)
         assert found.index == alone.index
         assert found.logprob == pytest.approx(alone.logprob, abs=1e-4)  # float32 sums in another order
-    assert len({found.index for found in mixed}) > 1
+    assert len({round(found.logprob, 2) for found in mixed}) > 3
     bank.detach()
 
 

@@ -109,6 +109,17 @@ def test_bodies_too_large_too_deep_or_too_many_are_refused_while_others_are_serv
     assert chat(town, "ada", "hello", max_tokens=1)
 
 
+def test_a_request_that_two_servers_would_read_in_two_ways_is_refused(town):
+    host = f"Host: 127.0.0.1:{town.port}\r\n"
+    posted = f"POST /v1/completions HTTP/1.1\r\n{host}Content-Type: application/json\r\n"
+    two_lengths = f"{posted}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    for request in (two_lengths, f"{posted}Content-Length: 1\r\nContent-Length: 2\r\n\r\nx"):
+        assert town.raw(request).startswith(b"HTTP/1.1 400")
+    assert town.raw(f"GET /v1/models HTTP/1.1\r\n{host}{host}\r\n").startswith((b"HTTP/1.1 400", b"HTTP/1.1 421"))
+    ranges = "bytes=" + ",".join("0-1" for _ in range(2000))
+    assert town.get("/v1/models", range=ranges).status_code == 200
+
+
 def test_without_a_key_only_programs_of_this_machine_are_answered(town):
     for headers in ({"host": "evil.example"}, {"host": f"127.0.0.1.:{town.port}"}, {"origin": "http://evil.example"}):
         assert town.get("/v1/models", **headers).status_code == 421

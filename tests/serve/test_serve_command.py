@@ -29,16 +29,20 @@ def started(*words: object, **changes: str) -> Iterator[tuple[subprocess.Popen[s
             process.kill()
 
 
+def asking(told: dict[str, Any]) -> OpenAI:
+    """A client of a server that told its address."""
+    return OpenAI(base_url=told["url"], api_key=KEY, max_retries=0)
+
+
 def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_finish(project, on_a_terminal):
     long = {"model": "ada", "messages": user("tell me all of it"), "max_tokens": 470}
-    with started("--project", project.folder) as (process, told):
-        with OpenAI(base_url=told["url"], api_key=KEY, max_retries=0) as client:
-            next(client.chat.completions.create(**long, stream=True))
-            process.send_signal(signal.SIGKILL)
-            process.wait(timeout=20)
+    with started("--project", project.folder) as (process, told), asking(told) as client:
+        next(client.chat.completions.create(**long, stream=True))
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=20)
     with started("--project", project.folder) as (process, told):
         assert told["version"] == champion(project.store).name
-        with OpenAI(base_url=told["url"], api_key=KEY, max_retries=0) as client:
+        with asking(told) as client:
             stream = client.chat.completions.create(**long, stream=True)
             next(stream)
             process.send_signal(signal.SIGTERM)
