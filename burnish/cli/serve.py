@@ -1,13 +1,18 @@
 """The command that serves a project's models over the OpenAI API: serve."""
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, opened
 from burnish.cli.terminal import make_talk, print_json, print_text, tell
 from burnish.cli.ui import demand_libraries
+
+if TYPE_CHECKING:
+    from burnish.loop.project import Project
+    from burnish.records import ModelVersion
+    from burnish.serve.exchange import Service
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,26 +36,34 @@ def serve_models(
     with listen(host, port) as bound:
         number = bound.getsockname()[1]
         way_in = door(host, number, os.environ.get(KEY))
-        from burnish.loop.probing import prober, served_task
-        from burnish.loop.workbench import Workbench
-        from burnish.serve.server import make_service, open_log, serve, warm
+        service, version = _service(desk, quiet=as_json)
+        from burnish.serve.server import serve
 
-        task = served_task(desk)
-        open_log(desk.store.root / "logs")
-        base = Workbench(desk.settings, desk.store.root, make_talk(quiet=as_json)).base
-        service = make_service(base, desk.store, desk.settings, task, prober(desk))
-        version = warm(service)
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/v1"
-
-        def say() -> None:
-            if as_json:
-                told = {"url": url, "host": host, "port": number, "model": desk.settings.project}
-                print_json({"schema_version": 1, **told, "version": version.name})
-            else:
-                print_text(url)
-                tell(f"model {desk.settings.project} is {version.name}; Ctrl-C ends the server")
-
+        told = {"url": url, "host": host, "port": number, "model": desk.settings.project, "version": version.name}
         try:
-            serve(service, bound, way_in, say)
+            serve(service, bound, way_in, lambda: _say(told, as_json=as_json))
         except KeyboardInterrupt:
             tell("ended")
+
+
+def _service(desk: "Project", *, quiet: bool) -> "tuple[Service, ModelVersion]":
+    """What answers, and the version that is champion, loaded and checked."""
+    from burnish.loop.probing import prober, served_task
+    from burnish.loop.workbench import Workbench
+    from burnish.serve.server import make_service, open_log, warm
+
+    task = served_task(desk)
+    open_log(desk.store.root / "logs")
+    base = Workbench(desk.settings, desk.store.root, make_talk(quiet=quiet)).base
+    service = make_service(base, desk.store, desk.settings, task, prober(desk))
+    return service, warm(service)
+
+
+def _say(told: dict[str, object], *, as_json: bool) -> None:
+    """The address, once it answers."""
+    if as_json:
+        print_json({"schema_version": 1, **told})
+    else:
+        print_text(told["url"])
+        tell(f"model {told['model']} is {told['version']}; Ctrl-C ends the server")

@@ -40,25 +40,26 @@ def prober(project: Project) -> Callable[[Base, ModelVersion], str]:
     written answer, whose text must be the stored one, too; of texts one of 8 may differ.
     """
 
-    def check(base: Base, version: ModelVersion) -> str:
-        examples = {example.id: example for example in load_examples(project.store)}
-        task = task_of(list(examples.values()), project.settings)
-        rows = _probes(project, base, task, version, examples)
-        if not rows:
-            return UNPROVEN
-        tolerance = LEAK * LOGPROB_TOLERANCE[base.precision]
-        prompts = [list(conversation(task, examples[row.example])[:-1]) for row in rows]
-        again = _labels(base, prompts, rows) if task.kind == "label" else _texts(base, task, prompts, rows)
-        moved = [row for row, logprob in zip(rows, again, strict=True) if not _is_same(row.logprob, logprob, tolerance)]
-        if len(moved) > (0 if task.kind == "label" else MOST_CHANGED):
-            raise ModelError(
-                f"{version.name} does not answer as it was measured: {len(moved)} of {len(rows)} answers differ from "
-                "its stored evaluation",
-                hint="Something between training and serving has changed: the base, a library, or the task's settings.",
-            )
-        return f"{len(rows)} stored answers came out again within {tolerance:.1%}"
+    return lambda base, version: _check(project, base, version)
 
-    return check
+
+def _check(project: Project, base: Base, version: ModelVersion) -> str:
+    examples = {example.id: example for example in load_examples(project.store)}
+    task = task_of(list(examples.values()), project.settings)
+    rows = _probes(project, base, task, version, examples)
+    if not rows:
+        return UNPROVEN
+    tolerance = LEAK * LOGPROB_TOLERANCE[base.precision]
+    prompts = [list(conversation(task, examples[row.example])[:-1]) for row in rows]
+    again = _labels(base, prompts, rows) if task.kind == "label" else _texts(base, task, prompts, rows)
+    moved = [row for row, logprob in zip(rows, again, strict=True) if not _is_same(row.logprob, logprob, tolerance)]
+    if len(moved) > (0 if task.kind == "label" else MOST_CHANGED):
+        raise ModelError(
+            f"{version.name} does not answer as it was measured: {len(moved)} of {len(rows)} answers differ from its "
+            "stored evaluation",
+            hint="Something between training and serving has changed: the base, a library, or the task's settings.",
+        )
+    return f"{len(rows)} stored answers came out again within {tolerance:.1%}"
 
 
 def _probes(

@@ -78,17 +78,7 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        has_started = False
-
-        async def answer(message: Message) -> None:
-            nonlocal has_started
-            if message["type"] == "http.response.start":
-                has_started = True
-                headers = MutableHeaders(scope=message)
-                headers["x-content-type-options"] = "nosniff"
-                headers.setdefault("cache-control", "no-store")
-            await send(message)
-
+        answer = _Answer(send)
         try:
             self._check(scope)
             body = await _body(scope, receive) if scope["method"] not in ("GET", "HEAD") else b""
@@ -98,7 +88,7 @@ class Guard:
             refusal.headers["connection"] = "close"
             await refusal(scope, receive, answer)
         except Exception as error:
-            if not has_started:
+            if not answer.has_started:
                 await unexpected(error, scope["path"]).answer()(scope, receive, answer)
             elif TOLD not in scope:
                 unexpected(error, scope["path"])
@@ -111,6 +101,21 @@ class Guard:
             raise ApiError(421, "This server does not answer to that name, nor to web pages.")
         if not self.door.opens(headers):
             raise ApiError(401, "The API key is missing or wrong.", code="invalid_api_key")
+
+
+class _Answer:
+    """Sends an answer with the headers that all have, and knows whether it has begun."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.has_started = send, False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_started = True
+            headers = MutableHeaders(scope=message)
+            headers["x-content-type-options"] = "nosniff"
+            headers.setdefault("cache-control", "no-store")
+        await self._send(message)
 
 
 async def _body(scope: Scope, receive: Receive) -> bytes:
