@@ -65,5 +65,5 @@ def _say(told: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json({"schema_version": 1, **told})
     else:
-        print_text(told["url"])
+        print_text(str(told["url"]))
         tell(f"model {told['model']} is {told['version']}; Ctrl-C ends the server")
