@@ -152,7 +152,7 @@ def _load(
     engine: Engine, prompts: Sequence[tuple[int, ...]], versions: Sequence[ModelVersion], count: int, rounds: int
 ) -> dict[str, float]:
     """Speed and waiting under a steady load."""
-    each = max(2, 16 // count)
+    each = max(2, 8 // count)
     firsts: list[float] = []
     seconds = [seconds_of(lambda: firsts.extend(_ask(engine, prompts, versions, count, each))) for _ in range(rounds)]
     ordered = sorted(firsts)
