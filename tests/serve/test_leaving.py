@@ -41,11 +41,10 @@ def test_the_prompt_of_these_tests_is_answered_at_length(town):
 
 def test_a_client_that_leaves_its_stream_ends_it_and_frees_its_row(town):
     before = answered(town)
-    stream = chat(town, text=ASKED, stream=True, **LONG)
-    for _ in range(3):
-        next(stream)
-    assert town.service.engine.num_active == 1
-    stream.close()
+    with chat(town, text=ASKED, stream=True, **LONG) as stream:
+        for _ in range(3):
+            next(stream)
+        assert town.service.engine.num_active == 1
     until(lambda: is_idle(town))
     assert answered(town) == before
     assert 'status="499"' in town.get("/metrics").text

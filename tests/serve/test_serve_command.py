@@ -36,8 +36,12 @@ def asking(told: dict[str, Any]) -> OpenAI:
 
 def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_finish(project, on_a_terminal):
     long = {"model": "ada", "messages": user("tell me all of it"), "max_tokens": 470}
-    with started("--project", project.folder) as (process, told), asking(told) as client:
-        next(client.chat.completions.create(**long, stream=True))
+    with (
+        started("--project", project.folder) as (process, told),
+        asking(told) as client,
+        client.chat.completions.create(**long, stream=True) as stream,
+    ):
+        next(stream)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=20)
     with started("--project", project.folder) as (process, told):

@@ -104,6 +104,7 @@ def serving(
         town = Town(service=service, port=port, plain=plain)
         try:
             warm(service)
+            town.client()  # made here, as several threads at once would each make one
             with plain, closing(town):
                 yield town
         finally:
