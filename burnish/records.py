@@ -16,6 +16,8 @@ Role = str
 
 TaskKind = Literal["label", "fields", "text"]
 Decision = Literal["PROMOTE", "HOLD", "INCONCLUSIVE"]
+Answer = Literal["", "waiting", "approved", "refused"]
+"""What people said to the gate's PROMOTE; empty: nobody had to be asked."""
 StopReason = Literal["choice", "end", "length", "error"]
 T = TypeVar("T")
 
@@ -412,4 +414,11 @@ def as_json(record: Any) -> dict[str, Any]:
 
 def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
     """The record that `as_json` wrote. Raises pydantic.ValidationError when a field is missing or of another type."""
-    return TypeAdapter(kind).validate_python(dict(data))
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    record: T = _ADAPTERS[kind].validate_python(dict(data))
+    return record
+
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+"""Made once for each kind: making one takes longer than reading a record."""

@@ -26,6 +26,7 @@ from burnish.cli import (
     teacher,
     tune,
     ui,
+    users,
 )
 from burnish.cli.health import MEND, NEEDED
 from burnish.cli.options import hear
@@ -83,6 +84,7 @@ PARTS = (
     inspect,
     ui,
     serve,
+    users,
 )
 
 for part in PARTS:

@@ -38,8 +38,10 @@ def plan(
         found = plan_reviews(place, count=count)
     purposes = Counter(f"{item.queue}: {item.purpose}" for item in found.items)
     told = {"num_new": found.num_new, "num_items": len(found.items), "minutes": found.minutes}
+    told |= {"is_limited": found.is_limited}
     text = [f"{found.num_new} new items of {len(found.items)}, about {found.minutes:.0f} minutes of people in all"]
     text += [f"  {number:5d}  {name}" for name, number in purposes.most_common()]
+    text += ["budget.reviewer_minutes has no room for more"] if found.is_limited else []
     _tell({**told, "by_purpose": dict(purposes)}, "\n".join(text), as_json=as_json)
 
 

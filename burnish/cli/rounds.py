@@ -69,7 +69,7 @@ def one_round(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure, train, compare, ask the gate, decide, report. Exit code 0 when promoted, 3 when not."""
+    """Measure, train, compare, ask the gate, decide, report. Exit code 0 when promoted, 3 when not, 4 when it waits."""
     place = opened(project, changes)
     from burnish.loop.project import locked
 
@@ -140,8 +140,10 @@ def _finish(place: "Project", results: "list[RoundResult]", *, as_json: bool, un
 def _lines(result: "RoundResult", place: "Project") -> list[str]:
     cost = result.cost
     money = f", ${cost.usd:.2f}" if cost.usd else ""
+    answer = {"waiting": ", waits for an approval", "approved": ", approved", "refused": ", refused"}
+    money += f", {cost.reviewer_minutes:.0f} minutes of people" if cost.reviewer_minutes else ""
     return [
-        f"round {result.round}: {result.decision}  {result.reason}",
+        f"round {result.round}: {result.decision}{answer.get(result.approval, '')}  {result.reason}",
         f"  {result.metric} on {result.gain.n} rows of dev_a: {result.previous_champion} {_percent(result.before)} -> "
         f"{result.challenger} {_percent(result.after)}",
         f"  gain {_points(result.gain)}",
@@ -177,8 +179,12 @@ def _paired(result: "RoundResult") -> str:
 
 def _next_steps(place: "Project", last: "RoundResult") -> str:
     where = f"--project {shlex.quote(str(place.folder))}"
+    waits = (
+        f'      burnish approve {last.round} --by NAME --reason "..." {where}\n' if last.approval == "waiting" else ""
+    )
     return (
         f"next: open {place.folder / last.report}\n"
+        f"{waits}"
         f"      burnish models {where}              every version and the champion\n"
         f"      burnish eval {where} --data FILE    score the champion on any file\n"
         f"      burnish data add FILE {where}       more examples, then: burnish round {where}"

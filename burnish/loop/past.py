@@ -27,6 +27,8 @@ UNIMPORTANT = {
     "project": True,
     "budget": True,
     "serve": True,
+    "approval": True,
+    "review": True,
     "train": {"checkpoint_every_s"},
     "teacher": WAYS_TO_ASK,
     "verifier": WAYS_TO_ASK,

@@ -11,13 +11,17 @@ from burnish.evaluate.compare import compare
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import choose_challenger
 from burnish.loop.conclude import Outcome, conclude, finish_interrupted
+from burnish.loop.decided import release_audits
 from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.forget import bar_late_descendants
 from burnish.loop.guarding import demand_measures
 from burnish.loop.handing import handed_off
 from burnish.loop.kit import kit_of
 from burnish.loop.measuring import measure_stage
+from burnish.loop.minutes import charge_minutes
 from burnish.loop.past import finished_round, next_number, round_key
+from burnish.loop.people import ask_people, ask_preferences, tell_decisions, wait_for_people
+from burnish.loop.preferring import preference_stage
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.seeds import checked, gather
@@ -37,11 +41,12 @@ def run_round(
 ) -> tuple[RoundResult, bool]:
     """What the round came to, and whether it was new: with the same data and settings an earlier round is the answer.
 
-    Raises DataError on data that cannot be believed, BudgetError before a spend that would pass a limit, Interrupted
-    when stopped; the same call afterwards goes on where this one ended.
+    Raises DataError on data that cannot be believed, BudgetError before a spend that would pass a limit, WaitingError
+    when people have to answer first, Interrupted when stopped; the same call afterwards goes on where this one ended.
     """
     finish_interrupted(project, talk)
     bar_late_descendants(project)
+    release_audits(project)
     seeds = gather(project)
     key = round_key(project, seeds)
     earlier = finished_round(project, key)
@@ -60,6 +65,9 @@ def run_round(
     shop = Shop(
         project=project, seeds=seeds, bench=bench, budget=budget, talk=talk, number=number, should_stop=should_stop
     )
+    tell_decisions(seeds.decided, talk)
+    charge_minutes(project, budget, number)
+    ask_people(shop)
 
     untuned = untuned_baseline(shop)
     champion = current_champion(project.store) or untuned.version
@@ -67,8 +75,11 @@ def run_round(
     before = score_stage(shop, champion, "dev_a", shots=shots)
     diagnosis = diagnosis_stage(shop, champion)
     shop, synthesis = with_synthesis(shop, champion, diagnosis)
+    wait_for_people(shop)
     sealed, trials = train_stage(shop, champion)
-    choice = choose_challenger(shop, sealed, trials, champion)
+    preferred = preference_stage(shop, choose_challenger(shop, sealed, trials, champion), champion)
+    choice = preferred.choice
+    ask_preferences(shop, champion, choice.challenger, shots)
     after = score_stage(shop, choice.challenger, "dev_a")
     on_dev_a = compare(before, after)
     for warning in likely_bugs(before) + likely_bugs(after):
@@ -87,6 +98,7 @@ def run_round(
         untuned=untuned,
         champion=champion,
         choice=choice,
+        preferred=preferred.note,
         before=before,
         after=after,
         comparison=on_dev_a,

@@ -4,12 +4,14 @@ A lease keeps others off an item for a while. A decision needs a lease or free r
 nobody else has the item, and refused aloud, nothing written, when somebody has. Saying it twice is saying it once.
 """
 
+import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from burnish.errors import BusyError, UsageError
 from burnish.store.db import now
@@ -27,6 +29,7 @@ KINDS: dict[Queue, tuple[Kind, ...]] = {
 }
 """What may be decided in each queue."""
 WITH_TEXT = ("label", "edit", "gold-wrong")
+LEASE = review_lease.c
 OPEN = """
     (SELECT count(*) FROM review_decision d WHERE d.item = i.seq AND d.reviewer = :reviewer) % 2 = 0
     AND (SELECT coalesce(sum(d.counts), 0) FROM review_decision d WHERE d.item = i.seq)
@@ -70,8 +73,8 @@ def claim_items(
         held = _held(connection, reviewer, now_s)[:count]
         for queue in queues:
             held += islice(_others(connection, queue, reviewer, now_s, held), count - len(held))
-        for seq in held:
-            _lease(connection, seq, reviewer, now_s, now_s + lease_s)
+        for place, seq in enumerate(held):  # a thousandth of a second apart, so that a reload has the same order
+            _lease(connection, seq, reviewer, now_s + place / 1000, now_s + lease_s)
         failpoint("review.claim")
         return [_claim(connection, seq, reviewer, now_s + lease_s) for seq in held]
 
@@ -102,7 +105,8 @@ def decide_item(store: Store, name: str, reviewer: str, turn: int, wish: Wish, *
 def undo_decision(
     store: Store, name: str, reviewer: str, turn: int, *, now_s: float, lease_s: float = LEASE_S
 ) -> ReviewDecision:
-    """Takes the decision of that turn back by another entry, which is returned, and gives the reviewer the item again.
+    """Takes the decision of that turn back by another entry, which is returned, and gives the reviewer the item again,
+    before all others that they hold.
 
     The same again changes nothing. Raises UsageError when this reviewer made no decision of that turn.
     """
@@ -116,15 +120,24 @@ def undo_decision(
             return known[1]
         counts = 0 if known[0].kind == "skip" else -1
         _insert(connection, seq, reviewer, turn + 1, Wish("undo"), counts=counts)
-        _lease(connection, seq, reviewer, now_s, now_s + lease_s)
+        first_s = connection.execute(select(func.min(LEASE.given_s)).where(LEASE.reviewer == reviewer)).scalar()
+        _lease(connection, seq, reviewer, now_s if first_s is None else first_s - 1, now_s + lease_s)
         failpoint("review.undo")
         return entries_of(connection, seq, reviewer)[-1]
+
+
+def open_counts(store: Store, reviewer: str, *, now_s: float) -> dict[Queue, int]:
+    """Items by queue that want an answer of this reviewer, those they hold with them; at infinity no lease counts."""
+    wanted = text(f"SELECT i.queue, i.record FROM review_item i WHERE {OPEN}")
+    with store.db.read() as connection:
+        rows = connection.execute(wanted, {"reviewer": reviewer, "now": now_s}).all()
+    return dict(Counter(row.queue for row in rows if reviewer not in json.loads(row.record)["not_by"]))
 
 
 def expire_leases(store: Store, *, now_s: float) -> int:
     """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
     with store.db.write() as connection:
-        return connection.execute(delete(review_lease).where(review_lease.c.until_s <= now_s)).rowcount
+        return connection.execute(delete(review_lease).where(LEASE.until_s <= now_s)).rowcount
 
 
 def _others(connection: Connection, queue: Queue, reviewer: str, now_s: float, held: Sequence[int]) -> Iterator[int]:
@@ -159,17 +172,17 @@ def _held(connection: Connection, reviewer: str, now_s: float) -> list[int]:
     return list(rows.scalars())
 
 
-def _lease(connection: Connection, seq: int, reviewer: str, now_s: float, until_s: float) -> None:
+def _lease(connection: Connection, seq: int, reviewer: str, given_s: float, until_s: float) -> None:
     """A lease, or the one that the reviewer has made longer."""
-    of_one = (review_lease.c.item == seq, review_lease.c.reviewer == reviewer)
+    of_one = (LEASE.item == seq, LEASE.reviewer == reviewer)
     known = connection.execute(update(review_lease).where(*of_one).values(until_s=until_s)).rowcount
     if not known:
-        row = {"item": seq, "reviewer": reviewer, "given_s": now_s, "until_s": until_s}
+        row = {"item": seq, "reviewer": reviewer, "given_s": given_s, "until_s": until_s}
         connection.execute(insert(review_lease).values(row))
 
 
 def _give_back(connection: Connection, seq: int, reviewer: str) -> None:
-    connection.execute(delete(review_lease).where(review_lease.c.item == seq, review_lease.c.reviewer == reviewer))
+    connection.execute(delete(review_lease).where(LEASE.item == seq, LEASE.reviewer == reviewer))
 
 
 def _claim(connection: Connection, seq: int, reviewer: str, until_s: float) -> Claim:
@@ -204,9 +217,8 @@ def _check_room(connection: Connection, item: ReviewItem, seq: int, reviewer: st
     """Raises BusyError where the decisions that hold, and the leases of others, are as many as are wanted."""
     decided = text("SELECT reviewer FROM review_decision WHERE item = :item GROUP BY reviewer HAVING sum(counts) > 0")
     others = set(connection.execute(decided, {"item": seq}).scalars())
-    lease = review_lease.c
-    here = connection.execute(select(lease.reviewer, lease.until_s).where(lease.item == seq, lease.until_s > now_s))
-    holders = {row.reviewer for row in here}
+    here = connection.execute(select(LEASE.reviewer).where(LEASE.item == seq, LEASE.until_s > now_s))
+    holders = set(here.scalars())
     if reviewer in item.not_by:
         raise UsageError(f"{item.name} is for others than {reviewer} to settle", hint="take the next item")
     withdrawn = connection.execute(select(review_withdrawal.c.reason).where(review_withdrawal.c.item == seq)).scalar()

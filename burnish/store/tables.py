@@ -195,6 +195,26 @@ review_lease = Table(
 )
 """The one table of the queue that changes: who holds which item until when. Losing it loses no decision."""
 
+user_change = Table(
+    "user_change",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+chain_entry = Table(
+    "chain_entry",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("subject", Text, nullable=False, unique=True),
+    Column("record", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -209,4 +229,6 @@ APPEND_ONLY = (
     "review_item",
     "review_decision",
     "review_withdrawal",
+    "user_change",
+    "chain_entry",
 )

@@ -9,12 +9,19 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
-from burnish.web import batches, costs, data, faults, models, overview, rounds
+from burnish.store.users import session_of, user_of
+from burnish.web import batches, costs, data, faults, models, overview, review, rounds
 from burnish.web.access import Access
 from burnish.web.desk import HERE, Desk, templates
 from burnish.web.guard import START, Guard, refusal
 
-FILES = {"web.css": "text/css", "web.js": "text/javascript", "icon.svg": "image/svg+xml"}
+FILES = {
+    "web.css": "text/css",
+    "review.css": "text/css",
+    "web.js": "text/javascript",
+    "review.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 """Everything that a page loads beside itself."""
 SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """Nothing is sent anywhere, whatever the environment asks of FastAPI."""
@@ -27,33 +34,35 @@ def make_pages(desk: Desk) -> FastAPI:
 
     @app.get(START)
     def start(request: Request) -> Response:
-        return _started(desk.access, request.query_params.get("token", ""))
+        return _started(desk, request.query_params.get("token", ""))
 
     @app.get("/static/{name}")
     def static(name: str) -> Response:
         return _file(name)
 
-    for part in (overview, rounds, data, batches, models, costs):
+    for part in (overview, review, rounds, data, batches, models, costs):
         part.add_to(app, desk)
     return app
 
 
 def make_app(folder: Path, access: Access) -> ASGIApp:
     """The pages of the project in `folder`, behind their guard."""
-    return Guard(make_pages(Desk(folder=folder, access=access)), access)
+    desk = Desk(folder=folder, access=access)
+    return Guard(make_pages(desk), access, desk.users)
 
 
-def _started(access: Access, token: str) -> Response:
+def _started(desk: Desk, token: str) -> Response:
     """Turns the token into a cookie, and goes on by a page of our own: a redirect would count as coming from the site
     that held the link, and a strict cookie does not travel then."""
-    if not access.opens(token):
+    access, known, session = desk.access, desk.users(), session_of(token)
+    if user_of(known, session) is None if known else not access.opens(token):
         return refusal(401)
     answer = HTMLResponse(
         '<!doctype html><html lang="en"><meta http-equiv="refresh" content="0; url=/"><title>burnish</title>'
         '<p><a href="/">Go on to the project</a></p></html>\n',
         headers={"referrer-policy": "no-referrer"},
     )
-    answer.set_cookie(access.cookie, access.session, httponly=True, samesite="strict", path="/")
+    answer.set_cookie(access.cookie, session, httponly=True, samesite="strict", path="/")
     return answer
 
 

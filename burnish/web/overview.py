@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from burnish.budget import Budget
+from burnish.loop.approval import waiting as waiting_rounds
+from burnish.loop.asked import left_for_all
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.past import results
 from burnish.loop.project import Project
@@ -18,6 +20,7 @@ from burnish.report.plots import history_plot
 from burnish.report.record import PastRound
 from burnish.report.words import metric_name, percent, span
 from burnish.web.desk import Desk, page
+from burnish.web.who import APPROVE, may, who
 
 SHOWN_ROUNDS = 12
 WIDE, NARROW = 760, 346
@@ -30,6 +33,8 @@ class Waiting(NamedTuple):
     why: str
     link: str
     num_rows: int
+    form: str
+    """Where the answer is sent, for whom that is open."""
 
 
 def add_to(app: FastAPI, desk: Desk) -> None:
@@ -38,7 +43,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
     @app.get("/")
     def overview(request: Request) -> HTMLResponse:
         project = desk.open()
-        past = results(project)
+        past, user = results(project), who(request)
         return page(
             request,
             "overview",
@@ -47,7 +52,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             found=standing(project),
             last=list(reversed(past[-SHOWN_ROUNDS:])),
             curve=curve(past[-SHOWN_ROUNDS:]),
-            waiting=waiting(project),
+            waiting=[one for one in waiting(project) if user is None or may(user.role, "POST", one.form)],
             holder=project.store.holder(),
             budget=project.settings.budget,
             left=Budget(store=project.store, settings=project.settings.budget).left(),
@@ -55,17 +60,38 @@ def add_to(app: FastAPI, desk: Desk) -> None:
 
 
 def waiting(project: Project) -> list[Waiting]:
-    """What waits for people now: batches that nobody audited, the newest first, for their rows are looked at last."""
-    return [
+    """What waits for people now: rounds to approve, questions of the review queue, once for all, and batches that
+    nobody audited, the newest first, for their rows are looked at last."""
+    rounds = [
+        Waiting(
+            what=f"Approve or refuse round {result.round}",
+            why=f"the gate passed {result.challenger}, and nobody has said yes or no",
+            link="/models",
+            num_rows=result.gain.n,
+            form=APPROVE,
+        )
+        for result in reversed(waiting_rounds(project))
+    ]
+    left = left_for_all(project)
+    questions = Waiting(
+        what=f"Answer {left.num_items} questions" if left.num_items > 1 else "Answer a question",
+        why=f"they take about {max(1, round(left.minutes))} minutes, one at a time",
+        link="/review",
+        num_rows=left.num_items,
+        form="/review/decide",
+    )
+    audits = [
         Waiting(
             what=f"Audit the batch {held.name}",
             why=f"{len(held.rows)} synthetic rows wait for a judgement of {len(sample_of(project, held))} of them",
             link=f"/batches/{held.name}/audit",
             num_rows=len(sample_of(project, held)),
+            form=f"/batches/{held.name}/audit",
         )
         for held in reversed(held_batches(project))
         if held.audit.status == "not audited"
     ]
+    return [*rounds, *([questions] if left.num_items else []), *audits]
 
 
 def curve(past: list[RoundResult]) -> tuple[Markup, Markup] | None:

@@ -3,6 +3,10 @@
 import csv
 from pathlib import Path
 
+from burnish.loop.project import open_project
+from burnish.loop.seeds import gather
+from burnish.store.claims import Wish, decide_item
+from burnish.store.reviews import ReviewItem, add_items
 from tests.cli.calls import burnish
 
 
@@ -35,6 +39,32 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back_once(desk: Path, tmp_path:
     status = burnish("review", "status", "--project", desk, "--json").data
     assert sum(one["num_waiting"] for one in status["queues"]) > 0
     assert "people have spent 0.0 minutes" in burnish("review", "status", "--project", desk).out
+
+
+def test_a_correction_is_shown_beside_the_file_and_the_next_round_waits_for_people(desk: Path):
+    project = open_project(desk)
+    row = gather(project).of("train")[0]
+    right = "appeal" if row.answer != "appeal" else "login"
+    item = ReviewItem(
+        name="a",
+        queue="correction",
+        purpose="gold",
+        example=row.id,
+        role="train",
+        messages=row.prompt,
+        draft=row.answer,
+        given=row.answer,
+    )
+    add_items(project.store, [item])
+    decide_item(project.store, "a", "ann", 1, Wish("edit", right), now_s=0.0)
+    words = ("data", "show", "--project", desk, "--role", "train", "--limit", "100")
+    (shown,) = [one for one in burnish(*words, "--json").data["examples"] if one["on_file"]]
+    assert (shown["id"], shown["answer"], shown["on_file"]) == (row.id, right, row.answer)
+    assert f"{right} (on file: {row.answer})" in burnish(*words).out
+    call = burnish("round", "--project", desk, "--set", "review.per_round=5", "--quiet", "--json")
+    assert (call.code, call.out) == (4, "")
+    assert "round 2 is waiting for" in call.err
+    assert "burnish review export" in call.err
 
 
 def write(sheet: Path, rows: list[dict[str, str]]) -> None:
