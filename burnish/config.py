@@ -333,6 +333,25 @@ class BudgetSettings(Section):
     """Price of this machine, from which money is counted."""
 
 
+class ServeSettings(Section):
+    """How `burnish serve` answers."""
+
+    max_rows: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Requests that are answered side by side; each takes a row of the batch and memory for its text."""
+
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 256
+    """Requests that may wait for a row; beyond them clients are told to come back later (429)."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=131072)] = 1024
+    """Longest answer in tokens; a request that asks for more is refused."""
+
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Seconds after which an answer is given up, waiting included."""
+
+    adapter_mb: Annotated[int, Field(ge=1)] = 1024
+    """Memory for adapters; those used longest ago make room for others. At least one always fits."""
+
+
 class Settings(Section):
     """A whole project."""
 
@@ -361,3 +380,4 @@ class Settings(Section):
     gate: GateSettings = GateSettings()
     approval: ApprovalSettings = ApprovalSettings()
     budget: BudgetSettings = BudgetSettings()
+    serve: ServeSettings = ServeSettings()

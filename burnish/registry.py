@@ -139,8 +139,7 @@ def rollback(store: Store, reason: str, by: str = "user") -> ModelVersion:
 
     Raises UsageError without a reason, or when there is no previous champion.
     """
-    with store.db.read() as connection:
-        line = _line_of_champions(connection)
+    line = line_of_champions(store)
     if len(line) < 2:
         hint = "`burnish models` shows what there is to promote"
         raise UsageError("there is no earlier champion to go back to", hint=hint)
@@ -158,6 +157,12 @@ def history(store: Store) -> list[Move]:
     with store.db.read() as connection:
         rows = connection.execute(select(pointer_move).order_by(pointer_move.c.seq)).mappings().all()
     return [Move(**{name: row[name] for name in Move.__slots__}) for row in rows]
+
+
+def line_of_champions(store: Store) -> list[str]:
+    """The champions that lead to today's, oldest first: what rollbacks go back along."""
+    with store.db.read() as connection:
+        return _line_of_champions(connection)
 
 
 def _free_name(version: ModelVersion) -> str:

@@ -8,13 +8,13 @@ import pytest
 ROOT = Path(__file__).parent.parent / "burnish"
 FLOORS = [
     "energy errors fingerprint free_memory selective stats",
-    "records strict_yaml foreign_names talk ppi",
+    "records strict_yaml foreign_names talk ppi port",
     "config",
     "settings",
     "store",
     "budget registry",
     "data model client",
-    "train evaluate diagnose synthesize gate review",
+    "train evaluate diagnose synthesize gate review serve",
     "tune report fakes",
     "loop",
     "web",

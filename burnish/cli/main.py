@@ -22,6 +22,7 @@ from burnish.cli import (
     project,
     review,
     rounds,
+    serve,
     synthesize,
     teacher,
     tune,
@@ -84,6 +85,7 @@ PARTS = (
     models,
     inspect,
     ui,
+    serve,
     users,
 )
 

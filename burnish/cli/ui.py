@@ -35,10 +35,11 @@ def open_ui(
 ) -> None:
     """Show the project in a browser: rounds, rows, synthetic batches and their audit, models, costs. Ctrl-C ends it."""
     place = opened(project)
-    _demand_libraries()
+    demand_libraries("ui", "fastapi", "uvicorn")
+    from burnish.port import listen
     from burnish.store.users import users
     from burnish.web.access import check_access
-    from burnish.web.server import listen, serve
+    from burnish.web.server import serve
 
     has_users = bool(users(place.store))
     token = check_access(host, os.environ.get(TOKEN), has_users=has_users)
@@ -62,11 +63,12 @@ def open_ui(
             tell("ended")
 
 
-def _demand_libraries() -> None:
-    missing = [name for name in ("fastapi", "uvicorn") if importlib.util.find_spec(name) is None]
+def demand_libraries(extra: str, *names: str) -> None:
+    """Raises BurnishError when a library of an extra is not installed."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
         raise BurnishError(
-            f"{missing[0]} is not installed, and this command needs it", hint="pip install 'burnish[ui]'"
+            f"{missing[0]} is not installed, and this command needs it", hint=f"pip install 'burnish[{extra}]'"
         )
 
 

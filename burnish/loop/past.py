@@ -26,6 +26,7 @@ WAYS_TO_ASK = {
 UNIMPORTANT = {
     "project": True,
     "budget": True,
+    "serve": True,
     "approval": True,
     "review": True,
     "train": {"checkpoint_every_s"},

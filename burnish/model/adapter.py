@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -88,7 +88,15 @@ def _sorted_header(data: bytes) -> bytes:
     return len(spelled).to_bytes(8, "little") + spelled + data[end:]
 
 
-def load_adapter(folder: Path, base: Base) -> tuple[AdapterSpec, dict[str, Tensor]]:
+class Adapter(NamedTuple):
+    """An adapter as it is read from a folder."""
+
+    spec: AdapterSpec
+    state: dict[str, Tensor]
+    """Its weights under PEFT's names."""
+
+
+def load_adapter(folder: Path, base: Base) -> Adapter:
     """An adapter's shape and its weights under PEFT's names, float32 on the CPU, after all checks.
 
     Raises ModelError when the folder holds no plain LoRA adapter in safetensors, when it is damaged or not finite, or
@@ -123,7 +131,7 @@ def load_adapter(folder: Path, base: Base) -> tuple[AdapterSpec, dict[str, Tenso
             hint="It comes from a run that diverged; take an earlier version or train again with a smaller lr.",
         )
     seed = int(facts["seed"]) if facts.get("seed", "").isdigit() else 0
-    return AdapterSpec(name=facts.get("name", folder.name), seed=seed, **spec_values), state
+    return Adapter(AdapterSpec(name=facts.get("name", folder.name), seed=seed, **spec_values), state)
 
 
 def adapter_hash(state: Mapping[str, Tensor]) -> str:

@@ -15,6 +15,7 @@ from torch import Tensor
 from burnish.model.base import Base
 from burnish.model.cache import bytes_per_token
 from burnish.model.generator import CACHE_BYTES, PROMPT_TOKENS
+from burnish.model.lora import LoraBank
 from burnish.model.prefixes import Prefixes
 from burnish.model.session import Node, Session, check_lengths
 from burnish.model.trie import Trie
@@ -39,17 +40,24 @@ class Chosen:
 
 
 def choose(
-    base: Base, prompts: Sequence[Sequence[int]], choices: Sequence[Sequence[int]], *, advance: Advance = unheard
+    base: Base,
+    prompts: Sequence[Sequence[int]],
+    choices: Sequence[Sequence[int]],
+    *,
+    bank: LoraBank | None = None,
+    slots: Sequence[int] | None = None,
+    advance: Advance = unheard,
 ) -> list[Chosen]:
     """The choice with the highest summed log-probability for each prompt, the end-of-turn token included; exact.
 
     Choices are tokens as `Chat.answer_tokens` gives them; one that lacks the end token gets it. Log-probabilities only
     fall along a path of the trie, so a node below the best complete choice cannot win and is never run (best-first
     search). Costs a few tokens per prompt for a sure model, more for an unsure one. Equal choices: the first one wins.
+    With a bank each prompt is asked of its own slot, -1 the base; without one, of whatever is in use around the call.
     """
     chosen: list[Chosen | None] = [None] * len(prompts)
     trie = Trie(choices, base.chat.end_ids, torch.device(base.device))
-    for done in _finished(base, prompts, trie, lambda index: _Search(trie, index)):
+    for done in _finished(base, prompts, trie, lambda index: _Search(trie, index), bank, slots):
         for row in done:
             chosen[row.index] = row.answer()
         advance(len(done), "")
@@ -169,13 +177,22 @@ class _Row(Generic[S]):
         return Node(trie.token[node], trie.depth[node], [self.place[above] for above in trie.line(node)])
 
 
-def _finished(base: Base, prompts: Sequence[Sequence[int]], trie: Trie, start: Callable[[int], S]) -> Iterator[list[S]]:
+def _finished(
+    base: Base,
+    prompts: Sequence[Sequence[int]],
+    trie: Trie,
+    start: Callable[[int], S],
+    bank: LoraBank | None = None,
+    slots: Sequence[int] | None = None,
+) -> Iterator[list[S]]:
     """Runs all searches, as many at a time as there is room for, and gives those that end together."""
     check_lengths(base, prompts)
-    session = Session(base)
+    assert (bank is None) == (slots is None), "slots belong to a bank"
+    of = [-1] * len(prompts) if slots is None else list(slots)
+    session = Session(base, bank)
     most = max(1, CACHE_BYTES // bytes_per_token(base.model))
     prefixes = Prefixes(session, most // 4)
-    lengths = prefixes.plan([tuple(prompt) for prompt in prompts], -1)
+    lengths = _shared(prefixes, prompts, of)
     # longest first, so that a lack of memory shows at once
     waiting = deque(sorted(range(len(prompts)), key=lambda index: (lengths[index] - len(prompts[index]), index)))
     rows: list[_Row[S]] = []
@@ -194,7 +211,7 @@ def _finished(base: Base, prompts: Sequence[Sequence[int]], trie: Trie, start: C
                 break
             entering.append(waiting.popleft())
         if entering:
-            entries = [prefixes.entry(tuple(prompts[index]), lengths[index], -1) for index in entering]
+            entries = [prefixes.entry(tuple(prompts[index]), lengths[index], of[index]) for index in entering]
             new = [_Row(start(index), len(prompts[index]) - lengths[index]) for index in entering]
             rows += new
             _score(session, session.enter(entries), [(row.search, _Reached(0.0, 0)) for row in new])
@@ -204,6 +221,16 @@ def _finished(base: Base, prompts: Sequence[Sequence[int]], trie: Trie, start: C
         if done:
             yield [rows[place].search for place in done]
             rows = [rows[place] for place in session.leave(done)]
+
+
+def _shared(prefixes: Prefixes, prompts: Sequence[Sequence[int]], slots: Sequence[int]) -> list[int]:
+    """How many tokens of each prompt are worth sharing with others of its slot."""
+    lengths = [0] * len(prompts)
+    for slot in sorted(set(slots)):
+        places = [place for place, its in enumerate(slots) if its == slot]
+        for place, length in zip(places, prefixes.plan([tuple(prompts[at]) for at in places], slot), strict=True):
+            lengths[place] = length
+    return lengths
 
 
 def _run(session: Session, rows: Sequence[_Row[S]]) -> None:

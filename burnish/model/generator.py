@@ -18,7 +18,7 @@ from burnish.model.base import Base
 from burnish.model.cache import bytes_per_token
 from burnish.model.lora import LoraBank
 from burnish.model.prefixes import Prefixes
-from burnish.model.sample import GREEDY, Ask, Sampling, pick
+from burnish.model.sample import GREEDY, Ask, Picked, Sampling, likeliest, pick
 from burnish.model.session import Entry, Session, check_lengths
 
 MOST_ROWS = 128
@@ -59,6 +59,8 @@ class Request:
     """Texts that end the answer and are cut off it."""
     end_ids: tuple[int, ...] | None = None
     """Tokens that end the answer; None: the chat template's."""
+    top_logprobs: int = 0
+    """How many of the likeliest tokens to tell with each token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,8 @@ class Event(NamedTuple):
     logprob: float
     answer: Generated | None
     """With the last token: all of it."""
+    top: tuple[Picked, ...] = ()
+    """The likeliest tokens in its place, as many as the request asked for."""
 
 
 @dataclass(slots=True)
@@ -223,9 +227,11 @@ class Generator:
         for start in range(0, len(self._texts), block):
             texts = self._texts[start : start + block]
             logits_BV = self._session.logits(hidden_BD[start : start + block])
-            for text, (token, logprob) in zip(texts, pick(logits_BV, [text.ask() for text in texts]), strict=True):
+            picks = pick(logits_BV, [text.ask() for text in texts])
+            for row, (text, (token, logprob)) in enumerate(zip(texts, picks, strict=True)):
                 text.push(self._base, token, logprob)
-                yield Event(text.number, token, logprob, text.answer(self._base) if text.done else None)
+                top = likeliest(logits_BV[row], text.request.top_logprobs)
+                yield Event(text.number, token, logprob, text.answer(self._base) if text.done else None, top)
 
     def _drop_cancelled(self) -> None:
         if self._cancelled:

@@ -119,6 +119,15 @@ class LoraLinear(nn.Module):
         self.scale: Tensor
         self._switch = switch
 
+    @torch.no_grad()
+    def grow_(self, num_slots: int, rank: int) -> None:
+        """Makes room for so many adapters of this rank; those that are here stay as they are."""
+        slots, ranks = max(0, num_slots - len(self.A)), max(0, rank - self.A.shape[1])
+        if slots or ranks:
+            self.A = nn.Parameter(nn.functional.pad(self.A, (0, 0, 0, ranks, 0, slots)))
+            self.B = nn.Parameter(nn.functional.pad(self.B, (0, ranks, 0, 0, 0, slots)))
+            self.scale = nn.functional.pad(self.scale, (0, slots))
+
     def forward(self, x: Tensor) -> Tensor:
         """x of shape [rows, ..., I] to [rows, ..., O], each row through the slot that `LoraBank.use` gave it."""
         route = self._switch.route
@@ -266,6 +275,34 @@ class LoraBank:
         for name, layer in self._layers.items():
             layer.A[slot, :rank] = state[f"{PEFT_PREFIX}{name}.lora_A.weight"].to(layer.A)
             layer.B[slot, :, :rank] = state[f"{PEFT_PREFIX}{name}.lora_B.weight"].to(layer.B)
+
+    def bytes_with(self, num_slots: int, rank: int) -> int:
+        """Memory of the bank if it held so many adapters, the widest of at least this rank."""
+        layers = self._layers.values()
+        return 4 * num_slots * sum(max(rank, x.A.shape[1]) * (x.A.shape[2] + x.B.shape[1]) for x in layers)
+
+    @torch.no_grad()
+    def put(self, slot: int, spec: AdapterSpec, state: Mapping[str, Tensor]) -> None:
+        """Puts another adapter into a slot, or into the next new one; of any rank and on any of the adapted layers.
+
+        The bank grows in place where it has to: every slot gets the widest rank. Raises ModelError for weights of
+        layers that carry no adapter here; then the slot is unchanged.
+        """
+        known = {f"{PEFT_PREFIX}{name}.lora_{part}.weight" for name in self._layers for part in "AB"}
+        if extra := sorted(set(state) - known):
+            raise ModelError(
+                f"the adapter {spec.name} has weights for layers that carry no adapter here, such as {extra[0]}",
+                hint="Attach the bank to all linear layers.",
+            )
+        assert 0 <= slot <= self.num_slots, (slot, self.num_slots)
+        self.specs = (*self.specs[:slot], spec, *self.specs[slot + 1 :])
+        for name, layer in self._layers.items():
+            layer.grow_(self.num_slots, spec.rank)
+            layer.A[slot], layer.B[slot] = 0.0, 0.0
+            layer.scale[slot] = spec.alpha / spec.rank
+            if (key := f"{PEFT_PREFIX}{name}.lora_A.weight") in state:
+                layer.A[slot, : spec.rank] = state[key].to(layer.A)
+                layer.B[slot, :, : spec.rank] = state[key.replace("lora_A", "lora_B")].to(layer.B)
 
     def detach(self) -> nn.Module:
         """The plain model again: every layer that `attach` replaced is put back. The bank is of no use afterwards."""

@@ -77,6 +77,14 @@ def pick(logits_BV: Tensor, asks: Sequence[Ask]) -> list[Picked]:
     return [Picked(*row) for row in zip(token_B.tolist(), logprob_B.tolist(), strict=True)]
 
 
+def likeliest(logits_V: Tensor, count: int) -> tuple[Picked, ...]:
+    """The `count` likeliest tokens, falling, with their log-probability at temperature 1."""
+    if not count:
+        return ()
+    best = torch.log_softmax(logits_V, -1).topk(count)
+    return tuple(Picked(*pair) for pair in zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
+
 def uniform(seed: int, count: int) -> float:
     """Number `count` of the random stream `seed`, in [0, 1)."""
     digest = hashlib.blake2b(f"{seed}:{count}".encode(), digest_size=8).digest()

@@ -4,13 +4,11 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
 
-from burnish.errors import UsageError
 from burnish.loop.project import open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
@@ -22,23 +20,6 @@ LOG_FILE = "web.log"
 LOG_BYTES = 2**20
 MOST_CONNECTIONS = 64
 """Beyond them the server answers 503."""
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket bound to this address; port 0 takes any free one. Raises UsageError when it cannot be had."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with ExitStack() as undo:
-            bound = undo.enter_context(socket.socket(family, kind))
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.bind(address)
-            undo.pop_all()
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host}, port {port}: {error.strerror}",
-            hint="choose another --port; 0 takes any free one",
-        ) from error
-    return bound
 
 
 def serve(folder: Path, host: str, bound: socket.socket, token: str, tell: Callable[[Access], None]) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from burnish.port import listen
 from burnish.web.access import Access
-from burnish.web.server import listen, server_of
+from burnish.web.server import server_of
 
 TOKEN = "s" * 43
 

@@ -64,7 +64,7 @@ def test_without_a_project_it_says_so(tmp_path):
 
 
 def test_a_port_that_is_taken_is_a_mistake_with_a_hint(furnished):
-    from burnish.web.server import listen
+    from burnish.port import listen
 
     with listen("127.0.0.1", 0) as bound:
         bound.listen(1)

@@ -1,0 +1,128 @@
+"""Stored answers of an evaluation, asked again before an adapter serves: what is served is what was measured.
+
+No row of a vault or of the audit is among them.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from burnish.data.conversation import conversation
+from burnish.data.dataset import load_examples
+from burnish.data.task import task_of
+from burnish.errors import DamagedError, ModelError
+from burnish.evaluate.files import SUMMARY, load_evaluation
+from burnish.evaluate.run import LEAK, LOGPROB_TOLERANCE, NUM_ALONE, answer
+from burnish.loop.project import Project
+from burnish.model.base import Base
+from burnish.model.chat import Rendered
+from burnish.model.generate import target_logprobs
+from burnish.records import Evaluation, Example, Message, ModelVersion, RowResult, Task
+from burnish.store.roles import current_roles
+from burnish.talk import unheard
+
+MOST_CHANGED = 1
+"""Texts that may differ among the probes of a task whose answers are written token by token: where two tokens are
+equally likely, rounding decides, and all that follows is another text."""
+UNPROVEN = "no stored evaluation of this version, so no answer was compared"
+
+
+def served_task(project: Project) -> Task:
+    """The project's task, as its data states it. Raises DataError without data."""
+    return task_of(list(load_examples(project.store)), project.settings)
+
+
+def prober(project: Project) -> Callable[[Base, ModelVersion], str]:
+    """A check of an adapter that is in use around the call; it says what was compared, and raises ModelError.
+
+    At most 8 answers of the version's latest stored evaluation are asked again. A label's log-probability must be the
+    stored one within LEAK times LOGPROB_TOLERANCE (0.1% in float32, 10% in bfloat16, relative), and so must that of a
+    written answer, whose text must be the stored one, too; of texts one of 8 may differ.
+    """
+
+    return lambda base, version: _check(project, base, version)
+
+
+def _check(project: Project, base: Base, version: ModelVersion) -> str:
+    examples = {example.id: example for example in load_examples(project.store)}
+    task = task_of(list(examples.values()), project.settings)
+    rows = _probes(project, base, task, version, examples)
+    if not rows:
+        return UNPROVEN
+    tolerance = LEAK * LOGPROB_TOLERANCE[base.precision]
+    prompts = [list(conversation(task, examples[row.example])[:-1]) for row in rows]
+    again = _labels(base, prompts, rows) if task.kind == "label" else _texts(base, task, prompts, rows)
+    moved = [row for row, logprob in zip(rows, again, strict=True) if not _is_same(row.logprob, logprob, tolerance)]
+    if len(moved) > (0 if task.kind == "label" else MOST_CHANGED):
+        raise ModelError(
+            f"{version.name} does not answer as it was measured: {len(moved)} of {len(rows)} answers differ from its "
+            "stored evaluation",
+            hint="Something between training and serving has changed: the base, a library, or the task's settings.",
+        )
+    return f"{len(rows)} stored answers came out again within {tolerance:.1%}"
+
+
+def _probes(
+    project: Project, base: Base, task: Task, version: ModelVersion, examples: Mapping[str, Example]
+) -> list[RowResult]:
+    """Rows of the version's evaluation whose prompts are today's."""
+    roles = current_roles(project.store)
+    for evaluation in _evaluations(project, base, version):
+        rows = [
+            row
+            for row in evaluation.rows
+            if row.logprob is not None
+            and roles.get(row.example, "vault") in ("dev_a", "dev_b", "train")
+            and row.example in examples
+            and row.prompt == base.chat.prompt_text(conversation(task, examples[row.example])[:-1])
+        ]
+        if rows:
+            step = max(1, len(rows) // NUM_ALONE)
+            return rows[::step][:NUM_ALONE]
+    return []
+
+
+def _evaluations(project: Project, base: Base, version: ModelVersion) -> list[Evaluation]:
+    """Stored evaluations of a version without shots, the newest first."""
+    places = sorted(
+        (project.store.root / "artifacts" / "evaluate").glob(f"*/{SUMMARY}"), key=lambda path: -path.stat().st_mtime
+    )
+    found = []
+    for path in places:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        wanted = {"model_hash": version.adapter_hash, "template_hash": base.chat.template_hash, "shots": 0}
+        if _has(summary, wanted):
+            try:
+                found.append(load_evaluation(path.parent))
+            except DamagedError:
+                continue
+    return found
+
+
+def _has(summary: Any, wanted: Mapping[str, object]) -> bool:
+    return isinstance(summary, dict) and all(summary.get(name) == value for name, value in wanted.items())
+
+
+def _labels(base: Base, prompts: Sequence[list[Message]], rows: Sequence[RowResult]) -> list[float | None]:
+    """The log-probability of each stored answer behind its prompt, its end included."""
+    rendered = [_answered(base, prompt, row.output) for prompt, row in zip(prompts, rows, strict=True)]
+    return [float(found.sum()) for found in target_logprobs(base, rendered)]
+
+
+def _answered(base: Base, prompt: Sequence[Message], text: str) -> Rendered:
+    """The prompt with this answer, which alone counts."""
+    opening, tokens = base.chat.render_prompt(prompt), base.chat.answer_tokens(text)
+    learned = (False,) * len(opening) + (True,) * len(tokens)
+    return Rendered(tokens=(*opening, *tokens), learned=learned, pieces=())
+
+
+def _texts(base: Base, task: Task, prompts: Sequence[list[Message]], rows: Sequence[RowResult]) -> list[float | None]:
+    """The log-probability of what is said now, None where another text is said."""
+    said = answer(base, task, [base.chat.render_prompt(prompt) for prompt in prompts], unheard)
+    return [one.logprob if one.text == row.output else None for one, row in zip(said, rows, strict=True)]
+
+
+def _is_same(stored: float | None, now: float | None, tolerance: float) -> bool:
+    if stored is None or now is None:
+        return False
+    return abs(stored - now) <= tolerance * max(1.0, abs(stored), abs(now))

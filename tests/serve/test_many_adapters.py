@@ -1,0 +1,120 @@
+"""Many adapters in one batch over one base: each answers its own requests, whoever is loaded, let go or promoted."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from burnish.model.generator import Request
+from burnish.records import Message
+from burnish.registry import champion, get, promote, rollback
+from burnish.serve.engine import Began, Ended, Engine, Job, Said, Spoke
+from burnish.serve.pool import Pool
+from tests.serve.town import NAMES, Town, alone, bench_of, chat, serving, user
+
+ASKED = ("the password is refused", "when is my money sent to me", "I want a hearing about this ruling")
+TOKENS = 20
+
+
+def test_eight_clients_with_as_many_adapters_each_get_their_own_adapters_answer(town, furnished):
+    names = (*NAMES, "base")
+
+    def ask(name: str) -> list[tuple[str, str]]:
+        raws = [
+            town.client().chat.completions.with_raw_response.create(model=name, messages=user(text), max_tokens=TOKENS)
+            for text in ASKED
+        ]
+        return [(raw.headers["x-burnish-adapter"], raw.parse().choices[0].message.content) for raw in raws]
+
+    with ThreadPoolExecutor(len(names)) as clients:
+        said = dict(zip(names, clients.map(ask, names), strict=True))
+    for name in names:
+        version = get(furnished.store, name)
+        assert said[name] == [(version.adapter_hash, alone(furnished, version, text, TOKENS).text) for text in ASKED]
+    assert len({tuple(texts) for texts in said.values()}) == len(names)
+
+
+def test_promotions_and_rollbacks_under_load_lose_no_request_and_mix_no_answer(project, furnished):
+    first = champion(project.store).name
+    seen: list[tuple[str, str, str]] = []
+    stop = threading.Event()
+
+    def ask(town: Town, at: int) -> None:
+        text = ASKED[at % len(ASKED)]
+        while not stop.is_set():
+            with town.client().chat.completions.with_streaming_response.create(
+                model="small", messages=user(text), max_tokens=TOKENS, stream=True
+            ) as raw:
+                pieces = list(raw.parse())
+                said = "".join(piece.choices[0].delta.content or "" for piece in pieces)
+                assert pieces[-1].choices[0].finish_reason
+                seen.append((raw.headers["x-burnish-version"], text, said))
+
+    with serving(project) as town, ThreadPoolExecutor(4) as clients:
+        going = [clients.submit(ask, town, at) for at in range(4)]
+        for turn in range(12):
+            promote(project.store, NAMES[turn % 3], "under load", "test")
+            waited = len(seen) + 4
+            while len(seen) < waited and not any(one.done() for one in going):
+                stop.wait(0.01)
+            if turn % 2:
+                rollback(project.store, "and back")
+        promote(project.store, "gus", "the last one", "test")
+        assert chat(town, "small", ASKED[0], max_tokens=1).model == "gus"
+        stop.set()
+        for one in going:
+            one.result(timeout=60)
+    assert len({version for version, _, _ in seen}) >= 3
+    for version, text, said in seen:
+        assert said == alone(furnished, get(project.store, version), text, TOKENS).text, version
+    assert get(project.store, first)
+
+
+class Heard:
+    """What an engine tells about one job."""
+
+    def __init__(self) -> None:
+        self.said: queue.SimpleQueue[Said] = queue.SimpleQueue()
+
+    def text(self) -> str:
+        """The answer, once it is whole."""
+        while not isinstance(said := self.said.get(timeout=60), Ended):
+            assert isinstance(said, Began | Spoke), said
+        return said.text
+
+
+def test_with_memory_for_one_adapter_all_are_served_in_turn(furnished):
+    base = bench_of(furnished)
+    pool = Pool(base, furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    engine = Engine(pool, max_rows=8)
+    engine.start()
+    versions = [get(furnished.store, name) for name in (*NAMES[:3], "base") * 3]
+    prompt = tuple(base.chat.render_prompt([Message(role="user", content=ASKED[0])]))
+    heard = [Heard() for _ in versions]
+    for version, one in zip(versions, heard, strict=True):
+        request = Request(prompt=prompt, max_new_tokens=TOKENS)
+        engine.submit(Job(request=request, versions=(version,), tell=one.said.put))
+    texts = [one.text() for one in heard]
+    assert engine.close(20)
+    assert texts == [alone(furnished, version, ASKED[0], TOKENS).text for version in versions]
+    assert pool.bank.num_slots == 1
+    assert pool.loads.evicted >= 2
+    pool.close()
+
+
+def test_an_adapter_in_use_is_never_let_go(furnished):
+    pool = Pool(bench_of(furnished), furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    forgotten: list[int] = []
+    ada, bea = (get(furnished.store, name) for name in NAMES[:2])
+    lease: Callable[..., int | None] = pool.lease
+    assert lease(ada, forgotten.append) == 0
+    assert lease(ada, forgotten.append) == 0
+    assert lease(bea, forgotten.append) is None
+    pool.release(0)
+    assert lease(bea, forgotten.append) is None
+    pool.release(0)
+    forgotten.clear()
+    assert lease(bea, forgotten.append) == 0
+    assert pool.names == ("bea",)
+    assert 0 in forgotten
+    pool.close()
