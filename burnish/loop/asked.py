@@ -7,7 +7,7 @@ from typing import Any
 from burnish.loop.project import Project
 from burnish.review.cost import item_costs, spent_minutes
 from burnish.review.decisions import catches, outcomes
-from burnish.store.reviews import Queue, review_items, review_log
+from burnish.store.reviews import Queue, Waiting, answered_items, review_log, waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,24 +40,21 @@ class ReviewStatus:
 
 
 def review_status(project: Project) -> ReviewStatus:
-    """Where the review stands now."""
-    items, log = review_items(project.store), review_log(project.store)
-    asked = {item.name for item in review_items(project.store, with_withdrawn=False)}
+    """Where the review stands now; of items that nobody has answered only their number is read."""
+    items, log, open_ = answered_items(project.store), review_log(project.store), waiting(project.store)
     found, costs = outcomes(items, log), item_costs(items, log)
     queues = []
     for queue, cost in costs.items():
         own = [one for one in found if one.item.queue == queue]
-        open_ = [one for one in own if one.item.name in asked]
-        lacking = {one.item.name: one.item.wanted - one.num_answers for one in open_}
-        missing = [number for number in lacking.values() if number > 0]
+        wanted = open_.get(queue, Waiting(num_items=0, num_answers=0))
         queues.append(
             QueueStatus(
                 queue=queue,
-                num_waiting=len(missing),
+                num_waiting=wanted.num_items,
                 num_settled=sum(one.settled is not None for one in own),
                 num_conflicts=sum(one.is_conflict for one in own),
                 minutes=cost.minutes,
-                left=sum(missing) * cost.minutes,
+                left=wanted.num_answers * cost.minutes,
             )
         )
     return ReviewStatus(queues=tuple(queues), spent_minutes=spent_minutes(log), catches=catches(found))

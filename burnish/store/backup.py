@@ -12,12 +12,13 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from burnish.errors import BurnishError, StorageError
-from burnish.store.db import BUSY_TIMEOUT_S, FILE_NAME, check_pages, check_size, connect_db, database_errors
+from burnish.errors import BurnishError, StorageError, UsageError
+from burnish.store.db import BUSY_TIMEOUT_S, ELSEWHERE, FILE_NAME, check_pages, check_size, connect_db, database_errors
 from burnish.store.failpoints import failpoint
 from burnish.store.files import fsync_dir, storage_errors
 from burnish.store.lock import lock_of
 from burnish.store.migrate import upgrade
+from burnish.store.review_state import rebuild_state
 from burnish.store.tables import APPEND_ONLY
 from burnish.talk import Silence, Talk
 
@@ -78,6 +79,9 @@ def restore_backup(project: Path, talk: Talk | None = None) -> Restored:
     root = project.resolve() / ".burnish"
     if not root.is_dir():
         raise StorageError(f"{project} has no .burnish folder", hint="`burnish init` makes a project")
+    if (root / ELSEWHERE).exists():
+        hint = "its keeper brings it back (pg_dump makes copies, pg_restore reads them)"
+        raise UsageError(f"the history of {project} is on a database server", hint=hint)
     with lock_of(root).held(talk), storage_errors("restoring the database", root), database_errors(root / FILE_NAME):
         good = _newest_good(root, talk or Silence())
         draft = root / f".{FILE_NAME}.restored"
@@ -137,6 +141,8 @@ def _salvage(damaged: Path, into: Path) -> dict[str, int]:
             "AND after IN (SELECT name FROM model_version)"
         )
         writer.commit()
+    with connect_db(into).write() as connection:
+        rebuild_state(connection)
     return {table: count for table, count in salvaged.items() if count}
 
 

@@ -5,19 +5,21 @@ nobody else has the item, and refused aloud, nothing written, when somebody has.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, Select, delete, insert, select, text, update
 
 from burnish.errors import BusyError, UsageError
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
+from burnish.store.review_state import follow_decisions, lock_state, wants
 from burnish.store.reviews import Kind, Queue, ReviewDecision, ReviewItem, entries_of, item_of
+from burnish.store.server import take_name
 from burnish.store.store import Store
-from burnish.store.tables import review_decision, review_item, review_lease, review_withdrawal
+from burnish.store.tables import review_decision, review_item, review_lease, review_state, review_withdrawal
 
+STATE = review_state.c
 LEASE_S = 900.0
 """How long an item is kept for the reviewer who has it on the screen: a long text takes 10 minutes, a coffee 15."""
 KINDS: dict[Queue, tuple[Kind, ...]] = {
@@ -27,15 +29,6 @@ KINDS: dict[Queue, tuple[Kind, ...]] = {
 }
 """What may be decided in each queue."""
 WITH_TEXT = ("label", "edit", "gold-wrong")
-OPEN = """
-    (SELECT count(*) FROM review_decision d WHERE d.item = i.seq AND d.reviewer = :reviewer) % 2 = 0
-    AND (SELECT coalesce(sum(d.counts), 0) FROM review_decision d WHERE d.item = i.seq)
-      + (SELECT count(*) FROM review_lease o WHERE o.item = i.seq AND o.reviewer <> :reviewer AND o.until_s > :now)
-      < i.wanted
-    AND NOT EXISTS (SELECT 1 FROM review_withdrawal w WHERE w.item = i.seq)
-"""
-"""Whether an item i wants an answer of this reviewer: nothing of theirs holds on it, and answers that hold and leases
-of others are fewer than wanted. A skip is an answer that counts nothing."""
 
 
 class Claim(NamedTuple):
@@ -66,10 +59,11 @@ def claim_items(
     when the queues have no more for this reviewer.
     """
     _check_name(reviewer)
-    with store.db.write() as connection:
+    with store.db.write_rows() as connection:
+        take_name(connection, reviewer)
         held = _held(connection, reviewer, now_s)[:count]
         for queue in queues:
-            held += islice(_others(connection, queue, reviewer, now_s, held), count - len(held))
+            held += _others(connection, queue, reviewer, now_s, held, count - len(held))
         for seq in held:
             _lease(connection, seq, reviewer, now_s, now_s + lease_s)
         failpoint("review.claim")
@@ -84,7 +78,7 @@ def decide_item(store: Store, name: str, reviewer: str, turn: int, wish: Wish, *
         UsageError: there is no such item, the kind is none of its queue, or this reviewer has decided otherwise before.
     """
     _check_name(reviewer)
-    with store.db.write() as connection:
+    with store.db.write_rows() as connection:
         seq, item = _find(connection, name)
         _check_wish(item, wish)
         entries = entries_of(connection, seq, reviewer)
@@ -106,7 +100,7 @@ def undo_decision(
 
     The same again changes nothing. Raises UsageError when this reviewer made no decision of that turn.
     """
-    with store.db.write() as connection:
+    with store.db.write_rows() as connection:
         seq, _ = _find(connection, name)
         entries = entries_of(connection, seq, reviewer)
         known = [one for one in entries if one.turn in (turn, turn + 1)]
@@ -123,38 +117,47 @@ def undo_decision(
 
 def expire_leases(store: Store, *, now_s: float) -> int:
     """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
-    with store.db.write() as connection:
+    with store.db.write_rows() as connection:
         return connection.execute(delete(review_lease).where(review_lease.c.until_s <= now_s)).rowcount
 
 
-def _others(connection: Connection, queue: Queue, reviewer: str, now_s: float, held: Sequence[int]) -> Iterator[int]:
-    """Items of a queue that this reviewer may be given and does not hold."""
-    for seq, record in _candidates(connection, queue, reviewer, now_s):
-        if seq not in held and reviewer not in item_of(record).not_by:
-            yield seq
+def _others(
+    connection: Connection, queue: Queue, reviewer: str, now_s: float, held: Sequence[int], most: int
+) -> list[int]:
+    """Up to `most` items of a queue that this reviewer may be given and does not hold, the dearest first."""
+    passed, found = list(held), list[int]()
+    while len(found) < most:
+        open_ = select(STATE.item).where(STATE.queue == queue, wants(reviewer, now_s))
+        others = open_.where(STATE.item.not_in(passed)).order_by(STATE.value.desc(), STATE.item.desc())
+        seqs = _locked(connection, others.limit(most - len(found)), waits=not passed)
+        if not seqs:
+            break
+        # On a server, another reviewer may have got an item between the moment that the query saw and its lock.
+        still = set(connection.execute(open_.where(STATE.item.in_(seqs))).scalars())
+        found += [seq for seq in seqs if seq in still]
+        passed += seqs
+    return found
 
 
-def _candidates(connection: Connection, queue: Queue, reviewer: str, now_s: float) -> Iterator[tuple[int, str]]:
-    """(seq, record) of items that still want an answer, one of this reviewer too; dearest first, then the newest."""
-    rows = connection.execute(
-        text(
-            f"SELECT i.seq, i.record FROM review_item i WHERE i.queue = :queue AND {OPEN} "
-            "ORDER BY i.value DESC, i.seq DESC"
-        ),
-        {"queue": queue, "reviewer": reviewer, "now": now_s},
-    )
-    for row in rows:
-        yield row.seq, row.record
+def _locked(connection: Connection, wanted: Select[tuple[int]], *, waits: bool) -> list[int]:
+    """The items, locked: those that others are at in this moment are passed over, or waited for if there are no more.
+
+    Whoever holds a lock waits for none, so nobody waits for each other.
+    """
+    free = connection.execute(wanted.with_for_update(skip_locked=True)).scalars().all()
+    if free or not waits or connection.dialect.name != "postgresql":
+        return list(free)
+    return list(connection.execute(wanted.limit(1).with_for_update()).scalars())
 
 
 def _held(connection: Connection, reviewer: str, now_s: float) -> list[int]:
     """Items that a reviewer holds and may still decide, the first that was given first."""
+    lease = review_lease.c
     rows = connection.execute(
-        text(
-            "SELECT i.seq FROM review_lease l JOIN review_item i ON i.seq = l.item "
-            f"WHERE l.reviewer = :reviewer AND l.until_s > :now AND {OPEN} ORDER BY l.given_s, i.value DESC, i.seq DESC"
-        ),
-        {"reviewer": reviewer, "now": now_s},
+        select(STATE.item)
+        .join(review_lease, lease.item == STATE.item)
+        .where(lease.reviewer == reviewer, lease.until_s > now_s, wants(reviewer, now_s))
+        .order_by(lease.given_s, STATE.value.desc(), STATE.item.desc())
     )
     return list(rows.scalars())
 
@@ -181,6 +184,7 @@ def _find(connection: Connection, name: str) -> tuple[int, ReviewItem]:
     row = connection.execute(select(review_item.c.seq, review_item.c.record).where(review_item.c.name == name)).first()
     if row is None:
         raise UsageError(f"there is no review item {name!r}", hint="`burnish review status` shows what is asked")
+    lock_state(connection, row.seq)
     return row.seq, item_of(row.record)
 
 
@@ -221,6 +225,8 @@ def _check_room(connection: Connection, item: ReviewItem, seq: int, reviewer: st
 def _insert(connection: Connection, seq: int, reviewer: str, turn: int, wish: Wish, counts: int) -> None:
     values = {"item": seq, "reviewer": reviewer, "turn": turn, "counts": counts, "at": now()}
     connection.execute(insert(review_decision).values(**values, **wish._asdict()))
+    if counts:
+        follow_decisions(connection, seq)
 
 
 def _check_name(reviewer: str) -> None:

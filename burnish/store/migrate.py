@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from burnish.errors import StorageError
 from burnish.store.db import Db
 from burnish.store.failpoints import failpoint
 from burnish.store.lock import exclusive, lock_of
+from burnish.store.server import make_tables
 from burnish.talk import Talk
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
 """Every format this burnish knows, oldest first; a test compares it with the files in migrations/versions."""
 
 TIMEOUT_S = 60.0
@@ -18,10 +19,10 @@ TIMEOUT_S = 60.0
 
 def format_of(db: Db) -> str | None:
     """The format of the database, None when it is new. Raises StorageError when a newer burnish wrote it."""
-    if not db.path.exists():
+    if db.url is None and not db.path.exists():
         return None
     with db.read() as connection:
-        return _format(connection, db.path)
+        return _format(connection, db.name)
 
 
 def bring_up_to_date(db: Db, talk: Talk) -> None:
@@ -40,22 +41,21 @@ def bring_up_to_date(db: Db, talk: Talk) -> None:
                 upgrade(db)
 
 
-def _format(connection: Connection, path: Path) -> str | None:
-    known = connection.exec_driver_sql(
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
-    ).scalar_one()
-    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if known else None
+def _format(connection: Connection, name: str) -> str | None:
+    known = inspect(connection).has_table("alembic_version")
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
     if found is not None and found not in REVISIONS:
         raise StorageError(
-            f"{path} has format {found}, this burnish knows formats up to {REVISIONS[-1]}",
+            f"{name} has format {found}, this burnish knows formats up to {REVISIONS[-1]}",
             hint="a newer burnish has written it: upgrade with `pip install --upgrade burnish`",
         )
     return None if found is None else str(found)
 
 
 def upgrade(db: Db) -> None:
-    """Runs the missing steps on a file that nobody else has open, in one transaction: a kill leaves the old format.
+    """Runs the missing steps on a database that nobody else has open, in one transaction: a kill leaves the old format.
 
+    An empty one on a server is made as it is today: the steps up to 0007 speak SQLite, and no server has seen them.
     Raises StorageError when a newer burnish wrote it.
     """
     format_of(db)
@@ -67,6 +67,11 @@ def upgrade(db: Db) -> None:
     with db.write() as connection:
         context = MigrationContext.configure(connection)
         found = context.get_current_revision()
+        if found is None and db.url is not None:
+            failpoint("migrate.step")
+            make_tables(connection)
+            context.stamp(script, "head")
+            return
         with Operations.context(context):
             for step in reversed(list(script.iterate_revisions("head", found or "base"))):
                 if step.revision != found:
