@@ -16,8 +16,8 @@ from burnish.errors import BurnishError, StorageError, UsageError
 from burnish.store.db import BUSY_TIMEOUT_S, ELSEWHERE, FILE_NAME, check_pages, check_size, connect_db, database_errors
 from burnish.store.failpoints import failpoint
 from burnish.store.files import fsync_dir, storage_errors
-from burnish.store.lock import lock_of
-from burnish.store.migrate import upgrade
+from burnish.store.lock import exclusive, lock_of
+from burnish.store.migrate import TIMEOUT_S, upgrade
 from burnish.store.review_state import rebuild_state
 from burnish.store.tables import APPEND_ONLY
 from burnish.talk import Silence, Talk
@@ -43,26 +43,32 @@ def back_up(path: Path, today: date) -> Path | None:
 
     The whole file is checked first: raises DamagedError rather than keep a damaged copy, so good copies stay.
     """
-    folder = path.parent / "backup"
-    copy = folder / f"burnish-{today.isoformat()}.db"
+    copy = path.parent / "backup" / f"burnish-{today.isoformat()}.db"
     if copy.exists():
         return None
-    check_pages(path)
-    draft = folder / f".{copy.name}.{os.getpid()}.draft"
+    with exclusive(path.parent / "migrate.lock", timeout_s=TIMEOUT_S):  # Threads of a server open it at once.
+        if copy.exists():
+            return None
+        check_pages(path)
+        _make(path, copy)
+    return copy
+
+
+def _make(path: Path, copy: Path) -> None:
+    draft = copy.parent / f".{copy.name}.{os.getpid()}.draft"
     try:
         with storage_errors("making the daily backup", path.parent), database_errors(path):
-            folder.mkdir(exist_ok=True)
+            copy.parent.mkdir(exist_ok=True)
             _copy(path, draft)
             failpoint("backup.rename")
             draft.replace(copy)
-            fsync_dir(folder)
+            fsync_dir(copy.parent)
             for old in backups(path.parent)[KEEP:]:
                 old.unlink(missing_ok=True)
     except BaseException:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    return copy
 
 
 def backups(root: Path) -> list[Path]:
