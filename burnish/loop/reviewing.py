@@ -37,7 +37,7 @@ from burnish.review.queue import (
     with_checks,
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
-from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item
+from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item, held_items
 from burnish.store.reviews import (
     Queue,
     ReviewDecision,
@@ -129,22 +129,35 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
 
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
-    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes.
+    """The next items of a reviewer, from the queue that is furthest below its share of people's minutes."""
+    held = held_items(project.store, reviewer, now_s=now_s, count=count, lease_s=lease_s)
+    if held is not None:
+        return held
+    order = queues_of(project, reviewer)
+    return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
+
+
+def queues_of(project: Project, reviewer: str) -> tuple[Queue, ...]:
+    """The queues that this reviewer is asked from, the one to be asked from first in front.
 
     Whoever is misled by drafts, as the hidden checks tell, gets no corrections.
     """
     order = queue_order(recent_seconds(project.store))
     if is_misled(*recent_checks(project.store, reviewer)):
         order = tuple(queue for queue in order if queue != "correction")
-    return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
+    return order
 
 
 def decide(
     project: Project, task: Task, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float
 ) -> ReviewDecision:
-    """Writes a decision down; a label has to be one of the task's. Raises what `decide_item` raises."""
+    """Writes a decision down and keeps another item for the reviewer; a label has to be one of the task's.
+
+    Raises what `decide_item` raises.
+    """
     refuse_strange(task, wish)
-    return decide_item(project.store, name, reviewer, turn, wish, now_s=now_s)
+    order = queues_of(project, reviewer)
+    return decide_item(project.store, name, reviewer, turn, wish, now_s=now_s, then=order)
 
 
 def refuse_strange(task: Task, wish: Wish) -> None:

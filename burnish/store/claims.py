@@ -5,15 +5,15 @@ nobody else has the item, and refused aloud, nothing written, when somebody has.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Select, delete, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
 
 from burnish.errors import BusyError, UsageError
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
-from burnish.store.review_state import follow_decisions, lock_state, wants
+from burnish.store.review_state import IS_OPEN, asker, follow_decisions, lock_state
 from burnish.store.reviews import Kind, Queue, ReviewDecision, ReviewItem, entries_of, item_of
 from burnish.store.server import take_name
 from burnish.store.store import Store
@@ -22,6 +22,8 @@ from burnish.store.tables import review_decision, review_item, review_lease, rev
 STATE = review_state.c
 LEASE_S = 900.0
 """How long an item is kept for the reviewer who has it on the screen: a long text takes 10 minutes, a coffee 15."""
+FRESH_SHARE = 0.9
+"""A lease with this part of its time left is not renewed: a claim that changes nothing waits for no disk."""
 KINDS: dict[Queue, tuple[Kind, ...]] = {
     "blind": ("label", "out-of-scope", "skip"),
     "correction": ("accept", "edit", "reject", "gold-wrong", "out-of-scope", "skip"),
@@ -55,13 +57,13 @@ def claim_items(
 ) -> list[Claim]:
     """The items that a reviewer holds, oldest first, topped up to `count` from the queues in the order given.
 
-    Within a queue the dearest comes first. A reload gets the same items again, their leases renewed; fewer than `count`
-    when the queues have no more for this reviewer.
+    Within a queue the dearest comes first. A reload gets the same items again, their leases renewed where they are not
+    fresh; fewer than `count` when the queues have no more for this reviewer.
     """
     _check_name(reviewer)
     with store.db.write_rows() as connection:
         take_name(connection, reviewer)
-        held = _held(connection, reviewer, now_s)[:count]
+        held = [row.item for row in connection.execute(HELD, asker(reviewer, now_s))][:count]
         for queue in queues:
             held += _others(connection, queue, reviewer, now_s, held, count - len(held))
         for seq in held:
@@ -70,8 +72,24 @@ def claim_items(
         return [_claim(connection, seq, reviewer, now_s + lease_s) for seq in held]
 
 
-def decide_item(store: Store, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float) -> ReviewDecision:
+def held_items(
+    store: Store, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S
+) -> list[Claim] | None:
+    """The `count` items that a reviewer holds by fresh leases, oldest first; None: `claim_items` has to be asked."""
+    _check_name(reviewer)
+    with store.db.read() as connection:
+        held = connection.execute(HELD, asker(reviewer, now_s)).all()[:count]
+        if len(held) < count or any(row.until_s < now_s + FRESH_SHARE * lease_s for row in held):
+            return None
+        return [_claim(connection, row.item, reviewer, row.until_s) for row in held]
+
+
+def decide_item(
+    store: Store, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float, then: Sequence[Queue] = ()
+) -> ReviewDecision:
     """Writes a decision down and returns its entry; the same again returns the entry that is there.
+
+    Who held the item by a lease gets one for another from the queues `then`, in the same transaction.
 
     Raises:
         BusyError: others have decided the item, or hold it, meanwhile. Nothing was written.
@@ -88,7 +106,8 @@ def decide_item(store: Store, name: str, reviewer: str, turn: int, wish: Wish, *
         _check_turn(entries, turn)
         _check_room(connection, item, seq, reviewer, now_s)
         _insert(connection, seq, reviewer, turn, wish, counts=0 if wish.kind == "skip" else 1)
-        _give_back(connection, seq, reviewer)
+        if _give_back(connection, seq, reviewer):
+            _hand_over(connection, reviewer, now_s, then)
         failpoint("review.decide")
         return entries_of(connection, seq, reviewer)[-1]
 
@@ -121,45 +140,65 @@ def expire_leases(store: Store, *, now_s: float) -> int:
         return connection.execute(delete(review_lease).where(review_lease.c.until_s <= now_s)).rowcount
 
 
+OPEN = select(STATE.item).where(STATE.queue == bindparam("queue"), IS_OPEN)
+STILL_OPEN = OPEN.where(STATE.item.in_(bindparam("seqs", expanding=True)))
+DEAREST = (
+    OPEN.where(STATE.item.not_in(bindparam("passed", expanding=True)))
+    .order_by(STATE.value.desc(), STATE.item.desc())
+    .limit(bindparam("most"))
+)
+HELD = (
+    select(STATE.item, review_lease.c.until_s)
+    .join(review_lease, review_lease.c.item == STATE.item)
+    .where(review_lease.c.reviewer == bindparam("reviewer"), review_lease.c.until_s > bindparam("now_s"), IS_OPEN)
+    .order_by(review_lease.c.given_s, STATE.value.desc(), STATE.item.desc())
+)
+"""Items that a reviewer holds and may still decide, the first that was given first."""
+
+
+def _hand_over(connection: Connection, reviewer: str, now_s: float, queues: Sequence[Queue]) -> None:
+    """Gives a reviewer the lease of one more item, where there is one."""
+    held = [row.item for row in connection.execute(HELD, asker(reviewer, now_s))]
+    for queue in queues:
+        found = _others(connection, queue, reviewer, now_s, held, 1, waits=False)
+        if found:
+            _lease(connection, found[0], reviewer, now_s, now_s + LEASE_S)
+            return
+
+
 def _others(
-    connection: Connection, queue: Queue, reviewer: str, now_s: float, held: Sequence[int], most: int
+    connection: Connection,
+    queue: Queue,
+    reviewer: str,
+    now_s: float,
+    held: Sequence[int],
+    most: int,
+    *,
+    waits: bool = True,
 ) -> list[int]:
     """Up to `most` items of a queue that this reviewer may be given and does not hold, the dearest first."""
     passed, found = list(held), list[int]()
+    asked = {"queue": queue, **asker(reviewer, now_s)}
     while len(found) < most:
-        open_ = select(STATE.item).where(STATE.queue == queue, wants(reviewer, now_s))
-        others = open_.where(STATE.item.not_in(passed)).order_by(STATE.value.desc(), STATE.item.desc())
-        seqs = _locked(connection, others.limit(most - len(found)), waits=not passed)
+        seqs = _locked(connection, {**asked, "passed": passed, "most": most - len(found)}, waits=waits and not passed)
         if not seqs:
             break
         # On a server, another reviewer may have got an item between the moment that the query saw and its lock.
-        still = set(connection.execute(open_.where(STATE.item.in_(seqs))).scalars())
+        still = set(connection.execute(STILL_OPEN, {**asked, "seqs": seqs}).scalars())
         found += [seq for seq in seqs if seq in still]
         passed += seqs
     return found
 
 
-def _locked(connection: Connection, wanted: Select[tuple[int]], *, waits: bool) -> list[int]:
+def _locked(connection: Connection, asked: Mapping[str, object], *, waits: bool) -> list[int]:
     """The items, locked: those that others are at in this moment are passed over, or waited for if there are no more.
 
     Whoever holds a lock waits for none, so nobody waits for each other.
     """
-    free = connection.execute(wanted.with_for_update(skip_locked=True)).scalars().all()
+    free = connection.execute(DEAREST.with_for_update(skip_locked=True), asked).scalars().all()
     if free or not waits or connection.dialect.name != "postgresql":
         return list(free)
-    return list(connection.execute(wanted.limit(1).with_for_update()).scalars())
-
-
-def _held(connection: Connection, reviewer: str, now_s: float) -> list[int]:
-    """Items that a reviewer holds and may still decide, the first that was given first."""
-    lease = review_lease.c
-    rows = connection.execute(
-        select(STATE.item)
-        .join(review_lease, lease.item == STATE.item)
-        .where(lease.reviewer == reviewer, lease.until_s > now_s, wants(reviewer, now_s))
-        .order_by(lease.given_s, STATE.value.desc(), STATE.item.desc())
-    )
-    return list(rows.scalars())
+    return list(connection.execute(DEAREST.with_for_update(), {**asked, "most": 1}).scalars())
 
 
 def _lease(connection: Connection, seq: int, reviewer: str, now_s: float, until_s: float) -> None:
@@ -171,8 +210,10 @@ def _lease(connection: Connection, seq: int, reviewer: str, now_s: float, until_
         connection.execute(insert(review_lease).values(row))
 
 
-def _give_back(connection: Connection, seq: int, reviewer: str) -> None:
-    connection.execute(delete(review_lease).where(review_lease.c.item == seq, review_lease.c.reviewer == reviewer))
+def _give_back(connection: Connection, seq: int, reviewer: str) -> bool:
+    """Ends a lease, run out or not; whether there was one."""
+    lease = review_lease.c
+    return connection.execute(delete(review_lease).where(lease.item == seq, lease.reviewer == reviewer)).rowcount > 0
 
 
 def _claim(connection: Connection, seq: int, reviewer: str, until_s: float) -> Claim:

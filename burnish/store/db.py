@@ -9,7 +9,7 @@ import os
 import shutil
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ from burnish.store.server import server_engine, server_errors, shown_url, take_t
 
 BUSY_TIMEOUT_S = 30
 RETRY_S = 0.001
-"""Between two tries for the write lock. SQLite's own waits grow to 100 ms, which 20 reviewers would feel."""
+"""Between two tries for a lock. SQLite's own waits grow to 100 ms, which 20 reviewers would feel."""
 WAL_IS_SAFE_FROM = (3, 51, 3)
 FILE_NAME = "burnish.db"
 ELSEWHERE = "database.json"
@@ -67,7 +67,7 @@ class Db:
         """A transaction that sees one moment of the database and blocks no reader."""
         with self.errors(), self.engine.connect() as connection:
             level: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-            reading = connection.execution_options(**level if self.url else {"burnish_begin": "BEGIN"})
+            reading = connection.execution_options(**level if self.url else {"burnish_reads": True})
             with reading.begin():
                 yield reading
 
@@ -196,20 +196,20 @@ def _set_up(connection: Any, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    plain = connection.get_execution_options().get("burnish_begin")
-    if plain:
-        connection.exec_driver_sql(plain)
-    else:
-        _begin_writing(connection.connection.dbapi_connection)
+    is_reading = connection.get_execution_options().get("burnish_reads", False)
+    steps = ("BEGIN", "SELECT 1 FROM sqlite_master") if is_reading else ("BEGIN IMMEDIATE",)
+    _take_lock(connection.connection.dbapi_connection, steps)
 
 
-def _begin_writing(connection: Any) -> None:
-    """BEGIN IMMEDIATE, tried until it is this writer's turn or the time is up."""
+def _take_lock(connection: Any, steps: Sequence[str]) -> None:
+    """Takes the last of the steps until it is this connection's turn, or the time is up."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     connection.execute("PRAGMA busy_timeout = 0").close()
+    for step in steps[:-1]:
+        connection.execute(step).close()
     while True:
         try:
-            connection.execute("BEGIN IMMEDIATE").close()
+            connection.execute(steps[-1]).close()
             break
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:

@@ -6,13 +6,35 @@ A claim reads a few rows of its index, however long the queue is. Losing the tab
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, exists, func, insert, select, text, update
+from sqlalchemy import Connection, Row, and_, bindparam, case, delete, exists, func, insert, select, text, update
 
 from burnish.store.tables import WANTS_MORE, review_decision, review_item, review_lease, review_state, review_withdrawal
 
 AT_ONCE = 5000
 MANY = 1000
 """New items from which on the server counts anew: without it, a plan over many rows may sort them all."""
+
+
+LEASES, ENTRIES = (select(func.count()).select_from(table) for table in (review_lease, review_decision))
+OF_OTHERS = LEASES.where(
+    review_lease.c.item == review_state.c.item,
+    review_lease.c.reviewer != bindparam("reviewer"),
+    review_lease.c.until_s > bindparam("now_s"),
+)
+OWN = ENTRIES.where(review_decision.c.item == review_state.c.item, review_decision.c.reviewer == bindparam("reviewer"))
+IS_OPEN = and_(
+    WANTS_MORE,
+    review_state.c.room > OF_OTHERS.correlate(review_state).scalar_subquery(),
+    OWN.correlate(review_state).scalar_subquery() % 2 == 0,
+    func.replace(review_state.c.not_by, bindparam("own_line"), "") == review_state.c.not_by,
+)
+"""Whether an item wants an answer of a reviewer: nothing of theirs holds on it, it is not kept from them, and it has
+more room than others hold leases. A skip is an answer that takes no room. `asker` gives the parameters."""
+
+
+def asker(reviewer: str, now_s: float) -> dict[str, object]:
+    """The parameters of `IS_OPEN`."""
+    return {"reviewer": reviewer, "now_s": now_s, "own_line": f"\n{reviewer}\n"}
 
 
 def follow_items(connection: Connection) -> None:
@@ -44,21 +66,6 @@ def rebuild_state(connection: Connection) -> None:
 def lock_state(connection: Connection, seq: int) -> None:
     """Keeps others on a server from changing an item, its leases and its decisions until this transaction ends."""
     connection.execute(select(review_state.c.item).where(review_state.c.item == seq).with_for_update())
-
-
-def wants(reviewer: str, now_s: float) -> ColumnElement[bool]:
-    """Whether an item wants an answer of this reviewer: nothing of theirs holds on it, it is not kept from them, and it
-    has more room than others hold leases. A skip is an answer that takes no room."""
-    state, lease, entry = review_state.c, review_lease.c, review_decision.c
-    leases, entries = (select(func.count()).select_from(table) for table in (review_lease, review_decision))
-    of_others = leases.where(lease.item == state.item, lease.reviewer != reviewer, lease.until_s > now_s)
-    own = entries.where(entry.item == state.item, entry.reviewer == reviewer)
-    return (
-        WANTS_MORE
-        & (state.room > of_others.correlate(review_state).scalar_subquery())
-        & (own.correlate(review_state).scalar_subquery() % 2 == 0)
-        & (func.replace(state.not_by, f"\n{reviewer}\n", "") == state.not_by)
-    )
 
 
 def _take_in(connection: Connection, last: int) -> None:

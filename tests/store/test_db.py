@@ -72,6 +72,7 @@ def test_the_released_migrations_are_unchanged():
         "v0003_audit.py": "c606a0149339",
         "v0004_teacher.py": "7e35a624ca14",
         "v0005_review.py": "20ce6cab5aff",
+        "v0007_review_state.py": "f889dd62c256",
     }
 
 
@@ -184,8 +185,9 @@ def test_history_that_an_older_copy_has_no_table_for_is_added_too(tmp_path):
     store = open_store(tmp_path, today=DAY)
     open_store(tmp_path, today=DAY + timedelta(1))
     with closing(sqlite3.connect(backups(store.root)[0])) as copy:
-        for table in ("lease", "withdrawal", "decision", "item"):
+        for table in ("state", "lease", "withdrawal", "decision", "item"):
             copy.execute(f"DROP TABLE review_{table}")
+        copy.execute("DROP TABLE project_identity")
         copy.execute("DROP TABLE teacher_reply")
         copy.execute("DROP TABLE batch_audit")
         copy.execute("DROP TABLE barred_example")
