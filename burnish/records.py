@@ -5,8 +5,7 @@ Parts on one floor are strangers; they meet here. A record holds no behaviour be
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import cache
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -413,10 +412,11 @@ def as_json(record: Any) -> dict[str, Any]:
 
 def from_json(kind: type[T], data: Mapping[str, Any]) -> T:
     """The record that `as_json` wrote. Raises pydantic.ValidationError when a field is missing or of another type."""
-    return cast(T, _reader(kind).validate_python(dict(data)))
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    record: T = _ADAPTERS[kind].validate_python(dict(data))
+    return record
 
 
-@cache
-def _reader(kind: type[Any]) -> TypeAdapter[Any]:
-    """Made once: it takes milliseconds, which a reviewer who waits for the next item would feel."""
-    return TypeAdapter(kind)
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+"""Made once for each kind: making one takes longer than reading a record."""

@@ -16,8 +16,8 @@ from tests.cli.calls import burnish, command, environment
 from tests.cli.conftest import make_project
 
 LONG = {
-    "train.epochs": 40,
-    "train.patience": 40,
+    "train.epochs": 16,
+    "train.patience": 16,
     "train.search": [1.0],
     "train.checkpoint_every_s": 0.02,
     "task.shots": 0,
