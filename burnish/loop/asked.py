@@ -1,13 +1,28 @@
-"""Where the review of a project stands: what waits, what is settled, what it takes people."""
+"""Where the review of a project stands: what waits, what is settled, what it takes people, and who should rest."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from datetime import datetime
+from math import inf
+from typing import Any, NamedTuple
 
 from burnish.loop.project import Project
-from burnish.review.cost import item_costs, spent_minutes
+from burnish.loop.reviewing import queues_of
+from burnish.review.cost import expected_minutes, item_costs, spent_minutes
 from burnish.review.decisions import catches, outcomes
-from burnish.store.reviews import Queue, Waiting, answered_items, review_log, waiting
+from burnish.review.session import Answered, session_of, why_rest
+from burnish.store.claims import open_counts
+from burnish.store.reviews import (
+    Queue,
+    ReviewDecision,
+    Waiting,
+    answered_items,
+    is_caught,
+    recent_decisions,
+    recent_seconds,
+    review_log,
+    waiting,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +73,38 @@ def review_status(project: Project) -> ReviewStatus:
             )
         )
     return ReviewStatus(queues=tuple(queues), spent_minutes=spent_minutes(log), catches=catches(found))
+
+
+class Left(NamedTuple):
+    """What is still to be answered."""
+
+    num_items: int
+    minutes: float
+
+
+def left_for(project: Project, reviewer: str, *, now_s: float) -> Left:
+    """What this reviewer can still be asked now; items that others hold, or that are only for others, are left out."""
+    counts = open_counts(project.store, reviewer, now_s=now_s)
+    return _left(project, {queue: counts.get(queue, 0) for queue in queues_of(project, reviewer)})
+
+
+def left_for_all(project: Project) -> Left:
+    """Items that want an answer, whoever holds them now."""
+    return _left(project, open_counts(project.store, "", now_s=inf))
+
+
+def _left(project: Project, counts: Mapping[Queue, int]) -> Left:
+    minutes = expected_minutes(recent_seconds(project.store))
+    return Left(sum(counts.values()), sum(number * minutes[queue] for queue, number in counts.items()))
+
+
+def rest_for(project: Project, reviewer: str, *, now_s: float) -> str:
+    """Why this reviewer should take a break now, in words; empty: nothing speaks for one."""
+    known = recent_decisions(project.store, reviewer)
+    answered = [Answered(_moment(decision), decision.seconds, is_caught(decision, item)) for decision, item in known]
+    return why_rest(session_of(answered, now_s))
+
+
+def _moment(decision: ReviewDecision) -> float:
+    """When it was made, in seconds of the clock, to the second."""
+    return datetime.fromisoformat(decision.at).timestamp()

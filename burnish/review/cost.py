@@ -1,7 +1,7 @@
 """What people's decisions cost: minutes per item, from the seconds that pages logged."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from burnish.review.decisions import replay
@@ -40,6 +40,15 @@ def item_costs(items: Iterable[ReviewItem], log: Iterable[ReviewDecision]) -> di
     return {queue: _cost(queue, [one for one in held if queue_of[one.item] == queue]) for queue in GUESSED_MINUTES}
 
 
+def expected_minutes(recent: Iterable[tuple[Queue, float]]) -> dict[Queue, float]:
+    """Minutes per item by queue, from (queue, seconds) of recent decisions; without a time a decision tells nothing."""
+    own: dict[Queue, list[float]] = {queue: [] for queue in GUESSED_MINUTES}
+    for queue, seconds in recent:
+        if seconds > 0:
+            own[queue].append(min(seconds, LONGEST_S))
+    return {queue: _expected(queue, seconds) for queue, seconds in own.items()}
+
+
 def spent_minutes(log: Iterable[ReviewDecision]) -> float:
     """Minutes that people have spent, those of decisions taken back included."""
     return sum(min(entry.seconds, LONGEST_S) for entry in log) / 60
@@ -49,16 +58,21 @@ def _cost(queue: Queue, decisions: list[ReviewDecision]) -> ItemCost:
     seconds = [min(one.seconds, LONGEST_S) for one in decisions if one.seconds > 0]
     edits = [one.edit_distance for one in decisions if one.edit_distance > 0]
     found = mean_interval([one / LONGEST_S for one in seconds]) if len(seconds) > 1 else None
-    total = sum(seconds) / 60 + GUESS_WEIGHT * GUESSED_MINUTES[queue]
     return ItemCost(
         queue=queue,
-        minutes=total / (len(seconds) + GUESS_WEIGHT),
+        minutes=_expected(queue, seconds),
         low=_minutes(found.low) if found else None,
         high=_minutes(found.high) if found else None,
         n=len(seconds),
         num_edited=len(edits),
         median_edit=statistics.median(edits) if edits else 0.0,
     )
+
+
+def _expected(queue: Queue, seconds: Sequence[float]) -> float:
+    """The mean in minutes, drawn to the guess while there are few."""
+    total = sum(seconds) / 60 + GUESS_WEIGHT * GUESSED_MINUTES[queue]
+    return total / (len(seconds) + GUESS_WEIGHT)
 
 
 def _minutes(share: float | None) -> float | None:

@@ -8,16 +8,16 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, not_, select, text, union, update
 
 from burnish.errors import BusyError, UsageError
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
-from burnish.store.review_state import IS_OPEN, asker, follow_decisions, lock_state
+from burnish.store.review_state import IS_OPEN, KEPT_ITEMS, LEASED_ITEMS, OWN_ITEMS, asker, follow_decisions, lock_state
 from burnish.store.reviews import Kind, Queue, ReviewDecision, ReviewItem, entries_of, item_of
 from burnish.store.server import take_name
 from burnish.store.store import Store
-from burnish.store.tables import review_decision, review_item, review_lease, review_state, review_withdrawal
+from burnish.store.tables import WANTS_MORE, review_decision, review_item, review_lease, review_state, review_withdrawal
 
 STATE = review_state.c
 LEASE_S = 900.0
@@ -31,6 +31,7 @@ KINDS: dict[Queue, tuple[Kind, ...]] = {
 }
 """What may be decided in each queue."""
 WITH_TEXT = ("label", "edit", "gold-wrong")
+LEASE = review_lease.c
 
 
 class Claim(NamedTuple):
@@ -66,8 +67,8 @@ def claim_items(
         held = [row.item for row in connection.execute(HELD, asker(reviewer, now_s))][:count]
         for queue in queues:
             held += _others(connection, queue, reviewer, now_s, held, count - len(held))
-        for seq in held:
-            _lease(connection, seq, reviewer, now_s, now_s + lease_s)
+        for place, seq in enumerate(held):  # a thousandth of a second apart, so that a reload has the same order
+            _lease(connection, seq, reviewer, now_s + place / 1000, now_s + lease_s)
         failpoint("review.claim")
         return [_claim(connection, seq, reviewer, now_s + lease_s) for seq in held]
 
@@ -115,7 +116,8 @@ def decide_item(
 def undo_decision(
     store: Store, name: str, reviewer: str, turn: int, *, now_s: float, lease_s: float = LEASE_S
 ) -> ReviewDecision:
-    """Takes the decision of that turn back by another entry, which is returned, and gives the reviewer the item again.
+    """Takes the decision of that turn back by another entry, which is returned, and gives the reviewer the item again,
+    before all others that they hold.
 
     The same again changes nothing. Raises UsageError when this reviewer made no decision of that turn.
     """
@@ -129,15 +131,26 @@ def undo_decision(
             return known[1]
         counts = 0 if known[0].kind == "skip" else -1
         _insert(connection, seq, reviewer, turn + 1, Wish("undo"), counts=counts)
-        _lease(connection, seq, reviewer, now_s, now_s + lease_s)
+        first_s = connection.execute(select(func.min(LEASE.given_s)).where(LEASE.reviewer == reviewer)).scalar()
+        _lease(connection, seq, reviewer, now_s if first_s is None else first_s - 1, now_s + lease_s)
         failpoint("review.undo")
         return entries_of(connection, seq, reviewer)[-1]
+
+
+def open_counts(store: Store, reviewer: str, *, now_s: float) -> dict[Queue, int]:
+    """Items by queue that want an answer of this reviewer, those they hold with them; at infinity no lease counts."""
+    with store.db.read() as connection:
+        wanted, closed = (
+            {queue: int(number) for queue, number in connection.execute(one, asker(reviewer, now_s))}
+            for one in (WANTED, CLOSED)
+        )
+    return {queue: number - closed.get(queue, 0) for queue, number in wanted.items()}
 
 
 def expire_leases(store: Store, *, now_s: float) -> int:
     """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
     with store.db.write_rows() as connection:
-        return connection.execute(delete(review_lease).where(review_lease.c.until_s <= now_s)).rowcount
+        return connection.execute(delete(review_lease).where(LEASE.until_s <= now_s)).rowcount
 
 
 OPEN = select(STATE.item).where(STATE.queue == bindparam("queue"), IS_OPEN)
@@ -154,6 +167,11 @@ HELD = (
     .order_by(review_lease.c.given_s, STATE.value.desc(), STATE.item.desc())
 )
 """Items that a reviewer holds and may still decide, the first that was given first."""
+
+
+WANTED = select(STATE.queue, func.count()).where(WANTS_MORE).group_by(STATE.queue)
+CLOSED = WANTED.where(STATE.item.in_(union(OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)), not_(IS_OPEN))
+"""Of all that is wanted, what this reviewer is not asked: looked for where that can be, and nowhere else."""
 
 
 def _hand_over(connection: Connection, reviewer: str, now_s: float, queues: Sequence[Queue]) -> None:
@@ -201,19 +219,18 @@ def _locked(connection: Connection, asked: Mapping[str, object], *, waits: bool)
     return list(connection.execute(DEAREST.with_for_update(), {**asked, "most": 1}).scalars())
 
 
-def _lease(connection: Connection, seq: int, reviewer: str, now_s: float, until_s: float) -> None:
+def _lease(connection: Connection, seq: int, reviewer: str, given_s: float, until_s: float) -> None:
     """A lease, or the one that the reviewer has made longer."""
-    of_one = (review_lease.c.item == seq, review_lease.c.reviewer == reviewer)
+    of_one = (LEASE.item == seq, LEASE.reviewer == reviewer)
     known = connection.execute(update(review_lease).where(*of_one).values(until_s=until_s)).rowcount
     if not known:
-        row = {"item": seq, "reviewer": reviewer, "given_s": now_s, "until_s": until_s}
+        row = {"item": seq, "reviewer": reviewer, "given_s": given_s, "until_s": until_s}
         connection.execute(insert(review_lease).values(row))
 
 
 def _give_back(connection: Connection, seq: int, reviewer: str) -> bool:
     """Ends a lease, run out or not; whether there was one."""
-    lease = review_lease.c
-    return connection.execute(delete(review_lease).where(lease.item == seq, lease.reviewer == reviewer)).rowcount > 0
+    return connection.execute(delete(review_lease).where(LEASE.item == seq, LEASE.reviewer == reviewer)).rowcount > 0
 
 
 def _claim(connection: Connection, seq: int, reviewer: str, until_s: float) -> Claim:
@@ -249,9 +266,8 @@ def _check_room(connection: Connection, item: ReviewItem, seq: int, reviewer: st
     """Raises BusyError where the decisions that hold, and the leases of others, are as many as are wanted."""
     decided = text("SELECT reviewer FROM review_decision WHERE item = :item GROUP BY reviewer HAVING sum(counts) > 0")
     others = set(connection.execute(decided, {"item": seq}).scalars())
-    lease = review_lease.c
-    here = connection.execute(select(lease.reviewer, lease.until_s).where(lease.item == seq, lease.until_s > now_s))
-    holders = {row.reviewer for row in here}
+    here = connection.execute(select(LEASE.reviewer).where(LEASE.item == seq, LEASE.until_s > now_s))
+    holders = set(here.scalars())
     if reviewer in item.not_by:
         raise UsageError(f"{item.name} is for others than {reviewer} to settle", hint="take the next item")
     withdrawn = connection.execute(select(review_withdrawal.c.reason).where(review_withdrawal.c.item == seq)).scalar()

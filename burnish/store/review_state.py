@@ -8,7 +8,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, bindparam, case, delete, exists, func, insert, select, text, update
 
-from burnish.store.tables import WANTS_MORE, review_decision, review_item, review_lease, review_state, review_withdrawal
+from burnish.store.tables import (
+    IS_KEPT,
+    WANTS_MORE,
+    review_decision,
+    review_item,
+    review_lease,
+    review_state,
+    review_withdrawal,
+)
 
 AT_ONCE = 5000
 MANY = 1000
@@ -30,6 +38,12 @@ IS_OPEN = and_(
 )
 """Whether an item wants an answer of a reviewer: nothing of theirs holds on it, it is not kept from them, and it has
 more room than others hold leases. A skip is an answer that takes no room. `asker` gives the parameters."""
+
+
+OWN_ITEMS = select(review_decision.c.item).where(review_decision.c.reviewer == bindparam("reviewer"))
+LEASED_ITEMS = select(review_lease.c.item).where(review_lease.c.until_s > bindparam("now_s"))
+KEPT_ITEMS = select(review_state.c.item).where(IS_KEPT)
+"""Where items that want an answer, but not of this reviewer, can be."""
 
 
 def asker(reviewer: str, now_s: float) -> dict[str, object]:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, Row, func, insert, select
 
+from burnish.errors import UsageError
 from burnish.records import Message, as_json, from_json
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
@@ -170,6 +171,25 @@ def recent_seconds(store: Store, *, last: int = 500) -> list[tuple[Queue, float]
         return [(row.queue, row.seconds) for row in connection.execute(wanted)]
 
 
+def recent_decisions(store: Store, reviewer: str, *, last: int = 500) -> list[tuple[ReviewDecision, ReviewItem]]:
+    """A reviewer's last decisions with what was asked, newest first, those taken back with them; no more is read."""
+    wanted = (
+        ENTRIES.add_columns(review_item.c.record)
+        .where(review_decision.c.reviewer == reviewer, review_decision.c.kind != "undo")
+        .order_by(review_decision.c.seq.desc())
+        .limit(last)
+    )
+    with store.db.read() as connection:
+        return [(decision_of(row), item_of(row.record)) for row in connection.execute(wanted)]
+
+
+def is_caught(decision: ReviewDecision, item: ReviewItem) -> bool | None:
+    """Whether a hidden wrong draft was seen through; None where the item is none, or was skipped."""
+    if not item.is_check or decision.kind == "skip":
+        return None
+    return decision.kind != "accept" and decision.text != item.draft
+
+
 def recent_checks(store: Store, reviewer: str, *, last: int = 500) -> tuple[int, int]:
     """(caught, answered) hidden wrong drafts among a reviewer's last decisions; those taken back count as answered."""
     own = (
@@ -188,6 +208,34 @@ def recent_checks(store: Store, reviewer: str, *, last: int = 500) -> tuple[int,
     with store.db.read() as connection:
         shown = [(row.kind, row.text, item_of(row.record)) for row in connection.execute(wanted)]
     return sum(kind != "accept" and text != item.draft for kind, text, item in shown), len(shown)
+
+
+def last_decision(store: Store, reviewer: str) -> tuple[ReviewDecision, ReviewItem] | None:
+    """The newest decision of a reviewer that holds, with what was asked; None: there is none."""
+    later = review_decision.alias()
+    undone = select(later.c.seq).where(
+        later.c.item == review_decision.c.item,
+        later.c.reviewer == review_decision.c.reviewer,
+        later.c.turn == review_decision.c.turn + 1,
+    )
+    wanted = (
+        ENTRIES.add_columns(review_item.c.record)
+        .where(review_decision.c.reviewer == reviewer, review_decision.c.kind != "undo", ~undone.exists())
+        .order_by(review_decision.c.seq.desc())
+        .limit(1)
+    )
+    with store.db.read() as connection:
+        row = connection.execute(wanted).first()
+        return (decision_of(row), item_of(row.record)) if row else None
+
+
+def find_item(store: Store, name: str) -> ReviewItem:
+    """The item of that name. Raises UsageError where there is none."""
+    with store.db.read() as connection:
+        record = connection.execute(select(review_item.c.record).where(review_item.c.name == name)).scalar()
+    if record is None:
+        raise UsageError(f"there is no review item {name[:40]!r}", hint="`burnish review status` shows what is asked")
+    return item_of(record)
 
 
 ENTRIES = select(review_decision, review_item.c.name).join(review_item, review_decision.c.item == review_item.c.seq)

@@ -231,6 +231,9 @@ Index(
     postgresql_where=WANTS_MORE,
 )
 
+IS_KEPT = review_state.c.not_by != literal_column("''")
+Index("review_state_kept", review_state.c.item, sqlite_where=IS_KEPT, postgresql_where=IS_KEPT)
+
 project_identity = Table("project_identity", metadata, Column("id", Text, primary_key=True))
 """The project that a database on a server belongs to; empty in a project's own file."""
 

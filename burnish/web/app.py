@@ -9,12 +9,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
-from burnish.web import batches, costs, data, faults, models, overview, rounds
+from burnish.web import batches, costs, data, faults, models, overview, review, rounds
 from burnish.web.access import Access
 from burnish.web.desk import HERE, Desk, templates
 from burnish.web.guard import START, Guard, refusal
 
-FILES = {"web.css": "text/css", "web.js": "text/javascript", "icon.svg": "image/svg+xml"}
+FILES = {
+    "web.css": "text/css",
+    "review.css": "text/css",
+    "web.js": "text/javascript",
+    "review.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 """Everything that a page loads beside itself."""
 SILENT: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 """Nothing is sent anywhere, whatever the environment asks of FastAPI."""
@@ -33,7 +39,7 @@ def make_pages(desk: Desk) -> FastAPI:
     def static(name: str) -> Response:
         return _file(name)
 
-    for part in (overview, rounds, data, batches, models, costs):
+    for part in (overview, review, rounds, data, batches, models, costs):
         part.add_to(app, desk)
     return app
 

