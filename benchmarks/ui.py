@@ -19,10 +19,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import insert
 
@@ -113,34 +114,73 @@ def fill(store: Store, count: int, reviewers: Sequence[str]) -> None:
         rebuild_state(connection)
 
 
-def work(folder: Path, reviewer: str, cycles: int, think_s: float) -> Reviewed:
-    """A reviewer's cycles of next, think, decide. Raises what claims and decisions raise: nothing may be refused."""
-    chance, task, done = random.Random(reviewer), Task(labels=LABELS), Reviewed([], [], [])
+class Held(NamedTuple):
+    """What a reviewer has on the screen."""
+
+    item: str
+    turn: int
+    queue: Queue
+
+
+class Door(Protocol):
+    """A way to the queue for one reviewer."""
+
+    def next(self) -> Held | None:
+        """The next item with what a page shows of it; None: there is none."""
+
+    def decide(self, held: Held) -> None:
+        """Writes a decision down. Raises where it was refused."""
+
+
+class Direct:
+    """The queue as the server's own code asks it: the project opened anew each time, no HTTP."""
+
+    def __init__(self, folder: Path, reviewer: str) -> None:
+        self.folder, self.reviewer, self.task = folder, reviewer, Task(labels=LABELS)
+
+    def next(self) -> Held | None:
+        """The claim, and the item's data as JSON."""
+        found = claim(open_project(self.folder), self.reviewer, now_s=time.time())
+        if not found:
+            return None
+        (item, turn, _), _data = found[0], json.dumps(as_json(found[0].item))
+        return Held(item.name, turn, item.queue)
+
+    def decide(self, held: Held) -> None:
+        """The decision, on disk."""
+        wish = Wish(KINDS[held.queue], LABELS[0] if held.queue == "blind" else "", seconds=20.0)  # type: ignore[arg-type]
+        project = open_project(self.folder)
+        decide(project, self.task, held.item, self.reviewer, held.turn, wish, now_s=time.time())
+
+
+def work(door: Door, reviewer: str, cycles: int, think_s: float) -> Reviewed:
+    """A reviewer's cycles of next, think, decide. Raises what the door raises: nothing may be refused."""
+    chance, done = random.Random(reviewer), Reviewed([], [], [])
     time.sleep(chance.random() * think_s)
     for _ in range(cycles):
         start = time.perf_counter()
-        found = claim(open_project(folder), reviewer, now_s=time.time())
-        if not found:
+        held = door.next()
+        if held is None:
             break
-        json.dumps(as_json(found[0].item))
         done.next_s.append(time.perf_counter() - start)
         time.sleep(chance.expovariate(1 / think_s) if think_s else 0.0)
-        (item, turn, _), start = found[0], time.perf_counter()
-        wish = Wish(KINDS[item.queue], LABELS[0] if item.queue == "blind" else "", seconds=20.0)  # type: ignore[arg-type]
-        entry = decide(open_project(folder), task, item.name, reviewer, turn, wish, now_s=time.time())
+        start = time.perf_counter()
+        door.decide(held)
         done.decide_s.append(time.perf_counter() - start)
-        done.decided.append((entry.item, entry.turn))
+        done.decided.append((held.item, held.turn))
     return done
 
 
-def together(folder: Path, reviewers: Sequence[str], cycles: int, think_s: float) -> dict[str, Reviewed]:
+def together(
+    open_door: Callable[[str], Door], reviewers: Sequence[str], cycles: int, think_s: float
+) -> dict[str, Reviewed]:
     """All reviewers at once, a thread each. Raises AssertionError with the first failure of any."""
     found: dict[str, Reviewed] = {}
     failures: list[BaseException] = []
 
     def run(reviewer: str) -> None:
         try:
-            found[reviewer] = work(folder, reviewer, cycles, think_s)
+            found[reviewer] = work(open_door(reviewer), reviewer, cycles, think_s)
         except BaseException as error:
             failures.append(error)
 
@@ -175,12 +215,13 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         start = time.perf_counter()
         fill(store, options.items, reviewers)
         filled_s, before = time.perf_counter() - start, len(review_log(store))
-        together(folder, reviewers, 1, 0.0)  # statements are compiled and connections are made once
+        open_door = partial(Direct, folder)
+        together(open_door, reviewers, 1, 0.0)  # statements are compiled and connections are made once
         before += options.reviewers
         start = time.perf_counter()
-        found = together(folder, reviewers, options.cycles, options.think)
+        found = together(open_door, reviewers, options.cycles, options.think)
         seconds = time.perf_counter() - start
-        kept = check_log(store, found, before)
+        kept, fsync = check_log(store, found, before), fsync_ms(folder)
         store.db.engine.dispose()
     return {
         "next_ms": _spread([one for done in found.values() for one in done.next_s]),
@@ -188,7 +229,21 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         "decisions": kept,
         "decisions_per_s": kept / seconds,
         "fill_s": filled_s,
+        "fsync_ms": fsync,
     }
+
+
+def fsync_ms(folder: Path) -> float:
+    """What this disk takes to keep 4 kB, the median of 50 times: the limit of every commit."""
+    seconds = []
+    with (folder / "probe").open("wb") as file:
+        for _ in range(50):
+            file.write(bytes(4096))
+            file.flush()
+            start = time.perf_counter()
+            os.fsync(file.fileno())
+            seconds.append(time.perf_counter() - start)
+    return 1000 * statistics.median(seconds)
 
 
 @contextmanager
@@ -223,15 +278,15 @@ def shown(found: dict[str, Any]) -> str:
     """The findings as a Markdown table."""
     lines = [
         f"{found['items']:,} items, {found['reviewers']} reviewers at once, {found['think']} s of thought\n",
-        "| database | next p50 | p95 | longest ms | decide p50 | p95 | longest ms | decisions kept |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| database | next p50 | p95 | longest ms | decide p50 | p95 | longest ms | fsync | decisions kept |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for kind, one in found["places"].items():
         if "absent" in one:
-            lines.append(f"| {kind} | absent: {one['absent']} | | | | | | |")
+            lines.append(f"| {kind} | absent: {one['absent']} | | | | | | | |")
             continue
         cells = [f"{one[name][key]:.1f}" for name in ("next_ms", "decide_ms") for key in ("p50", "p95", "longest")]
-        lines.append(f"| {kind} | {' | '.join(cells)} | all {one['decisions']:,} |")
+        lines.append(f"| {kind} | {' | '.join(cells)} | {one['fsync_ms']:.1f} | all {one['decisions']:,} |")
     return "\n".join(lines)
 
 
