@@ -1,11 +1,12 @@
 """The review queue at size: how long a reviewer waits for the next item, 20 of them at once, and whether all is kept.
 
     python -m benchmarks.ui [--items 100000] [--reviewers 20] [--cycles 30] [--think 1] [--places sqlite,postgresql]
-                            [--json]
+                            [--http] [--json]
 
 A queue of so many items, a tenth of it answered before, is worked by reviewers who think for so many seconds on the
 mean (exponential), in one process with a thread for each, as the web server does. What is timed is what a page needs:
-the project opened anew, the claim and the item's data as JSON (next), and the decision until it is on disk (decide).
+the project opened anew, the claim and the item's data as JSON (next), and the decision until it is on disk (decide);
+with --http the page of a real server in another process, and its form.
 Afterwards the log must hold each acknowledged decision once, no item more answers than it wants, and nothing else.
 PostgreSQL is started from the system's package with its own defaults, so a commit is on disk there too.
 """
@@ -30,7 +31,9 @@ from sqlalchemy import insert
 from benchmarks.line import tell
 from benchmarks.machine import progress
 from benchmarks.postgres import Unavailable, make_database, started
+from benchmarks.review_page import Visitor, serving
 from burnish.config import Settings
+from burnish.data.dataset import add_files
 from burnish.loop.project import create_project, open_project
 from burnish.loop.reviewing import claim, decide
 from burnish.records import Message, Task, as_json
@@ -42,6 +45,7 @@ from burnish.store.reviews import Queue, ReviewItem, add_items, review_items, re
 from burnish.store.server import VARIABLE
 from burnish.store.store import Store
 from burnish.store.tables import review_decision
+from burnish.talk import Silence
 
 LABELS = tuple(f"label {number}" for number in range(15))
 QUEUES: tuple[Queue, ...] = ("blind", "correction", "correction", "preference")
@@ -85,6 +89,16 @@ def items_of(count: int) -> list[ReviewItem]:
             )
         )
     return found
+
+
+def write_rows(path: Path) -> Path:
+    """A few rows, from which the page takes the labels of the task."""
+    rows = [
+        {"text": f"where is the payment of week {number}", "label": LABELS[number % len(LABELS)]}
+        for number in range(90)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
 
 
 def fill(store: Store, count: int, reviewers: Sequence[str]) -> None:
@@ -153,6 +167,37 @@ class Direct:
         decide(project, self.task, held.item, self.reviewer, held.turn, wish, now_s=time.time())
 
 
+class OverHttp:
+    """The queue as the review page of a running server shows it."""
+
+    def __init__(self, address: str, reviewer: str) -> None:
+        self.visitor = Visitor(address, reviewer)
+
+    def next(self) -> Held | None:
+        """The whole page, as a browser gets it."""
+        self.shown = self.visitor.next()
+        if self.shown is None:
+            return None
+        return Held(self.shown.item, self.shown.turn, QUEUES[int(self.shown.item[5:]) % len(QUEUES)])
+
+    def decide(self, held: Held) -> None:
+        """The form, until the server sends the browser on."""
+        assert self.shown is not None
+        act = KINDS[held.queue]
+        self.visitor.decide(self.shown, f"{act}:{LABELS[0]}" if held.queue == "blind" else act)
+
+
+@contextmanager
+def doors(folder: Path, *, over_http: bool) -> Iterator[Callable[[str], Door]]:
+    """How reviewers come in."""
+    if not over_http:
+        yield partial(Direct, folder)
+        return
+    with serving(folder) as address:
+        known: dict[str, Door] = {}
+        yield lambda reviewer: known.setdefault(reviewer, OverHttp(address, reviewer))
+
+
 def work(door: Door, reviewer: str, cycles: int, think_s: float) -> Reviewed:
     """A reviewer's cycles of next, think, decide. Raises what the door raises: nothing may be refused."""
     chance, done = random.Random(reviewer), Reviewed([], [], [])
@@ -212,15 +257,16 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "desk"
         store = create_project(folder, Settings()).store
+        add_files(store, Settings(), [write_rows(Path(place) / "rows.jsonl")], Silence(), skip_bad=False)
         start = time.perf_counter()
         fill(store, options.items, reviewers)
         filled_s, before = time.perf_counter() - start, len(review_log(store))
-        open_door = partial(Direct, folder)
-        together(open_door, reviewers, 1, 0.0)  # statements are compiled and connections are made once
-        before += options.reviewers
-        start = time.perf_counter()
-        found = together(open_door, reviewers, options.cycles, options.think)
-        seconds = time.perf_counter() - start
+        with doors(folder, over_http=options.http) as open_door:
+            together(open_door, reviewers, 1, 0.0)  # statements are compiled and connections are made once
+            before += options.reviewers
+            start = time.perf_counter()
+            found = together(open_door, reviewers, options.cycles, options.think)
+            seconds = time.perf_counter() - start
         kept, fsync = check_log(store, found, before), fsync_ms(folder)
         store.db.engine.dispose()
     return {
@@ -270,14 +316,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         except Unavailable as error:
             found[kind] = {"absent": str(error)}
         progress(f"{kind}: {found[kind]}")
-    asked = {name: getattr(options, name) for name in ("items", "reviewers", "cycles", "think")}
+    asked = {name: getattr(options, name) for name in ("items", "reviewers", "cycles", "think", "http")}
     return {"name": "ui", **asked, "places": found}
 
 
 def shown(found: dict[str, Any]) -> str:
     """The findings as a Markdown table."""
     lines = [
-        f"{found['items']:,} items, {found['reviewers']} reviewers at once, {found['think']} s of thought\n",
+        f"{found['items']:,} items, {found['reviewers']} reviewers at once, {found['think']} s of thought, "
+        f"{'over HTTP' if found['http'] else 'without HTTP'}\n",
         "| database | next p50 | p95 | longest ms | decide p50 | p95 | longest ms | fsync | decisions kept |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
@@ -305,6 +352,7 @@ def main() -> None:
         "--think", type=float, default=1.0, help="mean seconds between an item and its decision; 0: none"
     )
     parser.add_argument("--places", default="sqlite,postgresql")
+    parser.add_argument("--http", action="store_true", help="through the review page of a running server")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = run(options)
