@@ -18,7 +18,7 @@ def test_every_decision_of_reviewers_at_once_is_in_the_log_once():
 
 def test_a_decision_that_is_not_in_the_log_is_told(tmp_path):
     store = open_store(tmp_path)
-    fill(store, 20, ["ann"])
+    fill(store, 20, ["ann", "bob"])
     before = len(review_log(store))
     decide_item(store, "item-0000000", "ann", 1, Wish("label", LABELS[0]), now_s=0)
     kept = Reviewed([], [], [("item-0000000", 1)])
