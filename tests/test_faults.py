@@ -13,8 +13,8 @@ TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "faults.md").read_text(encoding="utf-8")
 FAULTS = [*(f"D{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 12)), *(f"M{n}" for n in (1, 2, 4, 5, 7))]
 FAULTS += [f"P{n}" for n in (1, 2, 4, 6, 7, 8, 9, 11, 18)]
-FAULTS += [*(f"T{n}" for n in range(1, 10)), "D14", "D15", "S2"]
-ROWS = {match[1]: match[0] for match in re.finditer(r"^\| ([DMPST]\d+) .*$", PAGE, re.MULTILINE)}
+FAULTS += [*(f"T{n}" for n in range(1, 10)), "D14", "D15", "S2", "W11"]
+ROWS = {match[1]: match[0] for match in re.finditer(r"^\| ([DMPSTW]\d+) .*$", PAGE, re.MULTILINE)}
 NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)
 
 

@@ -1,4 +1,4 @@
-"""A furnished project, clients with and without its cookie, and a browser."""
+"""A furnished project, and clients with and without its cookie."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from burnish.loop.project import Project, open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
 from tests.web.furnished import furnish
-from tests.web.live import CHROMIUM
+from tests.web.screen import launched
 
 ACCESS = Access(host="127.0.0.1", port=8377, token="t" * 43)
 ORIGIN = "http://127.0.0.1:8377"
@@ -54,13 +54,6 @@ def site(tmp_path: Path, furnished: Path) -> Site:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as play:
-        started = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+    """Of one module: its loop would be in the way of others."""
+    with launched() as started:
         yield started
-        started.close()
-
-
-@pytest.fixture
-def desk(tmp_path: Path, furnished: Path) -> Path:
-    return Path(shutil.copytree(furnished, tmp_path / "desk"))

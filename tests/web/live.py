@@ -1,11 +1,9 @@
-"""A real server on a free port of this machine, in a thread of the test, and a visitor who comes by its address."""
+"""A real server on a free port of this machine, in a thread of the test."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
@@ -14,7 +12,6 @@ from burnish.web.app import make_app
 from burnish.web.server import listen
 
 TOKEN = "s" * 43
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 
 
 @contextmanager
@@ -32,14 +29,3 @@ def serving(folder: Path) -> Iterator[Access]:
         finally:
             server.should_exit = True
             thread.join(timeout=20)
-
-
-def visitor(browser: Any, access: Access, **screen: Any) -> tuple[Any, list[str]]:
-    """A page that came in by the start address, and everything that its console said since."""
-    page = browser.new_context(**screen).new_page()
-    page.goto(access.start_url)
-    page.wait_for_url(f"http://127.0.0.1:{access.port}/")
-    loud: list[str] = []
-    page.on("console", lambda message: loud.append(f"{page.url}: {message.text}"))
-    page.on("pageerror", lambda error: loud.append(f"{page.url}: {error}"))
-    return page, loud

@@ -1,9 +1,11 @@
 """The pages in a real browser: they fit, are quiet, run nothing of the data's, and an audit needs no mouse."""
 
 import http.server
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -11,14 +13,17 @@ from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.project import open_project
 from burnish.registry import champion
 from tests.web.furnished import ACTIONS, BATCH, furnish
-from tests.web.live import CHROMIUM, serving, visitor
+from tests.web.live import serving
 from tests.web.payloads import PAYLOADS
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+from tests.web.screen import visitor
 
 PAGES = ("/", "/review", "/rounds", "/rounds/1", "/data", "/batches", f"/batches/{BATCH}", f"/batches/{BATCH}/audit")
 PAGES += ("/models", "/costs", "/no/such/page")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, furnished: Path) -> Path:
+    return Path(shutil.copytree(furnished, tmp_path / "desk"))
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1200, "light"), (390, "dark")])
