@@ -17,7 +17,6 @@ from burnish.store.reviews import (
     ReviewDecision,
     Waiting,
     answered_items,
-    is_caught,
     recent_decisions,
     recent_seconds,
     review_log,
@@ -101,7 +100,7 @@ def _left(project: Project, counts: Mapping[Queue, int]) -> Left:
 def rest_for(project: Project, reviewer: str, *, now_s: float) -> str:
     """Why this reviewer should take a break now, in words; empty: nothing speaks for one."""
     known = recent_decisions(project.store, reviewer)
-    answered = [Answered(_moment(decision), decision.seconds, is_caught(decision, item)) for decision, item in known]
+    answered = [Answered(_moment(one.decision), one.decision.seconds, one.is_caught) for one in known]
     return why_rest(session_of(answered, now_s))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, case, func, insert, select
 
 from burnish.errors import UsageError
 from burnish.records import Message, as_json, from_json
@@ -171,23 +171,31 @@ def recent_seconds(store: Store, *, last: int = 500) -> list[tuple[Queue, float]
         return [(row.queue, row.seconds) for row in connection.execute(wanted)]
 
 
-def recent_decisions(store: Store, reviewer: str, *, last: int = 500) -> list[tuple[ReviewDecision, ReviewItem]]:
-    """A reviewer's last decisions with what was asked, newest first, those taken back with them; no more is read."""
+class Checked(NamedTuple):
+    """A decision, and whether a hidden wrong draft was seen through; None where the item is none, or was skipped."""
+
+    decision: ReviewDecision
+    is_caught: bool | None
+
+
+def recent_decisions(store: Store, reviewer: str, *, last: int = 500) -> list[Checked]:
+    """A reviewer's last decisions, newest first, those taken back with them; of items only hidden checks are read."""
+    record = case((review_state.c.is_check == 1, review_item.c.record), else_="").label("record")
     wanted = (
-        ENTRIES.add_columns(review_item.c.record)
+        ENTRIES.add_columns(record)
+        .join(review_state, review_state.c.item == review_decision.c.item)
         .where(review_decision.c.reviewer == reviewer, review_decision.c.kind != "undo")
         .order_by(review_decision.c.seq.desc())
         .limit(last)
     )
     with store.db.read() as connection:
-        return [(decision_of(row), item_of(row.record)) for row in connection.execute(wanted)]
+        return [_checked(decision_of(row), row.record) for row in connection.execute(wanted)]
 
 
-def is_caught(decision: ReviewDecision, item: ReviewItem) -> bool | None:
-    """Whether a hidden wrong draft was seen through; None where the item is none, or was skipped."""
-    if not item.is_check or decision.kind == "skip":
-        return None
-    return decision.kind != "accept" and decision.text != item.draft
+def _checked(decision: ReviewDecision, record: str) -> Checked:
+    if not record or decision.kind == "skip":
+        return Checked(decision, None)
+    return Checked(decision, decision.kind != "accept" and decision.text != item_of(record).draft)
 
 
 def recent_checks(store: Store, reviewer: str, *, last: int = 500) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from datetime import date, timedelta
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from burnish.store.backup import restore_backup
-from burnish.store.claims import Wish, claim_items, decide_item, held_items, undo_decision
+from burnish.store.claims import Wish, claim_items, decide_item, held_items, open_counts, undo_decision
 from burnish.store.reviews import add_items, recent_checks, recent_seconds, waiting, withdraw_items
 from burnish.store.store import Store, open_store
 from tests.review.test_claims import QUEUES, item, state_and_rebuilt
@@ -45,6 +46,16 @@ def test_room_is_what_is_wanted_less_what_holds_and_nothing_for_what_is_withdraw
     work(store)
     assert rooms(store) == ROOM
     assert waiting(store) == {"correction": (5, 5)}
+
+
+def test_a_reviewer_is_counted_what_they_can_be_asked_and_nobody_what_anybody_can(tmp_path):
+    store = open_store(tmp_path)
+    work(store)
+    claim_items(store, "cy", now_s=0, queues=QUEUES, count=2)
+    assert open_counts(store, "ann", now_s=1) == {"correction": 1}  # all but half, skipped, third and what cy holds
+    assert open_counts(store, "cy", now_s=1) == {"correction": 4}  # ann has back again
+    assert open_counts(store, "bob", now_s=1) == {"correction": 2}
+    assert open_counts(store, "", now_s=inf) == {"correction": 5}
 
 
 def to_format_0005(path: Path) -> None:
