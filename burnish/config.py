@@ -206,6 +206,10 @@ class SynthesizeSettings(Section):
     """Times that the verifier, or the teacher in its place, solves a row without seeing its answer; two thirds must
     agree with it. 0: it is not asked."""
 
+    cross_fit: bool = False
+    """Whether adapters trained on half of people's rows each vote on the labels of rows made from the other half, in
+    place of the champion, which saw both. Costs a training more."""
+
     top_up: bool = True
     """Whether people's rows train again where fewer rows were kept than were planned, for rare answers above all."""
 

@@ -1,4 +1,4 @@
-"""The verifiers of a batch: for labels an ensemble fitted on people's rows, and the champion where it was tuned.
+"""The verifiers of a batch: for labels an ensemble fitted on people's rows, and cross-fitted adapters or the champion.
 
 Answers that are fields or texts are held against their prompts where people's are (loop/verifying.py).
 """
@@ -6,6 +6,7 @@ Answers that are fields or texts are held against their prompts where people's a
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from burnish.loop.crossfit import CrossFit
 from burnish.loop.making import Making
 from burnish.loop.solving import VERIFIER, Solver
 from burnish.loop.stages import Shop
@@ -22,8 +23,15 @@ FEWEST_SEEDS = 20
 class Judge:
     """Verdicts on the rows that it is asked about, kept for their provenance."""
 
-    def __init__(self, shop: Shop, champion: ModelVersion, making: Making, solver: Solver | None = None) -> None:
-        self.shop, self.champion, self.solver = shop, champion, solver
+    def __init__(
+        self,
+        shop: Shop,
+        champion: ModelVersion,
+        making: Making,
+        solver: Solver | None = None,
+        crossed: CrossFit | None = None,
+    ) -> None:
+        self.shop, self.champion, self.solver, self.crossed = shop, champion, solver, crossed
         self.parents = {one.example.id: one.provenance.parents for one in making.made}
         self.stays_unjudged = {one.example.id for one in making.made if solver or one.provenance.move in MOVES}
         self.verdicts: Mapping[str, Mapping[str, float]] = {}
@@ -58,9 +66,11 @@ class Judge:
         self.quality = {**as_json(found.quality), "num_rows_unjudged": found.num_unjudged}
         return found.drops
 
-    def _adapter(self, rows: Sequence[Example]) -> Mapping[str, float] | None:
-        """What the champion says of each row, 1 for the row's label; the untuned base has no vote."""
+    def _adapter(self, rows: Sequence[Example]) -> Mapping[str, str]:
+        """What adapters answer to rows: those that saw no parent, else the champion; the untuned base has no vote."""
+        if self.crossed:
+            return self.crossed.answers(rows, self.parents)
         if not self.champion.artifact:
-            return None
+            return {}
         told = self.shop.bench.score(self.champion, self.shop.seeds.task, rows)
-        return {row.example: row.score for row in told.rows if row.score is not None}
+        return {row.example: row.output for row in told.rows}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from burnish.errors import ConfigError
+from burnish.loop import crossfit
 from burnish.loop.generating import SeedGenerator, forecast_tokens
 from burnish.loop.making import Maker, Making, moves_of
 from burnish.loop.solving import Solver
@@ -28,6 +29,8 @@ class Makers:
     """Solves rows blind; None: nobody does."""
     generator: SeedGenerator | None = None
     """Learns people's rows; None: nothing does."""
+    crossed: crossfit.CrossFit | None = None
+    """Adapters that vote on rows whose parents they have not seen; None: the champion votes."""
     tokens_ahead: int = 0
     """Beside those of the rows themselves, for the forecast."""
 
@@ -38,8 +41,8 @@ class Makers:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that the generator learned and wrote."""
-        return self.generator.num_tokens if self.generator else 0
+        """Tokens that the generator learned and wrote, and that the voting adapters learned."""
+        return sum(one.num_tokens for one in (self.generator, self.crossed) if one)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -61,7 +64,8 @@ class Makers:
 
     def notes(self) -> tuple[str, ...]:
         """What there is to say once rows were made."""
-        return tuple(note for one in (self.generator, self.teaching) if one for note in one.notes())
+        told = [note for one in (self.generator, self.teaching) if one for note in one.notes()]
+        return (*told, *([self.crossed.note()] if self.crossed and self.crossed.trials else []))
 
 
 def makers_of(shop: Shop, folder: Path | None) -> Makers:
@@ -79,7 +83,7 @@ def makers_of(shop: Shop, folder: Path | None) -> Makers:
         )
     if folder is None:
         ahead = forecast_tokens(len(people_of(shop)), settings) if GENERATOR in moves else 0
-        return Makers(moves=moves, tokens_ahead=ahead)
+        return Makers(moves=moves, tokens_ahead=ahead + (crossfit.forecast_tokens(shop) if is_crossed(shop) else 0))
     teaching = _teaching(shop) if has_teacher else None
     generator = _generator(shop, folder) if GENERATOR in moves else None
     makers = {
@@ -87,7 +91,13 @@ def makers_of(shop: Shop, folder: Path | None) -> Makers:
         **({GENERATOR: generator.make} if generator else {}),
     }
     solver = _solver(shop, teaching)
-    return Makers(moves=moves, makers=makers, teaching=teaching, solver=solver, generator=generator)
+    crossed = crossfit.CrossFit(shop, folder) if is_crossed(shop) else None
+    return Makers(moves=moves, makers=makers, teaching=teaching, solver=solver, generator=generator, crossed=crossed)
+
+
+def is_crossed(shop: Shop) -> bool:
+    """Whether adapters are trained to vote on the rows of this project."""
+    return shop.project.settings.synthesize.cross_fit and shop.seeds.task.kind == "label"
 
 
 def _generator(shop: Shop, folder: Path) -> SeedGenerator:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.data.dedup import prompt_text
+from burnish.loop.crossfit import CrossFit
 from burnish.loop.grounds import grounds_of
 from burnish.loop.judging import Judge
 from burnish.loop.making import Making
@@ -45,6 +46,7 @@ def sieve_rows(
     *,
     over_limit: Callable[[Sequence[Example]], Collection[str]],
     solver: Solver | None = None,
+    crossed: CrossFit | None = None,
     more: Sequence[Step] = (),
 ) -> Sieved:
     """The rows that may stay, at most as many of each cell as the plan asks for; `more` are steps of the makers."""
@@ -63,7 +65,7 @@ def sieve_rows(
         over = over_limit(rows)
         return [Drop(row.id, LIMIT) for row in rows if row.id in over]
 
-    judge = Judge(shop, champion, making, solver)
+    judge = Judge(shop, champion, making, solver, crossed)
     wanted = [cell.count for cell in plan.cells]
     steps = (
         filters,

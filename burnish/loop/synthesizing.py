@@ -14,10 +14,11 @@ from burnish.data.dataset import set_hash
 from burnish.data.dedup import prompt_text
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.fingerprint import fingerprint
+from burnish.loop.crossfit import cross_fit_key
 from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.generating import generator_key
 from burnish.loop.health import alarms_of
-from burnish.loop.makers import Makers, makers_of
+from burnish.loop.makers import Makers, is_crossed, makers_of
 from burnish.loop.making import Making, make_rows
 from burnish.loop.past import next_number
 from burnish.loop.project import Project
@@ -255,7 +256,15 @@ def _made_by(
     making = makers.refined(making, lambda: _passing(shop, making))
     room = over_limit(shop)
     sieved = sieve_rows(
-        shop, champion, making, plan, earlier(shop), over_limit=room, more=makers.steps, solver=makers.solver
+        shop,
+        champion,
+        making,
+        plan,
+        earlier(shop),
+        over_limit=room,
+        more=makers.steps,
+        solver=makers.solver,
+        crossed=makers.crossed,
     )
     kept = {row.id for row in sieved.rows}
     rows = list(sieved.rows)
@@ -322,6 +331,7 @@ def _settings(shop: Shop) -> dict[str, Any]:
         "columns": list(shop.seeds.columns),
         "max_tokens": settings.data.max_tokens,
         **{name: _endpoint(one) for name, one in endpoints.items() if one.is_set},
+        **({"cross_fit": cross_fit_key(shop)} if is_crossed(shop) else {}),
         **({"generator": generator_key(settings, shop.bench.base)} if GENERATOR in settings.synthesize.moves else {}),
     }
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, text
 
 from burnish.errors import StorageError
 from burnish.store.db import Db
@@ -15,6 +15,11 @@ REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
 """Every format this burnish knows, oldest first; a test compares it with the files in migrations/versions."""
 
 TIMEOUT_S = 60.0
+HAS_FORMAT = {
+    "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'",
+    "postgresql": "SELECT to_regclass('alembic_version') IS NOT NULL",
+}
+"""Asked at every opening, which a server does at every request, so it is asked in the shortest way."""
 
 
 def format_of(db: Db) -> str | None:
@@ -42,7 +47,7 @@ def bring_up_to_date(db: Db, talk: Talk) -> None:
 
 
 def _format(connection: Connection, name: str) -> str | None:
-    known = inspect(connection).has_table("alembic_version")
+    known = connection.exec_driver_sql(HAS_FORMAT[connection.dialect.name]).scalar_one()
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
     if found is not None and found not in REVISIONS:
         raise StorageError(

@@ -54,25 +54,23 @@ def verify_labels(
     seeds: Sequence[Example],
     *,
     parents: Mapping[str, Collection[str]],
-    adapter: Mapping[str, float] | None = None,
+    adapter: Mapping[str, str] | None = None,
     keep_unjudged: Collection[str] = (),
     least_kept: float = LEAST_KEPT,
 ) -> Verified:
     """The verdict on each row of a label task.
 
-    `parents` names the seeds that a row was made from: no fit that saw one of them votes on it. `adapter` holds what a
-    trained model says, 1 for the row's label and 0 for another; it counts as one voter more. Rows on which nobody can
-    tell are dropped but for those of `keep_unjudged`: a rule that keeps the label of people's rows makes no new claim.
-    The thresholds keep `least_kept` of people's rows, so how much gets through is what `quality` says. Same arguments,
-    same verdicts, whatever the order of the rows.
+    `parents` names the seeds that a row was made from: no fit that saw one of them votes on it. `adapter` holds
+    what trained models answer, by id of made rows and of seeds that they did not see; it counts as one voter more.
+    Rows on which nobody can tell are dropped but for those of `keep_unjudged`: a rule that keeps the label of
+    people's rows makes no new claim. The thresholds keep `least_kept` of people's rows, so how much gets through is
+    what `quality` says. Same arguments, same verdicts, whatever the order of the rows.
     """
     voters = Voters(seeds)
-    own = voters.of_seeds({seed.id: seed.answer for seed in seeds})
+    told = adapter or {}
+    own = _with_adapter(voters.of_seeds(answers := {seed.id: seed.answer for seed in seeds}), answers, told)
     limits = limits_of(own, least_kept)
-    votes = [
-        {**found, **({ADAPTER: adapter[row.id]} if adapter and row.id in adapter else {})}
-        for row, found in zip(rows, voters.of_rows(rows, parents), strict=True)
-    ]
+    votes = _with_adapter(voters.of_rows(rows, parents), {row.id: row.answer for row in rows}, told)
     drops = []
     for row, found in zip(rows, votes, strict=True):
         if not found:
@@ -82,7 +80,7 @@ def verify_labels(
     return Verified(
         drops=tuple(drops),
         verdicts={row.id: found for row, found in zip(rows, votes, strict=True) if found},
-        quality=_quality(voters, seeds, own, limits),
+        quality=_quality(voters, seeds, own, limits, told),
         num_unjudged=sum(not found for found in votes),
     )
 
@@ -103,11 +101,25 @@ def limits_of(own: Sequence[Votes], least_kept: float) -> dict[str, float]:
     return dict.fromkeys(names, 0.0)
 
 
-def _quality(voters: Voters, seeds: Sequence[Example], own: Sequence[Votes], limits: Mapping[str, float]) -> Quality:
+def _with_adapter(votes: Sequence[Votes], labels: Mapping[str, str], told: Mapping[str, str]) -> list[Votes]:
+    """The votes with that of the adapter where it answered: 1 for the label that is asked about, 0 for another."""
+    return [
+        {**found, ADAPTER: float(told[name] == label)} if name in told else dict(found)
+        for found, (name, label) in zip(votes, labels.items(), strict=True)
+    ]
+
+
+def _quality(
+    voters: Voters,
+    seeds: Sequence[Example],
+    own: Sequence[Votes],
+    limits: Mapping[str, float],
+    adapter: Mapping[str, str],
+) -> Quality:
     labels = sorted({seed.answer for seed in seeds})
     wrong = {seed.id: _another(seed, labels) for seed in seeds}
     told = [votes for votes in own if votes]
-    lies = [votes for votes in voters.of_seeds(wrong) if votes]
+    lies = [votes for votes in _with_adapter(voters.of_seeds(wrong), wrong, adapter) if votes]
     return Quality(
         kept=share_of(sum(agrees(votes, limits) for votes in told), len(told)),
         caught=share_of(sum(not agrees(votes, limits) for votes in lies), len(lies)),

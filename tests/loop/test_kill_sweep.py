@@ -9,6 +9,7 @@ from burnish.loop.past import results
 from burnish.loop.project import create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.registry import champion, models
+from burnish.store import failpoints
 from burnish.store.looks import looks
 from burnish.store.roles import current_roles
 from burnish.store.stage import stage_runs
@@ -23,8 +24,9 @@ NAMES = sorted({n for file in SOURCE.rglob("*.py") for n in re.findall(r'failpoi
 NOT_IN_A_ROUND = {"store.folder", "backup", "restore", "barred", "forget", "audit", "teacher", "review"}
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
 asking a teacher; people's decisions; forgetting (test_forget.py)."""
-ELSEWHERE = ("restore", "forget", "audit.", "teacher", "review")
-"""Beginnings of names that no command of this life comes to, so that a round need not be tried for each."""
+IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
+NUM_LIVES = 4
+"""Projects among which the failpoints are dealt out."""
 
 
 def live(folder: Path, base: Path) -> None:
@@ -58,9 +60,15 @@ def state(folder: Path) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, small_base):
+    """The state after a round that nothing disturbs, and the failpoints that it passes, in their order."""
     folder = tmp_path_factory.mktemp("undisturbed") / "desk"
-    live(folder, small_base)
-    return state(folder)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv(failpoints.VARIABLE, ",".join(f"{name}=sleep:0" for name in NAMES))
+        failpoints.forget_hits()
+        live(folder, small_base)
+        passed = [name for _, name in failpoints._hits if name in IN_A_ROUND]
+        failpoints.forget_hits()
+    return state(folder), passed
 
 
 def test_there_are_failpoints_in_every_part_that_writes():
@@ -77,20 +85,24 @@ def test_every_failpoint_of_the_source_is_swept():
     assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= swept
 
 
-def test_the_undisturbed_round_promotes(undisturbed):
-    assert undisturbed["champion"] != "base"
+def test_the_undisturbed_round_promotes_and_passes_every_failpoint_of_a_round(undisturbed):
+    end, passed = undisturbed
+    assert end["champion"] != "base"
+    assert set(passed) == IN_A_ROUND
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith(ELSEWHERE)])
-def test_a_killed_round_ends_as_the_undisturbed_one(name, undisturbed, small_base, tmp_path):
+@pytest.mark.parametrize("life", range(NUM_LIVES))
+def test_a_round_that_is_killed_at_each_failpoint_in_turn_ends_as_the_undisturbed_one(
+    life, undisturbed, small_base, tmp_path
+):
+    """In the order in which a round comes to them, so that none lies in what an earlier life has finished."""
+    end, passed = undisturbed
     folder = tmp_path / "desk"
-    code = in_child(lambda: live(folder, small_base), f"{name}=kill")
-    assert code in (KILLED, 0), f"{name}: exit {code}"
-    if code == 0 and not name.startswith(tuple(NOT_IN_A_ROUND)):
-        assert name in ONLY_ON_TROUBLE, f"{name} was never reached by a round"
+    for name in passed[life::NUM_LIVES]:
+        assert in_child(lambda: live(folder, small_base), f"{name}=kill") == KILLED, f"{name} was not reached"
     assert in_child(lambda: live(folder, small_base)) == 0
-    assert state(folder) == undisturbed
+    assert state(folder) == end
 
 
 @pytest.mark.slow
@@ -103,8 +115,4 @@ def test_a_round_that_is_killed_again_and_again_ends_as_the_undisturbed_one(undi
     assert codes[:3] == [KILLED] * 3
     assert set(codes) <= {KILLED, 0}
     assert in_child(lambda: live(folder, small_base)) == 0
-    assert state(folder) == undisturbed
-
-
-ONLY_ON_TROUBLE: set[str] = set()
-"""Failpoints that a healthy first round does not pass."""
+    assert state(folder) == undisturbed[0]

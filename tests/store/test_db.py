@@ -6,6 +6,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ import burnish.store
 from burnish.errors import BusyError, DamagedError, StorageError, UsageError
 from burnish.store.backup import KEEP, back_up, backups, restore_backup
 from burnish.store.barred import bar, barred
-from burnish.store.db import journal_mode
+from burnish.store.db import check_pages, journal_mode
 from burnish.store.looks import append_look, looks
 from burnish.store.migrate import REVISIONS
 from burnish.store.roles import append_roles, current_roles
@@ -217,6 +218,14 @@ def test_a_week_of_backups_is_kept(tmp_path):
     assert [path.name for path in backups(store.root)] == [
         f"burnish-{DAY + timedelta(day)}.db" for day in range(11, 11 - KEEP, -1)
     ]
+
+
+def test_threads_that_open_a_project_at_once_on_a_new_day_leave_one_whole_backup(tmp_path):
+    open_store(tmp_path, today=DAY)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: open_store(tmp_path, today=DAY + timedelta(1)), range(8)))
+    (copy,) = backups(tmp_path / ".burnish")
+    check_pages(copy)
 
 
 def test_a_damage_deep_in_the_file_stops_the_daily_backup_before_it_replaces_a_good_one(tmp_path):

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from random import Random
 
+from burnish.fingerprint import fingerprint
 from burnish.records import Example, Message
-from burnish.synthesize.ensemble import DISAGREED, UNJUDGED, Verified, agrees, verify_labels
+from burnish.synthesize.ensemble import DISAGREED, LEAST_KEPT, UNJUDGED, Verified, agrees, verify_labels
 from burnish.synthesize.votes import FEWEST, NUM_FOLDS, Voters, folds
 
 WORDS = {
@@ -100,10 +101,22 @@ def test_on_a_label_with_a_handful_of_rows_nobody_votes_and_only_rows_by_rule_st
 
 def test_the_champion_is_one_voter_more():
     doubted = asked(WRONG).drops[0].example
-    assert doubted in {drop.example for drop in asked(WRONG, adapter={doubted: 1.0}).drops}
+    answers = {one.id: one.answer for one in WRONG}
+    assert doubted in {drop.example for drop in asked(WRONG, adapter={doubted: answers[doubted]}).drops}
     assert agrees({"words": 0.9, "neighbours": 0.1, "adapter": 1.0}, {"words": 0.5, "neighbours": 0.5})
     assert not agrees({"words": 0.9, "neighbours": 0.1}, {"words": 0.5, "neighbours": 0.5})
     assert not agrees({"words": 0.9, "neighbours": 0.1, "adapter": 0.0}, {"words": 0.5, "neighbours": 0.5})
+
+
+def test_an_adapter_that_answered_people_s_rows_is_calibrated_on_them():
+    """Words say nothing of these labels, and outvote an adapter that knows them; a useless one costs people no row."""
+    seeds = [row(f"n{at}", "payment" if at % 2 else "login", fingerprint(at)[:20]) for at in range(80)]
+    known = {one.id: one.answer for one in seeds}
+    alone, helped, misled = (
+        asked([], seeds, adapter=told).quality for told in ({}, known, dict.fromkeys(known, "nothing of the kind"))
+    )
+    assert helped.caught.value > alone.caught.value
+    assert min(helped.kept.value, misled.kept.value) >= LEAST_KEPT
 
 
 def test_no_group_straddles_folds_and_every_fold_has_rows():
