@@ -26,13 +26,13 @@ class Held(NamedTuple):
 
 
 class Visitor:
-    """One reviewer, who keeps a connection and cookies."""
+    """One reviewer, who keeps cookies and makes a connection for each page, as after a long thought."""
 
     def __init__(self, address: str, reviewer: str) -> None:
         parts = urlsplit(address)
         assert parts.hostname is not None
         self.origin, self.reviewer = f"http://{parts.netloc}", reviewer
-        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+        self.place = (parts.hostname, parts.port)
         self.cookies: dict[str, str] = {}
         self._ask("GET", f"{parts.path}?{parts.query}")
         self._ask("POST", "/review/name", {"name": reviewer})
@@ -62,9 +62,11 @@ class Visitor:
         }
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
-        self.connection.request(method, path, urlencode(form) if form is not None else None, headers)
-        answer = self.connection.getresponse()
+        connection = http.client.HTTPConnection(*self.place, timeout=60)
+        connection.request(method, path, urlencode(form) if form is not None else None, headers)
+        answer = connection.getresponse()
         text = answer.read().decode()
+        connection.close()
         for line in answer.headers.get_all("Set-Cookie") or []:
             name, _, rest = line.partition("=")
             self.cookies[name] = rest.partition(";")[0]
