@@ -20,7 +20,6 @@ from burnish.store.migrate import TIMEOUT_S, format_of
 from burnish.store.server import VARIABLE, server_url, shown_url
 from burnish.store.tables import project_identity
 
-
 _known: set[tuple[URL, str]] = set()
 """Databases that this process has found to be of the project: an identity never changes, so it is read once."""
 
