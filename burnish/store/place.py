@@ -20,6 +20,9 @@ from burnish.store.migrate import TIMEOUT_S, format_of
 from burnish.store.server import VARIABLE, server_url, shown_url
 from burnish.store.tables import project_identity
 
+_known: set[tuple[URL, str]] = set()
+"""Databases that this process has found to be of the project: an identity never changes, so it is read once."""
+
 
 class Note(NamedTuple):
     """What a project on a server remembers."""
@@ -51,18 +54,15 @@ def find_db(root: Path) -> Db:
 def claim_db(root: Path, db: Db) -> None:
     """Makes an empty database on a server this project's, and raises ConfigError where it is another one's."""
     note = _read_note(root)
-    if note is None:
+    if note is None or db.url is None or (db.url, note.identity) in _known:
         return
-    with db.read() as connection:
+    with db.write() as connection:
         found = connection.execute(select(project_identity.c.id)).scalar()
-    if found is None:
-        with db.write() as connection:
-            found = connection.execute(select(project_identity.c.id)).scalar()
-            if found is None:
-                connection.execute(insert(project_identity).values(id=note.identity))
-                return
-    if found != note.identity:
+        if found is None:
+            connection.execute(insert(project_identity).values(id=note.identity))
+    if found not in (None, note.identity):
         raise _of_another(db, root)
+    _known.add((db.url, note.identity))
 
 
 def _settle(root: Path, db: Db, url: URL) -> None:
