@@ -126,7 +126,8 @@ def _engine(url: URL, _process: int) -> Engine:
         max_overflow=28,
         pool_timeout=WAIT_S,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, "application_name": "burnish"},
+        # Not prepared: a plan that does not know how few rows a claim wants may sort the whole queue for each.
+        connect_args={"connect_timeout": 10, "application_name": "burnish", "prepare_threshold": None},
     )
     event.listen(engine, "connect", _set_up)
     return engine
