@@ -90,6 +90,12 @@ class Budget:
             failpoint("budget.settle")
         return priced
 
+    def note(self, stage: str, actual: Cost) -> None:
+        """Writes down what was used already, in one transaction; no limit refuses it."""
+        with self.store.db.write() as connection:
+            reservation = _insert(connection, stage, self.priced(actual), settles=None, note="reserved")
+            _insert(connection, stage, self.priced(actual), settles=reservation, note="used before it was told")
+
     def spent(self) -> Cost:
         """Everything used so far, and what is reserved for stages that still run."""
         with self.store.db.read() as connection:

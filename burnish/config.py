@@ -186,6 +186,18 @@ class GateSettings(Section):
     that does not apply to the task is refused. Each asks more of a vault: with few rows the gate often cannot tell."""
 
 
+class ApprovalSettings(Section):
+    """Whether a person has to agree before a challenger is put into use."""
+
+    required: bool = False
+    """Whether a challenger that the gate passes waits until somebody approves it; a promotion by hand then needs the
+    name of an approver, too. Going back to an earlier champion never waits."""
+
+    by: tuple[str, ...] = ()
+    """Names of those who may approve; empty: every user with the role approver, and where no users were added, whoever
+    gives a name."""
+
+
 class SynthesizeSettings(Section):
     """How rows are made for weak places, and what they have to pass before they train."""
 
@@ -228,6 +240,14 @@ class SynthesizeSettings(Section):
 
     take_unaudited: bool = False
     """Whether batches that nobody judged may train; every report says so. A batch that failed its audit never does."""
+
+
+class ReviewSettings(Section):
+    """What a round asks people."""
+
+    per_round: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Questions that each round asks, beside the samples of batches that wait for their audit. A round then waits for
+    its audits and blind labels: it ends with exit code 4, and goes on when called again. 0: nobody is asked."""
 
 
 class EndpointSettings(Section):
@@ -305,6 +325,10 @@ class BudgetSettings(Section):
     """Tokens sent to teachers and got from them over the life of the project; null: no limit. Needed where a teacher
     has no price."""
 
+    reviewer_minutes: Annotated[float, Field(ge=0)] | None = None
+    """Minutes of people over the life of the project, those that waiting questions will take included: beyond them
+    nothing more is asked. null: no limit."""
+
     usd_per_hour: Annotated[float, Field(ge=0)] = 0.0
     """Price of this machine, from which money is counted."""
 
@@ -332,5 +356,8 @@ class Settings(Section):
     synthesize: SynthesizeSettings = SynthesizeSettings()
     teacher: EndpointSettings = EndpointSettings()
     verifier: EndpointSettings = EndpointSettings()
+    review: ReviewSettings = ReviewSettings()
+    judge: EndpointSettings = EndpointSettings()
     gate: GateSettings = GateSettings()
+    approval: ApprovalSettings = ApprovalSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -3,6 +3,7 @@
 BurnishError             something failed                                             exit 1
     UsageError           the command was called in a way that cannot work             exit 2
     BudgetError          the next step would cost more than is left                   exit 4
+    WaitingError         people have to answer before it can go on; the work is kept     exit 4
     DataError            a file or a row cannot be read, or not believed              exit 65
     ModelError           a base model or an adapter cannot be loaded, or not trusted  exit 65
     TrainingError        training stopped: loss not finite, nothing to learn from     exit 1
@@ -15,10 +16,13 @@ BurnishError             something failed                                       
     ConfigError          burnish.yaml asks for something impossible                   exit 78
     Interrupted          Ctrl-C or SIGTERM; the work is saved                         exit 130
 
-Exit code 3 belongs to no error: the gate held or could not tell, which is a result.
+Exit code 3 belongs to no error: the gate held or could not tell, which is a result. Exit code 4 says in both of its
+uses that nothing failed and the next step waits for people: for more money, or for an approval.
 """
 
 EXIT_GATE_HELD = 3
+EXIT_WAITS = 4
+"""The gate passed a challenger that nobody has approved yet."""
 
 
 class BurnishError(Exception):
@@ -40,6 +44,12 @@ class UsageError(BurnishError):
 
 class BudgetError(BurnishError):
     """The next step would cost more than is left; nothing was spent on it."""
+
+    exit_code = 4
+
+
+class WaitingError(BurnishError):
+    """People have to answer before it can go on; the work is kept, and the same command goes on from there."""
 
     exit_code = 4
 

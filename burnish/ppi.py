@@ -27,8 +27,8 @@ LOWEST_PROBABILITY = 0.05
 """A row that is asked for with less would weigh more than 20 rows when it is."""
 PADDING = 1.0
 """Squared errors that are added to those seen, so that labels without a single error do not prove a certainty. By
-simulation, 50 labels of 500 rows: without it a nominal 95% is 91% where 5% of the pairs differ and 67% where 2% do;
-with it 92 to 99%, and 94 to 97% where 30% differ."""
+simulation of 50 labels of 500 rows (benchmarks/ppi.py): without it a nominal 95% is 92 to 93% where 10% of the pairs
+differ, 85 to 87% where 5% do and 61% where 2% do; with it 97% or more there, and 95 to 96% where 30% differ."""
 
 
 class Assisted(NamedTuple):

@@ -16,6 +16,8 @@ Role = str
 
 TaskKind = Literal["label", "fields", "text"]
 Decision = Literal["PROMOTE", "HOLD", "INCONCLUSIVE"]
+Answer = Literal["", "waiting", "approved", "refused"]
+"""What people said to the gate's PROMOTE; empty: nobody had to be asked."""
 StopReason = Literal["choice", "end", "length", "error"]
 T = TypeVar("T")
 

@@ -6,15 +6,17 @@ before it is registered, promoted or handed out.
 
 import difflib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, select
 
 from burnish.errors import BusyError, UsageError
 from burnish.records import ModelVersion, as_json, from_json
 from burnish.store.artifacts import sealed_around
+from burnish.store.chain import add_entry, find_entry
 from burnish.store.db import now, upsert
 from burnish.store.failpoints import failpoint
 from burnish.store.files import safe_name
@@ -38,6 +40,17 @@ class Move:
     reason: str
     by: str
     at: str
+
+
+class Approval(NamedTuple):
+    """What somebody approved, to be written into the log of decisions with the move that it allows."""
+
+    subject: str
+    """What is approved, once."""
+    facts: Mapping[str, Any]
+    """Who, why, and the evidence that was looked at."""
+    over: str
+    """Champion that the evidence is about; with another one the approval is void."""
 
 
 def register(store: Store, version: ModelVersion) -> ModelVersion:
@@ -104,15 +117,18 @@ def folder_of(store: Store, version: ModelVersion) -> Path | None:
     return folder
 
 
-def promote(store: Store, name: str, reason: str, by: str) -> ModelVersion:
-    """Makes a version the champion, pointer and history in one transaction, and returns it.
+def promote(store: Store, name: str, reason: str, by: str, *, approval: Approval | None = None) -> ModelVersion:
+    """Makes a version the champion, pointer, history and log in one transaction, and returns it.
 
-    Promoting the champion again changes nothing. Raises UsageError without a reason or for an unknown name,
-    DamagedError when its adapter does not verify.
+    Promoting the champion again changes nothing. Raises UsageError without a reason or for an unknown name, BusyError
+    when the approval was given by another process or is about another champion, DamagedError when the version's adapter
+    does not verify.
     """
     version = get(store, name)
     folder_of(store, version)
     with store.db.write() as connection:
+        if approval is not None:
+            _approve(connection, version.name, approval)
         _move(connection, version.name, "promote", reason, by)
     return version
 
@@ -160,15 +176,26 @@ def _champion(connection: Connection) -> ModelVersion | None:
     return None if name is None else _find(connection, name)
 
 
+def _approve(connection: Connection, name: str, approval: Approval) -> None:
+    """Writes an approval down, once, while the champion is still the one that it is about."""
+    now_in_use = connection.execute(select(pointer.c.model).where(pointer.c.name == CHAMPION)).scalar() or ""
+    if find_entry(connection, approval.subject) is not None or now_in_use not in (approval.over, name):
+        raise BusyError("another process has just decided, or moved the champion", hint="see `burnish models`")
+    add_entry(connection, "approval", approval.subject, approval.facts)
+
+
 def _move(connection: Connection, name: str, kind: str, reason: str, by: str) -> None:
-    """Moves the pointer and writes the move down; both, or neither."""
+    """Moves the pointer, and writes the move into the history and the log; all, or nothing."""
     if not reason.strip():
         raise UsageError(f"a {kind} needs a reason", hint='say why: --reason "..."')
     before = connection.execute(select(pointer.c.model).where(pointer.c.name == CHAMPION)).scalar() or ""
     if before == name:
         return
     move = {"before": before, "after": name, "kind": kind, "reason": reason.strip(), "by": by, "at": now()}
-    connection.execute(insert(pointer_move).values(pointer=CHAMPION, **move))
+    seq = connection.execute(
+        insert(pointer_move).values(pointer=CHAMPION, **move).returning(pointer_move.c.seq)
+    ).scalar_one()
+    add_entry(connection, kind, f"move {seq}", {"seq": seq, **move})
     failpoint("promote.history")
     upsert(connection, pointer, "name", {"name": CHAMPION, "model": name}, {"model": name})
     failpoint("promote.pointer")

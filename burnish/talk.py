@@ -3,7 +3,7 @@
 Parts get a `Talk` as an argument; the doors decide which one. Nothing here prints.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -24,6 +24,9 @@ class Talk(Protocol):
     def warn(self, text: str) -> None:
         """A line that a user should not miss."""
 
+    def step(self, name: str, steps: Sequence[str]) -> None:
+        """The work comes to `name`, one of all its `steps`; those before it are done."""
+
     def track(self, name: str, total: int, unit: str = "") -> AbstractContextManager[Advance]:
         """A bar of `total` units, named `name`; the context gives the function that moves it."""
 
@@ -36,6 +39,9 @@ class Silence:
 
     def warn(self, text: str) -> None:
         """Drops the line."""
+
+    def step(self, name: str, steps: Sequence[str]) -> None:
+        """Drops the step."""
 
     @contextmanager
     def track(self, name: str, total: int, unit: str = "") -> Iterator[Advance]:

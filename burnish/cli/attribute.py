@@ -26,10 +26,10 @@ def attribute_batches(
     quiet: QuietOption = False,
 ) -> None:
     """Find which batch of data helped, by training without each in turn, and what a point of gain cost."""
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
     place = opened(project, changes)
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.attributing import attribute_project, plan_attribution
 
         if dry_run:

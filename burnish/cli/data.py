@@ -61,16 +61,19 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show examples with their role and source."""
+    place = opened(project)
+    before = _on_file(place)
     rows = [
         {
             "id": example.id,
             "role": of,
             "prompt": example.prompt[-1].content,
             "answer": example.answer,
+            "on_file": before.get(example.id),
             "slices": dict(example.slices),
             "source": example.source,
         }
-        for example, of in _visible(opened(project), role)[:limit]
+        for example, of in _visible(place, role)[:limit]
     ]
     if as_json:
         print_json({"schema_version": 1, "examples": rows})
@@ -78,7 +81,8 @@ def show(
         tell(f"no example has the role {role}" if role else "no example yet: burnish data add FILE")
     else:
         columns = ["id", "role", "prompt", "answer", "source"]
-        print_table("", columns, [[str(row[column])[:160] for column in columns] for row in rows])
+        shown = [{**row, "answer": _answer_shown(row)} for row in rows]
+        print_table("", columns, [[str(row[column])[:160] for column in columns] for row in shown])
 
 
 @group.command("check")
@@ -172,17 +176,41 @@ def render(
         )
 
 
-def _visible(project: "Project", role: str | None) -> "Sequence[tuple[Example, str]]":
-    """Examples with their role, those of sealed vaults left out. Raises UsageError for a role that there is not."""
+def _answer_shown(row: dict[str, Any]) -> str:
+    """The answer in use; where people corrected it, the one on file behind it."""
+    return f"{row['answer']} (on file: {row['on_file']})" if row["on_file"] is not None else str(row["answer"])
+
+
+def _on_file(project: "Project") -> dict[str, str]:
+    """The answers on file that people corrected, by example."""
     from burnish.data.dataset import load_examples
+    from burnish.loop.decided import rows_of_decisions
+
+    new = rows_of_decisions(project).corrections
+    if not new:
+        return {}
+    before = {example.id: example.answer for example in load_examples(project.store) if example.id in new}
+    return {name: answer for name, answer in before.items() if answer != new[name]}
+
+
+def _visible(project: "Project", role: str | None) -> "Sequence[tuple[Example, str]]":
+    """Examples with their role and people's answers, those of sealed vaults left out; out of scope is aside.
+
+    Raises UsageError for a role that there is not.
+    """
+    from burnish.data.dataset import load_examples
+    from burnish.loop.decided import corrected, rows_of_decisions
     from burnish.store.roles import current_roles
 
+    decided = rows_of_decisions(project)
     roles: dict[str, Any] = dict(current_roles(project.store))
+    roles |= {name: "aside" for name in decided.out_of_scope if roles.get(name) == "train"}
     if role and role.startswith("vault"):
         raise UsageError(f"{role} is sealed", hint="a vault can be seen as dev_a after it was retired")
     if role and role not in (*ROLES, NO_ROLE):
         near = difflib.get_close_matches(role, ROLES, n=1)
         hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(ROLES)}"
         raise UsageError(f"there is no role {role!r}", hint=hint)
-    pairs = ((example, roles.get(example.id, NO_ROLE)) for example in load_examples(project.store))
+    examples = corrected(list(load_examples(project.store)), decided.corrections)
+    pairs = ((example, roles.get(example.id, NO_ROLE)) for example in examples)
     return [(example, of) for example, of in pairs if not of.startswith("vault") and role in (None, of)]

@@ -20,10 +20,10 @@ def diagnose_model(
     quiet: QuietOption = False,
 ) -> None:
     """Find the slices in which a model is weak, with likely causes; each is looked for on dev_a and tested on dev_b."""
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
     place = opened(project)
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.diagnosing import diagnose_project
 
         found = diagnose_project(place, talk, model=model, should_stop=should_stop)

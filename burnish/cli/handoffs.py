@@ -24,10 +24,10 @@ def compare_handoffs(
     quiet: QuietOption = False,
 ) -> None:
     """Say how many cases go to a person, against the version before: thresholds from dev_b, counted on dev_a."""
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
     place = opened(project)
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.handing import handoffs_of_project
 
         found = handoffs_of_project(place, talk, of=of, against=against, target=errors, should_stop=should_stop)

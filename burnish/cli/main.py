@@ -17,6 +17,7 @@ from burnish.cli import (
     diagnose,
     handoffs,
     inspect,
+    judge,
     models,
     project,
     review,
@@ -25,6 +26,7 @@ from burnish.cli import (
     teacher,
     tune,
     ui,
+    users,
 )
 from burnish.cli.health import MEND, NEEDED
 from burnish.cli.options import hear
@@ -67,7 +69,23 @@ def front(
     """Fine-tune a language model in rounds: measure, train LoRA adapters, prove the gain, promote, repeat."""
 
 
-PARTS = (project, data, rounds, diagnose, handoffs, synthesize, review, teacher, attribute, tune, models, inspect, ui)
+PARTS = (
+    project,
+    data,
+    rounds,
+    diagnose,
+    handoffs,
+    synthesize,
+    review,
+    teacher,
+    judge,
+    attribute,
+    tune,
+    models,
+    inspect,
+    ui,
+    users,
+)
 
 for part in PARTS:
     part.add_to(app)

@@ -80,12 +80,13 @@ def promote_model(
     reason: ReasonOption,
     project: ProjectOption = HERE,
     force: Annotated[bool, typer.Option("--force", help="Also without a passing verdict of the gate.")] = False,
+    by: Annotated[str, typer.Option(help="Who promotes; needed where the project asks for approvals.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Make a version the champion by hand; without a passing verdict only with --force."""
     from burnish.loop.standing import promote_by_hand
 
-    _tell_move(promote_by_hand(opened(project), name, reason=reason, force=force), reason, as_json)
+    _tell_move(promote_by_hand(opened(project), name, reason=reason, force=force, by=by), reason, as_json)
 
 
 def roll_back(reason: ReasonOption, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:

@@ -38,8 +38,10 @@ def plan(
         found = plan_reviews(place, count=count)
     purposes = Counter(f"{item.queue}: {item.purpose}" for item in found.items)
     told = {"num_new": found.num_new, "num_items": len(found.items), "minutes": found.minutes}
+    told |= {"is_limited": found.is_limited}
     text = [f"{found.num_new} new items of {len(found.items)}, about {found.minutes:.0f} minutes of people in all"]
     text += [f"  {number:5d}  {name}" for name, number in purposes.most_common()]
+    text += ["budget.reviewer_minutes has no room for more"] if found.is_limited else []
     _tell({**told, "by_purpose": dict(purposes)}, "\n".join(text), as_json=as_json)
 
 
@@ -114,6 +116,27 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     print_text(f"people have spent {found.spent_minutes:.1f} minutes")
     for name, (caught, count) in found.catches.items():
         print_text(f"{name} caught {caught} of {count} hidden wrong drafts")
+
+
+@group.command("agreement")
+def agreement(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
+    """Show how far reviewers agree, how reliable each of them is, and which conflicts wait."""
+    from burnish.loop.asked import reviewers_agreement
+    from burnish.loop.seeds import gather
+    from burnish.records import as_json as data_of
+    from burnish.report.judged import AGREEMENT_COLUMNS, agreement_row, reviewer_lines
+
+    place = opened(project)
+    found = reviewers_agreement(place, gather(place))
+    if as_json:
+        print_json({"schema_version": 1, "queues": [data_of(one) for one in found]})
+        return
+    if not found:
+        print_text("nobody has decided anything yet")
+        return
+    print_table("", list(AGREEMENT_COLUMNS), [list(agreement_row(one)) for one in found])
+    for one in found:
+        print_text("\n".join(reviewer_lines(one)))
 
 
 def _tell(data: dict[str, Any], text: str, *, as_json: bool) -> None:

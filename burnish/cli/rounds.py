@@ -40,12 +40,12 @@ def try_file(
 ) -> None:
     """From a file to an honest before/after number: make a project, check the data, run a round."""
     from burnish.loop.attempt import add_once, open_or_create
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
     home = folder or Path(f"burnish-{'stdin' if file == STDIN else file.stem.split('.')[0] or 'data'}")
     file = _kept_input(home) if file == STDIN else file
     place = open_or_create(home, str(file), changes or (), base=local_base(base, home))
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.round import run_round
 
         add_once(place, file, talk, skip_bad=skip_bad)
@@ -69,11 +69,11 @@ def one_round(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure, train, compare, ask the gate, decide, report. Exit code 0 when promoted, 3 when not."""
+    """Measure, train, compare, ask the gate, decide, report. Exit code 0 when promoted, 3 when not, 4 when it waits."""
     place = opened(project, changes)
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.round import run_round
 
         result, is_new = run_round(place, talk, again=again, should_stop=should_stop)
@@ -88,11 +88,11 @@ def many_rounds(
     quiet: QuietOption = False,
 ) -> None:
     """Run rounds until there is a reason to stop."""
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
     from burnish.loop.result import public_json
 
     place = opened(project, changes)
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.rounds import run_rounds
 
         results, why = run_rounds(place, talk, rounds=rounds, should_stop=should_stop)
@@ -111,11 +111,11 @@ def demo(
 ) -> None:
     """Two rounds on the example help desk, on the built-in base: the main job, start to finish."""
     from burnish.loop.demo import open_demo, run_demo
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
     from burnish.loop.result import public_json
 
     place = open_demo(folder)
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         results = run_demo(place, talk, should_stop=should_stop)
     if as_json:
         rounds = [public_json(result, place.folder) for result in results]
@@ -140,8 +140,10 @@ def _finish(place: "Project", results: "list[RoundResult]", *, as_json: bool, un
 def _lines(result: "RoundResult", place: "Project") -> list[str]:
     cost = result.cost
     money = f", ${cost.usd:.2f}" if cost.usd else ""
+    answer = {"waiting": ", waits for an approval", "approved": ", approved", "refused": ", refused"}
+    money += f", {cost.reviewer_minutes:.0f} minutes of people" if cost.reviewer_minutes else ""
     return [
-        f"round {result.round}: {result.decision}  {result.reason}",
+        f"round {result.round}: {result.decision}{answer.get(result.approval, '')}  {result.reason}",
         f"  {result.metric} on {result.gain.n} rows of dev_a: {result.previous_champion} {_percent(result.before)} -> "
         f"{result.challenger} {_percent(result.after)}",
         f"  gain {_points(result.gain)}",
@@ -177,8 +179,12 @@ def _paired(result: "RoundResult") -> str:
 
 def _next_steps(place: "Project", last: "RoundResult") -> str:
     where = f"--project {shlex.quote(str(place.folder))}"
+    waits = (
+        f'      burnish approve {last.round} --by NAME --reason "..." {where}\n' if last.approval == "waiting" else ""
+    )
     return (
         f"next: open {place.folder / last.report}\n"
+        f"{waits}"
         f"      burnish models {where}              every version and the champion\n"
         f"      burnish eval {where} --data FILE    score the champion on any file\n"
         f"      burnish data add FILE {where}       more examples, then: burnish round {where}"

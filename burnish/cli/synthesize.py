@@ -30,11 +30,11 @@ def synthesize_rows(
     quiet: QuietOption = False,
 ) -> None:
     """Make rows for weak places: planned, made, filtered, verified, and sealed as a batch that waits for its audit."""
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
     wanted = [*(changes or []), *([f"synthesize.rows={rows}"] if rows else [])]
     place = opened(project, wanted)
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.synthesizing import propose, synthesize_project
 
         if dry_run:

@@ -24,7 +24,7 @@ def show_teacher(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Show teacher and verifier: where they are, whether they may be used, what they cost so far."""
+    """Show teacher, verifier and judge: where they are, whether they may be used, what they cost so far."""
     from burnish.loop.endpoints import allow_all, newest, spent, standings, try_endpoints
     from burnish.records import as_json as data_of
 

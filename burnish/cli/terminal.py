@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -82,6 +82,9 @@ class TerminalTalk:
     def warn(self, text: str) -> None:
         """A line that a user should not miss; the word carries it, not only the colour."""
         self.console.print(f"warning: {plain(text)}", style="yellow", markup=False)
+
+    def step(self, name: str, steps: Sequence[str]) -> None:
+        """Shows nothing: bars and lines name their own work."""
 
     @contextmanager
     def track(self, name: str, total: int, unit: str = "") -> Iterator[Advance]:

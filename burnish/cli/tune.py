@@ -32,10 +32,10 @@ def tune_project(
     quiet: QuietOption = False,
 ) -> None:
     """Search learning rate, rank, epochs, batch size and data weights on train and dev_b; suggest the best."""
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
     place = opened(project, changes)
-    with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
+    with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.apply import apply_suggestion
         from burnish.loop.tuning import tune
 
@@ -92,10 +92,10 @@ def plan_round(
     quiet: QuietOption = False,
 ) -> None:
     """Say what memory and time the next round takes on this machine, from a probe of seconds."""
-    from burnish.loop.project import locked
+    from burnish.loop.project import followed
 
     place = opened(project, changes)
-    with working(quiet=quiet) as (talk, _), locked(place, talk):
+    with working(quiet=quiet) as (talk, _), followed(place, talk) as talk:
         from burnish.loop.forecast import forecast
 
         found = forecast(place, talk)

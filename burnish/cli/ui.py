@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from burnish.web.access import Access
 
 TOKEN = "BURNISH_UI_TOKEN"
+ANYONE = "anyone who has this address can use the project"
+EACH = "each user comes in by {url}start?token=TOKEN, with their own token"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,24 +34,27 @@ def open_ui(
     as_json: JsonOption = False,
 ) -> None:
     """Show the project in a browser: rounds, rows, synthetic batches and their audit, models, costs. Ctrl-C ends it."""
-    opened(project)
+    place = opened(project)
     _demand_libraries()
+    from burnish.store.users import users
     from burnish.web.access import check_access
     from burnish.web.server import listen, serve
 
-    token = check_access(host, os.environ.get(TOKEN))
+    has_users = bool(users(place.store))
+    token = check_access(host, os.environ.get(TOKEN), has_users=has_users)
     with listen(host, port) as bound:
 
         def say(access: "Access") -> None:
+            url = access.url if has_users else access.start_url
             if as_json:
-                print_json({"schema_version": 1, "url": access.start_url, "host": access.host, "port": access.port})
+                print_json({"schema_version": 1, "url": url, "host": access.host, "port": access.port})
             else:
-                print_text(access.start_url)
-                tell("anyone who has this address can use the project; Ctrl-C ends the server")
+                print_text(url)
+                tell(f"{EACH.format(url=url) if has_users else ANYONE}; Ctrl-C ends the server")
             if not (no_open or as_json) and sys.stdout.isatty() and _has_screen():
                 import webbrowser
 
-                webbrowser.open(access.start_url)
+                webbrowser.open(url)
 
         try:
             serve(project, host, bound, token, say)

@@ -43,7 +43,7 @@ def require_consent(settings: EndpointSettings, environ: Mapping[str, str] | Non
         key = f" and the key in {settings.key_env}" if settings.key_env else ""
         raise ConfigError(
             f"rows of this project{key} would go to {host}, which nobody allowed on this machine",
-            hint="look at teacher and verifier in burnish.yaml; if you want this, run `burnish teacher --allow` once",
+            hint="look at the endpoints in burnish.yaml; if you want this, run `burnish teacher --allow` once",
         )
 
 

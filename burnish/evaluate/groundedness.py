@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from burnish.data.answers import object_of
 from burnish.evaluate.items import Item, Source, items_in
-from burnish.evaluate.measure import Answered, Finding, Measure, answered, measured, no_answer, not_applicable
+from burnish.evaluate.measure import Finding, Measure, answered, measured, no_answer, not_applicable
 from burnish.records import Evaluation, Example, Interval, Task
 from burnish.stats import mean_interval
 
@@ -51,9 +51,7 @@ def groundedness(
         return not_applicable(NAME, COUNTS, "lower is better", "label: a label of a closed set states no facts")
     source_of = context or _prompt_with(task)
     pairs = answered(examples, evaluation)
-    share = _share_in_gold(pairs, source_of, known)
-    if share is not None and share > MOST_IN_GOLD:
-        why = f"not-grounded: {share:.0%} of what the expected answers state is not in their prompts"
+    if why := not_grounded(task, [pair.example for pair in pairs], known=known, context=context):
         return not_applicable(NAME, COUNTS, "lower is better", why)
     rows = []
     for pair in pairs:
@@ -66,6 +64,19 @@ def groundedness(
         findings = [Finding(kind=i.kind, text=i.text, start=i.start, end=i.end, where=where) for i, where in missing]
         rows.append(pair.measured(float(bool(findings)), "", findings, len(stated)))
     return measured(NAME, COUNTS, "lower is better", rows)
+
+
+def not_grounded(
+    task: Task, examples: Sequence[Example], *, known: Collection[str] = frozenset(), context: Context | None = None
+) -> str:
+    """Why support says nothing of a task, by its expected answers: they do not come from their prompts. Empty: it does.
+
+    Starts with a stable word and a colon. Too few statements to tell are no objection.
+    """
+    share = _share_in_gold(examples, context or _prompt_with(task), known)
+    if share is None or share <= MOST_IN_GOLD:
+        return ""
+    return f"not-grounded: {share:.0%} of what the expected answers state is not in their prompts"
 
 
 def taught(task: Task, examples: Sequence[Example], *, context: Context | None = None) -> frozenset[str]:
@@ -132,10 +143,10 @@ def _prompt_with(task: Task) -> Context:
     return context
 
 
-def _share_in_gold(pairs: Sequence[Answered], source_of: Context, known: Collection[str]) -> float | None:
+def _share_in_gold(examples: Sequence[Example], source_of: Context, known: Collection[str]) -> float | None:
     """Share of unsupported items in the expected answers; None with too few of them to tell."""
     total = missing = 0
-    for example, _ in pairs:
+    for example in examples:
         stated = list(stated_in(example.answer))
         total += len(stated)
         missing += len(unsupported(stated, source_of(example), known))

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from burnish.loop.project import Project
 from burnish.loop.reviewing import queues_of
+from burnish.loop.seeds import Seeds
+from burnish.review.concord import QueueAgreement, agreement_of
 from burnish.review.cost import expected_minutes, item_costs, spent_minutes
 from burnish.review.decisions import catches, outcomes
 from burnish.review.session import Answered, session_of, why_rest
@@ -107,3 +109,14 @@ def rest_for(project: Project, reviewer: str, *, now_s: float) -> str:
 def _moment(decision: ReviewDecision) -> float:
     """When it was made, in seconds of the clock, to the second."""
     return datetime.fromisoformat(decision.at).timestamp()
+
+
+def reviewers_agreement(project: Project, seeds: Seeds) -> tuple[QueueAgreement, ...]:
+    """How far reviewers agree in each queue, by everything they decided; empty where they decided nothing."""
+    slices = {
+        row.id: [f"{column}={row.slices[column]}" for column in seeds.columns if column in row.slices]
+        for rows in seeds.by_role.values()
+        for row in rows
+    }
+    found = outcomes(review_items(project.store), review_log(project.store))
+    return agreement_of(found, slices, is_closed=seeds.task.kind == "label")

@@ -17,7 +17,7 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.attributed import AttributionPlan, AttributionResult, Origin, Start
 from burnish.loop.forecast import training_seconds
 from burnish.loop.project import Project, settings_with
-from burnish.loop.stages import Shop, job_of, score_stage, shop_outside_rounds, train_sealed, version_of
+from burnish.loop.stages import Shop, job_of, on_examples, score_stage, shop_outside_rounds, train_sealed, version_of
 from burnish.loop.untuned import base_version
 from burnish.loop.weighing import ATTRIBUTION_FILE, BatchWeight, batch_hashes
 from burnish.records import Candidate, Cost, Evaluation, Example, Trial, as_json
@@ -129,7 +129,7 @@ def _opened(project: Project, talk: Talk, repeats: int, should_stop: Callable[[]
 
 def _start(store: Store, learned: Sequence[Example], came_in: Mapping[str, str]) -> Start:
     """The first batch with training rows that people wrote."""
-    by_people = {came_in[row.id] for row in learned if provenance(row) == HUMAN}
+    by_people = {came_in[row.id] for row in learned if provenance(row) == HUMAN and row.id in came_in}
     names = [batch.name for batch in batches(store) if batch.name in by_people]
     return Start(name=names[0] if names else "", num_rows=0)
 
@@ -141,14 +141,15 @@ def _naming(start: str, came_in: Mapping[str, str]) -> Callable[[Example], str]:
         origin = provenance(row)
         if origin == SYNTHETIC:
             return batch_of(row)
-        return came_in[row.id] if origin == HUMAN and came_in[row.id] != start else ""
+        batch = came_in.get(row.id, start)  # what people answered in the review is in no batch, and always there
+        return batch if origin == HUMAN and batch != start else ""
 
     return named
 
 
 def _recipe(shop: Shop) -> Candidate:
     """The middle candidate of the settings, at the champion's learning rate where the settings leave it open."""
-    settings, now = shop.project.settings, champion(shop.project.store)
+    settings, now = on_examples(shop.project.settings), champion(shop.project.store)
     changes: dict[str, object] = {"train.search": [1.0]}
     if now is not None and now.lr is not None and settings.train.lr == "auto":
         changes["train.lr"] = now.lr

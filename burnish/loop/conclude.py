@@ -9,10 +9,13 @@ from burnish.diagnose.diagnosis import Diagnosis
 from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.handoff import HandoffChange
 from burnish.evaluate.suspicion import likely_bugs
+from burnish.loop.approval import settle_answered
 from burnish.loop.choose import Choice
-from burnish.loop.explain import REPORT_RECORD, render, report_of
+from burnish.loop.explain import report_of
+from burnish.loop.logged import SETTINGS_FILE, log_verdict
 from burnish.loop.past import DONE_FILE, RESULT_FILE, is_done, results, round_folder
 from burnish.loop.project import Project
+from burnish.loop.rendering import REPORT_RECORD, render
 from burnish.loop.result import RoundResult, save_result
 from burnish.loop.seeds import retire
 from burnish.loop.stages import Shop, total_cost
@@ -22,13 +25,13 @@ from burnish.loop.untuned import Untuned
 from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json
 from burnish.registry import champion as current_champion
 from burnish.registry import models, promote, register
+from burnish.review.standing import JudgedReport
 from burnish.settings import resolved
 from burnish.store.failpoints import failpoint
 from burnish.store.files import write_atomic
 from burnish.talk import Talk
 
 VERSIONS_FILE = "versions.json"
-SETTINGS_FILE = "settings.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,8 @@ class Outcome:
     untuned: Untuned
     champion: ModelVersion
     choice: Choice
+    preferred: str
+    """What was learned from people's preferences, in a sentence; empty: nothing was to be."""
     before: Evaluation
     """The champion on dev_a."""
     after: Evaluation
@@ -49,6 +54,8 @@ class Outcome:
     """Of the champion, before training."""
     measures: tuple[MeasureChange, ...]
     """Both models beside the score, on dev_a."""
+    judged: JudgedReport | None
+    """What people and a judge say of both; None where answers are no texts."""
     handoffs: HandoffChange
     """Cases of dev_a that go to a person, of both models."""
     synthesis: Synthesis | None
@@ -83,6 +90,7 @@ def finish_interrupted(project: Project, talk: Talk) -> None:
         if not is_done(project, result.round):
             talk.say(f"round {result.round} was decided but not finished: finishing it now")
             _act(project, result)
+    settle_answered(project)
 
 
 def _act(project: Project, result: RoundResult) -> None:
@@ -95,7 +103,9 @@ def _act(project: Project, result: RoundResult) -> None:
     if current_champion(project.store) is None:
         promote(project.store, result.previous_champion, reason="the untuned base, before any round", by="burnish")
     failpoint("round.registered")
-    if result.decision == "PROMOTE":
+    log_verdict(project, result)
+    failpoint("round.logged")
+    if result.decision == "PROMOTE" and not result.approval:
         now = current_champion(project.store)
         if now is None or now.name != result.challenger:
             promote(project.store, result.challenger, reason=result.reason, by=f"gate, round {result.round}")
@@ -110,13 +120,14 @@ def _act(project: Project, result: RoundResult) -> None:
 
 def _result(shop: Shop, outcome: Outcome) -> RoundResult:
     seen, verdict, challenger = outcome.comparison.overall, outcome.ruling.verdict, outcome.choice.challenger
-    promoted = verdict.decision == "PROMOTE"
+    passed = verdict.decision == "PROMOTE"
+    waits = passed and shop.project.settings.approval.required
     return RoundResult(
         round=shop.number,
         key=outcome.key,
         decision=verdict.decision,
         reason=verdict.reason,
-        champion=challenger.name if promoted else outcome.champion.name,
+        champion=challenger.name if passed and not waits else outcome.champion.name,
         previous_champion=outcome.champion.name,
         challenger=challenger.name,
         challenger_hash=challenger.adapter_hash,
@@ -138,6 +149,7 @@ def _result(shop: Shop, outcome: Outcome) -> RoundResult:
         baselines=outcome.untuned.baselines,
         diagnosis=outcome.diagnosis,
         measures=outcome.measures,
+        approval="waiting" if waits else "",
     )
 
 

@@ -3,22 +3,26 @@
 Computed from the log each time, so a decision that is taken back takes its consequences back too.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from burnish.data.provenance import SYNTHETIC
+from burnish.fingerprint import fingerprint
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
-from burnish.loop.reviewing import reviewed
+from burnish.loop.rubric import QUESTIONS
 from burnish.records import Example, Message, Preference, Thumb, as_json
-from burnish.review.decisions import Outcome
+from burnish.review.decisions import Outcome, outcomes
 from burnish.store.audits import append_audit
+from burnish.store.reviews import review_items, review_log
 from burnish.store.roles import current_roles
 from burnish.synthesize.audit import Audit, judge_audit, not_audited
 
 BY = "reviewers"
 """Who judged a batch whose audit came from the queue."""
 TAKEN_BACK = "answers of its audit were taken back"
+JUDGING = tuple(question.purpose for question in QUESTIONS)
+"""Purposes of items that ask about models' answers."""
 AGREEING = 2
 """Reviewers that must say the same before an answer of dev_a changes; on a row of train one is enough."""
 
@@ -27,31 +31,62 @@ AGREEING = 2
 class Decided:
     """What all decisions so far come to."""
 
-    rows: tuple[Example, ...]
-    """Rows to train on: the prompt with the answer that people accepted or wrote. Their weight is 1; what people's rows
-    weigh is `train.human_weight`."""
-    pairs: tuple[Preference, ...]
+    rows: tuple[Example, ...] = ()
+    """Rows to train on: the prompt with the answer that people accepted or wrote; the group is the id of the example
+    that was asked about. Their weight is 1; what people's rows weigh is `train.human_weight`."""
+    pairs: tuple[Preference, ...] = ()
     """What DPO trains on; the id is the review item's, the group that of the example."""
-    judged: tuple[Thumb, ...]
-    """What KTO trains on."""
-    corrections: Mapping[str, str]
+    judged: tuple[Thumb, ...] = ()
+    """What KTO trains on; id and group as of pairs."""
+    corrections: Mapping[str, str] = field(default_factory=dict)
     """Example to its right answer, of train and dev_a, where it differs from the one on file."""
-    out_of_scope: tuple[str, ...]
+    out_of_scope: tuple[str, ...] = ()
     """Examples that people hold to be no business of this model."""
+
+    def about(self, known: Collection[str]) -> "Decided":
+        """The same of these examples alone; pairs and thumbs of what is out of scope are left out, too."""
+        kept = set(known) - set(self.out_of_scope)
+        return Decided(
+            rows=tuple(row for row in self.rows if row.group in kept),
+            pairs=tuple(pair for pair in self.pairs if pair.group in kept),
+            judged=tuple(thumb for thumb in self.judged if thumb.group in kept),
+            corrections={name: answer for name, answer in self.corrections.items() if name in kept},
+            out_of_scope=tuple(name for name in self.out_of_scope if name in known),
+        )
+
+    def identity(self, objective: str) -> str:
+        """Hash of all that a round under this objective learns from them; empty where that is nothing."""
+        rows = sorted(row.content_hash for row in self.rows)
+        parts = [rows, sorted(self.corrections.items()), sorted(self.out_of_scope)]
+        parts += [sorted(fingerprint(as_json(pair)) for pair in self.pairs)] if objective == "dpo" else []
+        parts += [sorted(fingerprint(as_json(thumb)) for thumb in self.judged)] if objective == "kto" else []
+        return fingerprint(parts) if any(parts) else ""
+
+
+NO_DECISIONS = Decided()
+
+
+def reviewed(project: Project) -> list[Outcome]:
+    """What came of every item so far."""
+    return outcomes(review_items(project.store), review_log(project.store))
 
 
 def rows_of_decisions(project: Project) -> Decided:
-    """What settled decisions become. Hidden checks teach nothing, a row that measures trains nothing.
+    """What settled decisions become. Hidden checks teach nothing, a row that measures trains nothing, and verdicts on
+    models' answers only judge, also once their rows train.
 
     A row that has become dev_b, vault or audit since it was asked about is left out.
     """
-    roles = current_roles(project.store)
     found = [one for one in reviewed(project) if one.settled and not one.item.settles]
-    taught = [one for one in found if not one.item.is_check and _role(one, roles) in ("train", SYNTHETIC)]
+    if not found:
+        return NO_DECISIONS
+    roles = current_roles(project.store)
+    asked = [one for one in found if not one.item.is_check and one.item.purpose not in JUDGING]
+    taught = [one for one in asked if _role(one, roles) in ("train", SYNTHETIC)]
     measured = [one for one in found if _role(one, roles) == "dev_a" and one.item.purpose == "gold"]
     agreed = [one for one in measured if _num_agreeing(one) >= AGREEING]
     return Decided(
-        rows=tuple(_row(one) for one in taught if _is_correction(one) and one.answer is not None),
+        rows=tuple(_row(one) for one in taught if _is_taught(one) and one.answer is not None),
         pairs=tuple(pair for one in taught for pair in _pairs(one)),
         judged=tuple(_judged(one) for one in taught if _is_correction(one) and _kind(one) in JUDGES),
         corrections={
@@ -122,6 +157,11 @@ def _is_correction(one: Outcome) -> bool:
     return one.item.queue == "correction"
 
 
+def _is_taught(one: Outcome) -> bool:
+    """Whether people's answer is a row of its own: a corrected one, and the blind label of a made row."""
+    return _is_correction(one) or one.item.purpose == "audit"
+
+
 def _num_agreeing(one: Outcome) -> int:
     return len({decision.reviewer for decision in one.decisions if decision.text == one.answer})
 
@@ -129,7 +169,8 @@ def _num_agreeing(one: Outcome) -> int:
 def _row(one: Outcome) -> Example:
     assert one.answer is not None, f"{one.item.name} has no answer"
     turns = (*one.item.messages, Message(role="assistant", content=one.answer))
-    return Example(id=one.item.example, messages=turns, group=one.item.example, source=f"review:{one.item.name}")
+    source = f"review:{one.item.name}"
+    return Example(id=source, messages=turns, group=one.item.example, source=source)
 
 
 def _pairs(one: Outcome) -> list[Preference]:

@@ -26,7 +26,7 @@ class Standing:
     """One endpoint of a project."""
 
     name: str
-    """teacher or verifier."""
+    """teacher, verifier or judge."""
     host: str
     model: str
     key_env: str
@@ -117,9 +117,8 @@ def newest(project: Project, count: int) -> list[dict[str, Any]]:
 
 def _endpoints(project: Project) -> Sequence[tuple[str, EndpointSettings]]:
     settings = project.settings
-    found = [
-        (name, one) for name, one in (("teacher", settings.teacher), ("verifier", settings.verifier)) if one.is_set
-    ]
+    named = (("teacher", settings.teacher), ("verifier", settings.verifier), ("judge", settings.judge))
+    found = [(name, one) for name, one in named if one.is_set]
     if not found:
         raise ConfigError(
             "no teacher is set",

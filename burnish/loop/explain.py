@@ -1,7 +1,6 @@
-"""From what a round found out to the record that the report shows, and the files that people open."""
+"""From what a round found out to the record that the report shows."""
 
 import importlib.metadata
-import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from burnish.data.check import DataCheck
 from burnish.data.conversation import conversation
 from burnish.data.dataset import rejects
+from burnish.loop.asked import reviewers_agreement
 from burnish.loop.attributed import last_attribution
 from burnish.loop.diagnosing import named_texts
-from burnish.loop.past import results, round_folder
+from burnish.loop.past import results
+from burnish.loop.people import review_report
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.searched import finite, searches_of
@@ -19,8 +20,6 @@ from burnish.loop.seeds import Seeds
 from burnish.loop.stages import Shop, stage_costs
 from burnish.loop.synthesizing import synthesis_report
 from burnish.loop.untuned import Untuned
-from burnish.records import from_json
-from burnish.registry import get
 from burnish.report.record import (
     Baseline,
     DataSummary,
@@ -32,16 +31,13 @@ from burnish.report.record import (
     SettingReason,
     StageCost,
 )
-from burnish.report.render import render_card, render_html, render_json, render_markdown
 from burnish.store.batches import batches
 from burnish.store.db import now
-from burnish.store.files import write_atomic
 
 if TYPE_CHECKING:
     from burnish.loop.conclude import Outcome
 
 LIBRARIES = ("burnish", "torch", "transformers", "numpy", "scipy")
-REPORT_RECORD = "record.json"
 
 
 def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Mapping[str, Any]) -> RoundReport:
@@ -62,8 +58,11 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         comparison=outcome.comparison,
         diagnosis=_diagnosis(shop, outcome),
         synthesis=synthesis_report(shop, outcome.synthesis),
+        review=review_report(shop, outcome.preferred),
         attribution=last_attribution(shop.project, shop.seeds.trusted.weights),
         measures=outcome.measures,
+        judged=outcome.judged,
+        agreement=reviewers_agreement(shop.project, shop.seeds),
         handoffs=outcome.handoffs,
         baselines=_baselines(outcome.untuned),
         trials=tuple(finite(trial) for trial in outcome.choice.trials),
@@ -82,22 +81,6 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         first_prompt=_first_prompt(shop),
         created_at=now(),
     )
-
-
-def render(project: Project, result: RoundResult) -> None:
-    """Writes report.html, report.md and report.json of a round, and the model card beside them."""
-    folder = round_folder(project, result.round)
-    report = load_report(project, result.round)
-    write_atomic(folder / "report.html", render_html(report).encode())
-    write_atomic(folder / "report.md", render_markdown(report).encode())
-    write_atomic(folder / "report.json", render_json(report).encode())
-    write_atomic(folder / "card.md", render_card(get(project.store, result.challenger), report).encode())
-
-
-def load_report(project: Project, number: int) -> RoundReport:
-    """The record that a round's report is rendered from."""
-    path = round_folder(project, number) / REPORT_RECORD
-    return from_json(RoundReport, json.loads(path.read_text(encoding="utf-8")))
 
 
 def _baselines(untuned: Untuned) -> tuple[Baseline, ...]:

@@ -15,7 +15,7 @@ from burnish.evaluate.prompt import pick_shots
 from burnish.free_memory import free_memory
 from burnish.loop.project import Project
 from burnish.loop.seeds import Seeds, gather
-from burnish.loop.stages import is_compared, job_of
+from burnish.loop.stages import is_compared, job_of, on_examples
 from burnish.loop.untuned import base_version
 from burnish.loop.workbench import Workbench
 from burnish.records import Example, ModelVersion
@@ -137,7 +137,7 @@ def training_seconds(job: TrainJob, all_slots: Probe, last_slots: Probe) -> floa
 
 
 def _job(project: Project, seeds: Seeds, bench: Workbench) -> TrainJob:
-    settings, base = project.settings, bench.base
+    settings, base = on_examples(project.settings), bench.base
     for role in ("train", "dev_b", "dev_a"):
         if not seeds.of(role):
             raise DataError(

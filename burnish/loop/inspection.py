@@ -19,6 +19,7 @@ from burnish.evaluate.prompt import pick_shots
 from burnish.evaluate.suspicion import demand_measurement
 from burnish.fingerprint import fingerprint
 from burnish.loop.attempt import settings_from
+from burnish.loop.decided import corrected, rows_of_decisions
 from burnish.loop.project import SETTINGS_FILE, Project
 from burnish.loop.result import SCHEMA_VERSION
 from burnish.loop.untuned import base_version
@@ -44,8 +45,8 @@ def check_file(file: str, folder: Path, overrides: Sequence[str], talk: Talk) ->
 
 
 def check_project(project: Project, talk: Talk) -> DataCheck:
-    """What the checker says of a project's data, with the roles that it has now."""
-    examples = list(load_examples(project.store))
+    """What the checker says of a project's data, with the roles that it has now and people's answers."""
+    examples = corrected(list(load_examples(project.store)), rows_of_decisions(project).corrections)
     return _check(examples, project.settings, current_roles(project.store), (), talk)
 
 

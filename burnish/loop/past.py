@@ -26,9 +26,12 @@ WAYS_TO_ASK = {
 UNIMPORTANT = {
     "project": True,
     "budget": True,
+    "approval": True,
+    "review": True,
     "train": {"checkpoint_every_s"},
     "teacher": WAYS_TO_ASK,
     "verifier": WAYS_TO_ASK,
+    "judge": WAYS_TO_ASK,
 }
 """Settings that cannot change what a round comes to."""
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from burnish.config import Settings
 from burnish.errors import ConfigError, UsageError
 from burnish.settings import read_settings, write_settings
+from burnish.store.progress import told
 from burnish.store.store import Store, open_store
 from burnish.talk import Talk
 
@@ -65,6 +66,13 @@ def locked(project: Project, talk: Talk) -> Iterator[None]:
     """Holds the project for one process. Raises BusyError, naming the holder, when another process has it."""
     with project.store.lock(talk):
         yield
+
+
+@contextmanager
+def followed(project: Project, talk: Talk) -> Iterator[Talk]:
+    """The same for work that others may watch: gives a talk that also tells them, in .burnish/progress.json."""
+    with project.store.lock(talk), told(project.store.root, talk) as telling:
+        yield telling
 
 
 def settings_with(settings: Settings, changes: Mapping[str, object]) -> Settings:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from burnish.diagnose.diagnosis import Diagnosis
-from burnish.errors import EXIT_GATE_HELD
+from burnish.errors import EXIT_GATE_HELD, EXIT_WAITS
 from burnish.evaluate.change import MeasureChange
-from burnish.records import Cost, Decision, Interval, SliceComparison, as_json, from_json
+from burnish.records import Answer, Cost, Decision, Interval, SliceComparison, as_json, from_json
 from burnish.store.files import write_atomic
 
 SCHEMA_VERSION = 1
@@ -58,6 +58,8 @@ class RoundResult:
     """Where the champion was weak before the round; None in rounds from before there was a diagnosis."""
     measures: tuple[MeasureChange, ...] = ()
     """Hallucination, abstention, bias, jargon and forgetting, before and after, on dev_a."""
+    approval: Answer = ""
+    """What people said to the gate's PROMOTE; empty: nobody had to be asked."""
 
     @property
     def weakest(self) -> tuple[SliceComparison, ...]:
@@ -67,14 +69,16 @@ class RoundResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when promoted, 3 when the gate held or could not tell."""
-        return 0 if self.decision == "PROMOTE" else EXIT_GATE_HELD
+        """0 when promoted, 3 when the gate held, could not tell, or people refused, 4 when they have yet to answer."""
+        if self.approval == "waiting":
+            return EXIT_WAITS
+        return 0 if self.decision == "PROMOTE" and self.approval != "refused" else EXIT_GATE_HELD
 
 
 def public_json(result: RoundResult, folder: Path, *, unchanged: bool = False) -> dict[str, Any]:
     """The stable form that `--json` prints; docs/reference.md describes each field."""
     data = as_json(result)
-    cost = {name: data["cost"][name] for name in ("usd", "seconds", "tokens")}
+    cost = {name: data["cost"][name] for name in ("usd", "seconds", "tokens", "reviewer_minutes")}
     kept = ("round", "decision", "reason", "champion", "previous_champion", "challenger", "challenger_hash", "metric")
     return {
         "schema_version": SCHEMA_VERSION,
@@ -84,6 +88,7 @@ def public_json(result: RoundResult, folder: Path, *, unchanged: bool = False) -
         "weakest_slices": {part.slice: as_json(part.after) for part in result.weakest},
         "warnings": list(result.warnings),
         "cost": cost,
+        "approval": result.approval,
         "report": str(folder / result.report),
         "unchanged": unchanged,
     }

@@ -1,14 +1,15 @@
 """The review of a project: what people are asked, and their claims and decisions, with the task's own rules.
 
-Suggestions are shown on rows that train, never on rows that measure: of dev_a people see the question alone, of dev_b,
-vaults and audit nothing.
+Suggestions are shown on rows that train, never on rows that measure: of dev_a people see the question alone, or a
+model's answer that they are to judge; of dev_b, vaults and audit nothing.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from burnish.data.answers import parse_fields
 from burnish.data.dataset import load_examples
 from burnish.data.provenance import SYNTHETIC
 from burnish.data.split import ASIDE
@@ -17,8 +18,11 @@ from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
 from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
+from burnish.loop.asking import verdict_items
 from burnish.loop.auditing import Held, held_batches, sample_of
+from burnish.loop.minutes import minutes_left
 from burnish.loop.project import Project
+from burnish.loop.rubric import QUESTIONS
 from burnish.loop.seeds import Seeds, gather, is_vault
 from burnish.records import Evaluation, Example, Task
 from burnish.review.cost import ItemCost, item_costs
@@ -64,40 +68,90 @@ class Planned:
     num_new: int
     minutes: float
     """That all of them are thought to take."""
+    is_limited: bool = False
+    """True where `budget.reviewer_minutes` left some out."""
 
 
 def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Evaluation] | None = None) -> Planned:
     """Asks people about `count` rows or so, and all rows of the audits that wait; the same plan again adds nothing.
 
     Two fifths are blind labels of dev_a, two fifths corrections of train, and a fifth preferences between `answers` of
-    two models to rows of train, where they are given. Raises DataError without data.
+    two models to rows of train, where they are given. Where answers are texts and a round has answered dev_a, people
+    judge its answers in place of the first two. Fewer where `budget.reviewer_minutes` has no room for all: audits
+    come first, each whole or not at all, then what settles conflicts. Raises DataError without data.
     """
-    seeds, seed = gather(project), project.settings.seed
-    known = review_items(project.store)
-    log = review_log(project.store)
-    costs = item_costs(known, log)
-    num_blind, num_fixed, num_pairs = (round(count * share) for share in SHARES.values())
-    check = _gold_check(seeds, seed) if seeds.task.kind == "label" else None
-    items = audit_items(project, seeds.task)
-    items += _conflict_items(outcomes(known, log))
-    items += _blind_items(seeds, check, known, num_blind, seed)
-    done = {item.example for item in known if item.name in {key.item for key in replay(log)}}
-    items += _corrections(seeds, check, num_fixed, costs["correction"], done, seed)
-    items += preference_items(seeds, *answers, num_pairs, seed) if answers else []
+    seeds, known, log = gather(project), review_items(project.store), review_log(project.store)
+    costs, is_within = item_costs(known, log), _room(project, known, log)
+    first = [*_audits(project, seeds.task), *([item] for item in _conflict_items(outcomes(known, log)))]
+    items: list[ReviewItem] = []
+    for part in first:
+        items += part if is_within([*items, *part]) else []
+    is_limited = len(items) < sum(map(len, first))
+    if count:
+        planned, asked = _planner(project, seeds, known, log, answers), count
+        while not is_within([*items, *(more := planned(asked))]) and asked:
+            asked = asked * 4 // 5
+        items, is_limited = [*items, *more], is_limited or asked < count
     refuse_measuring(items)
-    minutes = sum(item.wanted * costs[item.queue].minutes for item in items)
-    return Planned(items=tuple(items), num_new=add_items(project.store, items), minutes=minutes)
+    num_new = add_items(project.store, items)
+    return Planned(items=tuple(items), num_new=num_new, minutes=_minutes(items, costs), is_limited=is_limited)
 
 
-def audit_items(project: Project, task: Task) -> list[ReviewItem]:
+def plan_preferences(project: Project, seeds: Seeds, answers: tuple[Evaluation, Evaluation], *, count: int) -> Planned:
+    """Asks people which of two models' answers to rows of train are better, about `count` rows or as many as there are
+    minutes for; the same again adds nothing."""
+    known, log = review_items(project.store), review_log(project.store)
+    is_within, asked = _room(project, known, log), count
+    while not is_within(items := preference_items(seeds, *answers, asked, project.settings.seed)):
+        asked = asked * 4 // 5
+    refuse_measuring(items)
+    minutes = _minutes(items, item_costs(known, log))
+    return Planned(
+        items=tuple(items), num_new=add_items(project.store, items), minutes=minutes, is_limited=asked < count
+    )
+
+
+def _room(
+    project: Project, known: Sequence[ReviewItem], log: Sequence[ReviewDecision]
+) -> Callable[[Sequence[ReviewItem]], bool]:
+    """Whether there are minutes left for the new ones among some items."""
+    costs, names = item_costs(known, log), {item.name for item in known}
+    left = minutes_left(project, known, log, costs)
+    return lambda items: left is None or _minutes([one for one in items if one.name not in names], costs) <= left
+
+
+def _planner(
+    project: Project,
+    seeds: Seeds,
+    known: Sequence[ReviewItem],
+    log: Sequence[ReviewDecision],
+    answers: tuple[Evaluation, Evaluation] | None,
+) -> Callable[[int], list[ReviewItem]]:
+    """A function that gives the questions of a plan about so many rows."""
+    seed, cost = project.settings.seed, item_costs(known, log)["correction"]
+    check = _gold_check(seeds, seed) if seeds.task.kind == "label" else None
+    held = {key.item for key in replay(log)}
+    done = {item.example for item in known if item.name in held and item.purpose != "calibration"}
+
+    def planned(count: int) -> list[ReviewItem]:
+        num_blind, num_fixed, num_pairs = (round(count * share) for share in SHARES.values())
+        verdicts = verdict_items(project, seeds, outcomes(known, log), count=num_blind + num_fixed)
+        items = verdicts or _blind_items(seeds, check, known, num_blind, done, seed)
+        items += _corrections(seeds, check, num_fixed, cost, done, seed)
+        return items + (preference_items(seeds, *answers, num_pairs, seed) if answers else [])
+
+    return planned
+
+
+def _minutes(items: Sequence[ReviewItem], costs: Mapping[Queue, ItemCost]) -> float:
+    return sum(item.wanted * costs[item.queue].minutes for item in items)
+
+
+def _audits(project: Project, task: Task) -> list[list[ReviewItem]]:
     """The blind sample of each batch that waits for its audit: labels without a draft, other answers to be judged."""
     waiting = [held for held in held_batches(project) if held.audit.status == "not audited"]
-    return [
-        _audit_item(held, row, task, len(sample))
-        for held in waiting
-        for sample in [sample_of(project, held)]
-        for row in sample
-    ]
+    samples = [(held, sample_of(project, held)) for held in waiting]
+    return [[_audit_item(held, row, task, len(sample)) for row in sample] for held, sample in samples]
 
 
 def preference_items(seeds: Seeds, first: Evaluation, second: Evaluation, count: int, seed: int) -> list[ReviewItem]:
@@ -125,7 +179,8 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
     for item in items:
         is_hidden = item.role in MEASURING or is_vault(item.role)
         assert not is_hidden, f"{item.example} measures as {item.role}: nobody sees it"
-        assert item.role != "dev_a" or item.queue == "blind", f"a suggestion on {item.example} of dev_a"
+        is_judged = item.purpose in (question.purpose for question in QUESTIONS)
+        assert item.role != "dev_a" or item.queue == "blind" or is_judged, f"a suggestion on {item.example} of dev_a"
 
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
@@ -161,10 +216,13 @@ def decide(
 
 
 def refuse_strange(task: Task, wish: Wish) -> None:
-    """Raises UsageError for an answer that is none of a label task's."""
+    """Raises UsageError for an answer that is none of a label task's, or no JSON object where fields are wanted."""
     if task.kind == "label" and wish.kind in ("label", "edit", "gold-wrong") and wish.text not in task.labels:
         shown = ", ".join(task.labels[:12])
         raise UsageError(f"{wish.text[:60]!r} is no label of this task", hint=f"give one of {shown}")
+    if task.kind == "fields" and wish.kind in ("label", "edit", "gold-wrong") and parse_fields(wish.text) is None:
+        shown = ", ".join(task.fields)
+        raise UsageError(f"{wish.text[:60]!r} is no JSON object", hint=f"give one with the fields {shown}")
 
 
 def task_of_project(project: Project) -> Task:
@@ -179,11 +237,6 @@ def take_sheet(project: Project, task: Task, file: Path, reviewer: str, *, now_s
     for one in filled:
         refuse_strange(task, one.wish)
     return import_sheet(project.store, filled, reviewer, now_s=now_s)
-
-
-def reviewed(project: Project) -> list[Outcome]:
-    """What came of every item so far."""
-    return outcomes(review_items(project.store), review_log(project.store))
 
 
 def _gold_check(seeds: Seeds, seed: int) -> GoldCheck:
@@ -238,10 +291,17 @@ def _conflict_items(found: Sequence[Outcome]) -> list[ReviewItem]:
 
 
 def _blind_items(
-    seeds: Seeds, check: GoldCheck | None, known: Sequence[ReviewItem], count: int, seed: int
+    seeds: Seeds,
+    check: GoldCheck | None,
+    known: Sequence[ReviewItem],
+    count: int,
+    done: Collection[str],
+    seed: int,
 ) -> list[ReviewItem]:
     """dev_a without a suggestion: half a symmetric check of its gold by two reviewers each, half a known-probability
     sample for judges. That is drawn once for the rows of a dev_a: a second draw would belie the first's probabilities.
+
+    Gold that was asked about and answered is `done`: nobody is asked for it again.
     """
     rows = {row.id: row for row in seeds.of("dev_a")}
     plain = Worth(uncertainty=1.0)
@@ -249,8 +309,8 @@ def _blind_items(
     if check:
         own = replace(
             check,
-            suspects=tuple(one for one in check.suspects if one.example in rows),
-            agreements=tuple(one for one in check.agreements if one in rows),
+            suspects=tuple(one for one in check.suspects if one.example in rows.keys() - done),
+            agreements=tuple(one for one in check.agreements if one in rows.keys() - done),
         )
         chosen = gold_queue(own, most=count // 2, seed=seed)
         gold = [_item(rows[one], "blind", "gold", "dev_a", plain, reason=FOR_GOLD) for one in chosen]

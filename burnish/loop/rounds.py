@@ -20,9 +20,11 @@ def run_rounds(
     done: list[RoundResult] = []
     while len(done) < rounds:
         past = results(project)
-        fresh_rows = bool(past) and past[-1].decision == "PROMOTE"
+        fresh_rows = bool(past) and past[-1].decision == "PROMOTE" and past[-1].approval in ("", "approved")
         result, is_new = run_round(project, talk, again=fresh_rows, should_stop=should_stop)
+        done += [result] if is_new or not done else []
+        if result.approval == "waiting":
+            return done, f"round {result.round} waits for an approval: burnish approve {result.round}"
         if not is_new:
-            return done or [result], "nothing is new: add data, or change settings"
-        done.append(result)
+            return done, "nothing is new: add data, or change settings"
     return done, f"{rounds} rounds were asked for"

@@ -10,6 +10,8 @@ from burnish.data.slices import slice_columns
 from burnish.data.split import ASIDE, assign_roles
 from burnish.data.task import task_of
 from burnish.errors import DataError
+from burnish.loop.decided import NO_DECISIONS, Decided
+from burnish.loop.decisions import applied, decisions_in_use
 from burnish.loop.project import Project
 from burnish.loop.trusted import NOTHING_MADE, Trusted, trusted_rows
 from burnish.records import Example, Task
@@ -18,6 +20,9 @@ from burnish.store.batches import batches
 from burnish.store.looks import looks
 from burnish.store.roles import append_roles, current_roles, role_history
 from burnish.talk import Talk
+
+DECISIONS = "people's decisions"
+"""What `Seeds.data` calls them; no batch can have this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +35,12 @@ class Seeds:
     """Metadata columns to report by."""
     data: Mapping[str, str]
     """Data batch to content hash; of a batch with rows left out, to a hash that says which. Batches that burnish made
-    and that train nothing are not among them."""
+    and that train nothing are not among them. What people's decisions come to is beside them, where it is anything."""
     trusted: Trusted = NOTHING_MADE
     """What burnish made itself and may train on; its rows have no role but to train."""
+    decided: Decided = NO_DECISIONS
+    """What people's decisions change: corrections are in `by_role` already, what is out of scope is aside, and rows,
+    pairs and thumbs repeat no row that measures. A row takes the place of the made row that it was asked about."""
     repeats: Sequence[Example] = ()
     """Rows of train once more, where a round's batch came out smaller than it was planned."""
 
@@ -42,14 +50,19 @@ class Seeds:
 
     @property
     def learned(self) -> Sequence[Example]:
-        """What models learn from: the rows of train, and what burnish made and may train on, as the last attribution
-        weighs it, and repeats."""
-        return [*self.of("train"), *self.trusted.weighed, *self.repeats]
+        """What models learn from: the rows of train, what burnish made and may train on, as the last attribution
+        weighs it, what people made of questions to them, and repeats."""
+        return [*self.of("train"), *self._undisputed(self.trusted.weighed), *self.decided.rows, *self.repeats]
 
     @property
     def attributable(self) -> Sequence[Example]:
         """The same with every synthetic batch in full: what an attribution weighs anew, whatever the last one said."""
-        return [*self.of("train"), *self.trusted.rows]
+        return [*self.of("train"), *self._undisputed(self.trusted.rows), *self.decided.rows]
+
+    def _undisputed(self, made: Sequence[Example]) -> list[Example]:
+        """Made rows that people neither answered otherwise nor put out of scope."""
+        gone = {*self.decided.out_of_scope, *(row.group for row in self.decided.rows)}
+        return [row for row in made if row.id not in gone]
 
     @property
     def protected(self) -> Sequence[Example]:
@@ -88,20 +101,32 @@ def gather(project: Project) -> Seeds:
     seeds = Seeds(task=task, by_role=by_role, columns=tuple(slice_columns(examples, project.settings)), data={})
     trusted = trusted_rows(project, seeds.protected)
     append_roles(project.store, {row.id: "train" for row in trusted.rows}, reason="of a synthetic batch in use")
-    return replace(seeds, data=_data(project, trusted), trusted=trusted)
+    decided = decisions_in_use(project, task, by_role, trusted.rows, seeds.protected)
+    seeds = replace(seeds, by_role=applied(by_role, decided), trusted=trusted, decided=decided)
+    return replace(seeds, data=_data(project, trusted, decided))
 
 
-def _data(project: Project, trusted: Trusted) -> dict[str, str]:
-    """Each data batch in use with the identity of what is left of it."""
+def with_new_batches(project: Project, seeds: Seeds) -> Seeds:
+    """The same examples with the synthetic batches of now; what people decided meanwhile is for the next round."""
+    fresh = gather(project)
+    held = {name: found for name, found in seeds.data.items() if name == DECISIONS}
+    data = {name: found for name, found in fresh.data.items() if name != DECISIONS}
+    return replace(seeds, trusted=fresh.trusted, data={**data, **held})
+
+
+def _data(project: Project, trusted: Trusted, decided: Decided) -> dict[str, str]:
+    """Each data batch in use with the identity of what is left of it, and what people decided."""
     harmful = {name for name, weight in trusted.weights.items() if weight == 0}
     barred, unused = barred_by_batch(project.store), {*trusted.waiting, *trusted.rejected, *harmful}
-    return {
+    found = {
         batch.name: hash_without(
             batch.content_hash, [*barred.get(batch.name, ()), *trusted.left_out.get(batch.name, ())]
         )
         for batch in batches(project.store)
         if batch.name not in unused
     }
+    known = decided.identity(project.settings.train.objective)
+    return {**found, DECISIONS: known} if known else found
 
 
 def checked(seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Talk) -> DataCheck:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.budget import Budget, open_budget
-from burnish.config import Settings
+from burnish.config import Settings, TrainSettings
 from burnish.data.dataset import set_hash
 from burnish.data.provenance import SYNTHETIC, provenance
 from burnish.evaluate.files import load_evaluation, save_evaluation
@@ -117,6 +117,7 @@ def total_cost(shop: Shop) -> Cost:
         seconds=sum(cost.seconds for cost in costs),
         tokens=sum(cost.tokens for cost in costs),
         joules=sum(joules) if joules else None,
+        reviewer_minutes=sum(cost.reviewer_minutes for cost in costs),
     )
 
 
@@ -156,8 +157,7 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     Where synthetic rows may train, each candidate is there once more without them, so that dev_b chooses.
     A round after a promotion starts from the champion's learning rate; every third one searches widely again.
     """
-    settings = shop.project.settings
-    base = shop.bench.base
+    settings, base = on_examples(shop.project.settings), shop.bench.base
     is_known = champion.lr is not None and settings.train.lr == "auto" and shop.number % WIDE_EVERY
     tried = candidates(
         settings_with(settings, {"train.lr": champion.lr, "train.search": [1.0]}) if is_known else settings, base
@@ -182,6 +182,15 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     return train_sealed(shop, "train", TRAIN_VERSION, key, inputs, job)
 
 
+def on_examples(settings: Settings) -> Settings:
+    """The settings with which a round trains on examples: whatever preferences are learned comes after that."""
+    plain = TrainSettings()
+    changes = {"objective": plain.objective, "beta": plain.beta, "sft_weight": plain.sft_weight}
+    if settings.train.objective == plain.objective:
+        return settings
+    return settings_with(settings, {f"train.{name}": value for name, value in changes.items()})
+
+
 def is_compared(settings: Settings, seeds: Seeds) -> bool:
     """Whether each candidate trains without synthetic rows, too."""
     return settings.synthesize.compare and bool(seeds.trusted.weighed)
@@ -199,6 +208,7 @@ def job_of(
     No folder is set yet. The subset PEOPLE_ONLY is there where some rows are synthetic. Which of the
     rows are used, and with which weight, is what `with_recipe` says under the settings.
     """
+    settings = on_examples(settings)
     mixed = with_recipe(
         seeds.learned if examples is None else examples,
         human_weight=settings.train.human_weight,

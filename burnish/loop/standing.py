@@ -7,6 +7,7 @@ from typing import Any
 from burnish.budget import Budget
 from burnish.data.dataset import load_examples
 from burnish.errors import BurnishError, UsageError
+from burnish.loop.approval import approval_by_hand, is_stale, waiting
 from burnish.loop.past import find_round, results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.seeds import vault_number
@@ -16,15 +17,20 @@ from burnish.store.roles import current_roles
 from burnish.store.stage import stage_runs
 
 
-def promote_by_hand(project: Project, name: str, *, reason: str, force: bool) -> str:
-    """Makes a version champion. Raises UsageError for one that the gate did not pass, unless forced."""
+def promote_by_hand(project: Project, name: str, *, reason: str, force: bool, by: str = "") -> str:
+    """Makes a version champion; `by` is who does it, and where the project asks for approvals an approver.
+
+    Raises UsageError for a version that the gate did not pass, unless forced, and without the approval.
+    """
     version = get(project.store, name)
     if version.decision != "PROMOTE" and name != BASE and not force:
         raise UsageError(
             f"the gate did not pass {name}: its verdict was {version.decision or 'never asked for'}",
             hint="add --force to promote it all the same; the reason and the verdict stay in the history",
         )
-    promote(project.store, name, reason=reason, by="forced by hand" if force else "by hand")
+    approval = approval_by_hand(project, version, by=by, reason=reason)
+    told = f"{by.strip()}, {'forced by hand' if force else 'by hand'}".removeprefix(", ")
+    promote(project.store, version.name, reason=reason, by=told, approval=approval)
     return name
 
 
@@ -57,7 +63,8 @@ def _round_line(result: Any) -> dict[str, Any]:
     known = gain.low is not None and gain.high is not None
     spread = f" [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]" if known else ""
     shown = "not scored" if gain.value is None else f"{100 * gain.value:+.1f}{spread}"
-    return {"round": result.round, "decision": result.decision, "gain": shown, "reason": result.reason}
+    said = {"decision": result.decision, "approval": result.approval}
+    return {"round": result.round, **said, "gain": shown, "reason": result.reason}
 
 
 def _next_step(project: Project, has_roles: bool, num_rounds: int) -> str:
@@ -66,6 +73,9 @@ def _next_step(project: Project, has_roles: bool, num_rounds: int) -> str:
         return f"burnish data add FILE {where}"
     if not num_rounds or not has_roles:
         return f"burnish round {where}"
+    waits = [result.round for result in waiting(project) if not is_stale(project, result)]
+    if waits:
+        return f'burnish approve {waits[-1]} --by NAME --reason "..." {where}'
     return f"burnish report {where}, then add data and burnish round {where}"
 
 

@@ -15,6 +15,7 @@ from burnish.data.dedup import prompt_text
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.fingerprint import fingerprint
 from burnish.loop.crossfit import cross_fit_key
+from burnish.loop.decided import reviewed
 from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.generating import generator_key
 from burnish.loop.health import alarms_of
@@ -24,7 +25,7 @@ from burnish.loop.past import next_number
 from burnish.loop.project import Project
 from burnish.loop.quota import earlier, left_out, over_limit, plan_rows, prefix_of, seed_of
 from burnish.loop.quoting import Quote, quote
-from burnish.loop.seeds import gather
+from burnish.loop.seeds import with_new_batches
 from burnish.loop.sieving import sieve_rows
 from burnish.loop.stages import Shop, shop_outside_rounds
 from burnish.loop.teaching import people_of
@@ -33,8 +34,8 @@ from burnish.loop.untuned import base_version
 from burnish.records import Example, Interval, ModelVersion, as_json
 from burnish.registry import champion as current_champion
 from burnish.report.record import MadeRow, SynthesisReport
-from burnish.store.artifacts import Sealed
-from burnish.store.batches import add_batch
+from burnish.store.artifacts import Sealed, verify
+from burnish.store.batches import add_batch, batches
 from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
 from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
@@ -167,6 +168,8 @@ def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Sy
     Deterministic in data, settings, champion and diagnosis, so a killed stage goes on and a finished one is found.
     """
     plan = plan_rows(shop, found)
+    if judged := _judged(shop):
+        return _synthesis(shop, plan, replace(verify(judged), was_cached=True))
     if not plan.num_rows:
         return None
     inputs = _inputs(shop, champion, found, plan)
@@ -178,8 +181,23 @@ def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Sy
 
     tokens = TOKENS_A_ROW * plan.num_rows + makers_of(shop, None).tokens_ahead
     sealed = shop.run(STAGE, SYNTHESIZE_VERSION, settings, inputs, tokens, work)
+    _register(shop, sealed, read_batch(sealed.path))
+    return _synthesis(shop, plan, sealed)
+
+
+def _judged(shop: Shop) -> Path | None:
+    """The batch of this round that people have begun to judge and did not reject; else None.
+
+    What they correct meanwhile changes the plan, and must not make another batch to be judged.
+    """
+    project, names = shop.project, {one.item.batch for one in reviewed(shop.project) if one.decisions}
+    own = [one for one in batches(project.store) if one.name in names and one.name.startswith(prefix_of(shop))]
+    kept = [one for one in own if state_of(project, one.name, one.num_rows) != REJECTED]
+    return project.store.path_of(kept[-1].artifact) if kept else None
+
+
+def _synthesis(shop: Shop, plan: CellPlan, sealed: Sealed) -> Synthesis:
     batch = read_batch(sealed.path)
-    _register(shop, sealed, batch)
     return Synthesis(
         plan=plan,
         batch=batch,
@@ -200,7 +218,7 @@ def with_synthesis(shop: Shop, champion: ModelVersion, found: Diagnosis) -> tupl
     if made is None:
         return shop, None
     shop.talk.say(f"synthesize: {made.as_text()}")
-    seeds = gather(shop.project)
+    seeds = with_new_batches(shop.project, shop.seeds)
     return replace(shop, seeds=replace(seeds, repeats=_repeats(shop, made))), made
 
 

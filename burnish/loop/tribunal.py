@@ -14,11 +14,13 @@ from burnish.gate.decide import alpha_of_attempt, decide, is_retired, precheck, 
 from burnish.gate.guards import Beside
 from burnish.loop.choose import Choice
 from burnish.loop.guarding import guard_comparisons
+from burnish.loop.judged import objections
 from burnish.loop.kit import Kit
 from burnish.loop.side import Side
 from burnish.loop.stages import Shop, score_stage
 from burnish.records import Comparison, Decision, Evaluation, Example, ModelVersion, Verdict, as_json, from_json
 from burnish.registry import get
+from burnish.review.standing import JudgedReport
 from burnish.store.failpoints import failpoint
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 
@@ -36,9 +38,17 @@ class Ruling:
 
 
 def ask_gate(
-    shop: Shop, champion: ModelVersion, choice: Choice, after: Evaluation, kit: Kit, *, shots: Sequence[Example]
+    shop: Shop,
+    champion: ModelVersion,
+    choice: Choice,
+    after: Evaluation,
+    kit: Kit,
+    *,
+    shots: Sequence[Example],
+    judged: JudgedReport | None = None,
 ) -> Ruling:
-    """The gate's ruling on a challenger. A vault is spent only on one that dev_b gives a fair chance.
+    """The gate's ruling on a challenger. A vault is spent only on one that dev_b gives a fair chance, and whose answers
+    people, with a judge where one is admitted, do not find worse.
 
     `after` is the challenger on dev_a, `shots` what the champion is shown when it is the untuned base, and `kit` what
     the measures of gate.measures rest on.
@@ -48,6 +58,8 @@ def ask_gate(
         loss, guess = choice.trial.dev_loss, shop.bench.guessing_loss
         seen = "no finite loss" if loss is None else f"a held-out loss of {loss:.2f} nats per token"
         return _no_look("HOLD", f"Training learned nothing: {seen}, where guessing costs {guess:.2f}.")
+    if against := objections(judged):
+        return _no_look("HOLD", f"Held: {against} No vault was opened.")
     before = score_stage(shop, champion, "dev_b", shots=shots)
     beside = Beside(
         commonest=_over_commonest(shop, choice.on_dev_b, shop.seeds.of("dev_b")),

@@ -80,11 +80,13 @@ def _slice_row(part: SliceComparison, name: str) -> WhiskerRow:
 
 
 def _curve_plots(report: RoundReport) -> Plots | None:
-    if not any(trial.curve for trial in report.trials):
+    """The curves of examples alone: the loss of a preference is in another unit."""
+    trials = [trial for trial in report.trials if trial.candidate.beta is None]
+    if not any(trial.curve for trial in trials):
         return None
-    told = [f"{t.candidate.name} ended at {t.dev_loss:.3f}" for t in report.trials if t.dev_loss is not None]
-    label = f"Loss over epochs of {len(report.trials)} adapters: {'; '.join(told)}"
-    return _twice(lambda width: curve_plot(report.trials, report.chosen, report.guessing_loss, width, label))
+    told = [f"{t.candidate.name} ended at {t.dev_loss:.3f}" for t in trials if t.dev_loss is not None]
+    label = f"Loss over epochs of {len(trials)} adapters: {'; '.join(told)}"
+    return _twice(lambda width: curve_plot(trials, report.chosen, report.guessing_loss, width, label))
 
 
 def _waterfall(told: AttributionReport) -> Plots:

@@ -13,8 +13,10 @@ from markupsafe import Markup
 from burnish.data.quality import mask
 from burnish.records import Comparison, Flip, Interval, SliceComparison
 from burnish.report import words
+from burnish.report.decided import decided_words
 from burnish.report.diagnosed import diagnosis_words
 from burnish.report.handed import handoff_words
+from burnish.report.judged import people_words
 from burnish.report.measured import measure_words
 from burnish.report.record import DiagnosisReport, RoundReport, SynthesisReport
 from burnish.report.search import search_words
@@ -45,23 +47,24 @@ class FlipSet(NamedTuple):
 def facts(report: RoundReport) -> dict[str, Any]:
     """What the templates call their values by; texts of rows are masked."""
     report = masked(report)
-    promoted = report.decision == "PROMOTE"
     table = (report.comparison.overall, *report.comparison.slices) if report.comparison else ()
     return {
         "r": report,
         "headline": words.headline(report),
         "plain": words.plain_verdict(report),
-        "decision": words.DECISIONS[report.decision],
+        "decision": words.decided(report),
         "metric": words.metric_name(report.metric),
         "sure": "95% interval" if report.gain.low is not None else "no interval",
         "cost": words.total_cost(report),
-        "in_use": report.challenger if promoted else report.champion,
+        "in_use": report.challenger if words.is_in_use(report) else report.champion,
         "story": story(report),
         "counts": counts(report),
         "weak": diagnosis_words(report),
         "made": synthesis_words(report),
+        "decided": decided_words(report),
         "worth": worth_words(report.attribution),
         "measures": measure_words(report),
+        "people": people_words(report),
         "handoffs": handoff_words(report.handoffs),
         "notes": tuple(_note(warning) for warning in report.warnings),
         "table": table,

@@ -7,7 +7,9 @@ from typing import Any
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.handoff import HandoffChange
-from burnish.records import Comparison, Cost, Decision, Interval, Trial, Verdict
+from burnish.records import Answer, Comparison, Cost, Decision, Interval, Trial, Verdict
+from burnish.review.concord import QueueAgreement
+from burnish.review.standing import JudgedReport
 from burnish.synthesize.batch import BatchReport
 
 
@@ -209,6 +211,27 @@ class AttributionReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewReport:
+    """What people's decisions changed in the round, and what nobody has answered."""
+
+    num_rows: int = 0
+    """Rows to learn from that people answered or rewrote, beside those of the files."""
+    num_corrected: Mapping[str, int] = field(default_factory=dict)
+    """Answers on file that people changed, by role: train, dev_a."""
+    num_out_of_scope: int = 0
+    """Rows that train nothing since people hold them to be no business of the model."""
+    num_pairs: int = 0
+    num_thumbs: int = 0
+    """Pairs and thumbs that people's decisions make; learned under train.objective dpo and kto."""
+    preferred: str = ""
+    """What was learned from them; empty: nothing was to be."""
+    minutes: float = 0.0
+    """That people spent since the round before."""
+    unproven: tuple[str, ...] = ()
+    """What could not be shown without people, a sentence each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundReport:
     """A round as the report tells it."""
 
@@ -234,10 +257,16 @@ class RoundReport:
     """None in rounds from before there was a diagnosis."""
     synthesis: SynthesisReport | None = None
     """None: nothing was made, and nothing synthetic was trained on."""
+    review: ReviewReport | None = None
+    """None in rounds from before people's decisions were used."""
     attribution: AttributionReport | None = None
     """The last one before the round; None: batches were never compared."""
     measures: tuple[MeasureChange, ...] = ()
     """Champion and challenger beside the score, on dev_a."""
+    judged: JudgedReport | None = None
+    """What people and a judge say of the answers of champion and challenger; None where answers are no texts."""
+    agreement: tuple[QueueAgreement, ...] = ()
+    """How far reviewers agree, by queue; empty where nobody has decided anything."""
     handoffs: HandoffChange | None = None
     """Cases of dev_a that go to a person, of champion and challenger; None in rounds from before this was counted."""
     trials: tuple[Trial, ...] = ()
@@ -261,3 +290,5 @@ class RoundReport:
     first_prompt: tuple[Piece, ...] = ()
     created_at: str = ""
     """ISO 8601, UTC."""
+    approval: Answer = ""
+    """What people said to the gate's PROMOTE; empty: nobody had to be asked."""

@@ -7,6 +7,7 @@ from burnish.report.record import RoundReport
 
 METRICS = {"accuracy": "Right answers", "field_accuracy": "Right fields", "token_f1": "Word overlap (F1)"}
 DECISIONS = {"PROMOTE": "Promoted", "HOLD": "Held back", "INCONCLUSIVE": "Inconclusive"}
+ANSWERS = {"waiting": "Passed, waits for approval", "refused": "Passed, and refused"}
 MINUS = "\N{MINUS SIGN}"
 LONGEST_TEXT = 900
 """Characters of a row's text on the page; the rows themselves stay whole in the evaluation."""
@@ -90,7 +91,17 @@ def headline(report: RoundReport) -> str:
     """The round in one line: "Right answers: 12.4% -> 81.0%, gain +68.6 points [61.2, 75.1], promoted"."""
     arrow = f"{percent(report.before.value)} \N{RIGHTWARDS ARROW} {percent(report.after.value)}"
     gain = f"gain {points(report.gain.value)} points {span(report.gain)}"
-    return f"{metric_name(report.metric)}: {arrow}, {gain}, {DECISIONS[report.decision].lower()}"
+    return f"{metric_name(report.metric)}: {arrow}, {gain}, {decided(report).lower()}"
+
+
+def decided(report: RoundReport) -> str:
+    """What came of the round in two or three words, the answer of people included."""
+    return ANSWERS.get(report.approval, DECISIONS[report.decision])
+
+
+def is_in_use(report: RoundReport) -> bool:
+    """Whether the round put its challenger into use."""
+    return report.decision == "PROMOTE" and report.approval in ("", "approved")
 
 
 def plain_verdict(report: RoundReport) -> str:
@@ -99,7 +110,7 @@ def plain_verdict(report: RoundReport) -> str:
         rows = f" on {report.verdict.num_rows} sealed rows" if report.verdict else ""
         return (
             f"{_out_of_hundred(report)} The gate tested it{rows} that nobody had looked at and found it better, and "
-            f"worse nowhere it checked. {report.challenger} is now in use."
+            f"worse nowhere it checked. {_put_to_use(report)}"
         )
     if report.decision == "HOLD":
         against = "The new model was not put into use, because the evidence speaks against it."
@@ -108,6 +119,14 @@ def plain_verdict(report: RoundReport) -> str:
     more = f" About {needed} test rows would settle it." if needed else ""
     unproven = "It is not proven that the new model is better: the evidence does not reach that far."
     return f"{unproven}{_seen(report)} {report.champion} stays in use.{more}"
+
+
+def _put_to_use(report: RoundReport) -> str:
+    if report.approval == "waiting":
+        return f"{report.challenger} is put into use when somebody approves it; until then {report.champion} stays."
+    if report.approval == "refused":
+        return f"Somebody refused it all the same, so {report.champion} stays in use."
+    return f"{report.challenger} is now in use."
 
 
 def _seen(report: RoundReport) -> str:

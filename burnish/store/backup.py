@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from burnish.errors import BurnishError, StorageError, UsageError
+from burnish.store.chain import start_chain
 from burnish.store.db import BUSY_TIMEOUT_S, ELSEWHERE, FILE_NAME, check_pages, check_size, connect_db, database_errors
 from burnish.store.failpoints import failpoint
 from burnish.store.files import fsync_dir, storage_errors
@@ -97,6 +98,8 @@ def restore_backup(project: Path, talk: Talk | None = None) -> Restored:
         upgrade(connect_db(draft))  # An older copy has no place for newer history, which would be lost in silence.
         aside = _copy_aside(root) if (root / FILE_NAME).exists() else None
         salvaged = _salvage(aside, draft) if aside else {}
+        with connect_db(draft).write() as connection:
+            start_chain(connection)
         failpoint("restore.rename")
         for suffix in JOURNALS:  # A journal of the damaged file must never be played into the good one.
             (root / (FILE_NAME + suffix)).unlink(missing_ok=True)

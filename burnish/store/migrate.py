@@ -5,13 +5,14 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from burnish.errors import StorageError
+from burnish.store.chain import start_chain
 from burnish.store.db import Db
 from burnish.store.failpoints import failpoint
 from burnish.store.lock import exclusive, lock_of
 from burnish.store.server import make_tables
 from burnish.talk import Talk
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0007")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every format this burnish knows, oldest first; a test compares it with the files in migrations/versions."""
 
 TIMEOUT_S = 60.0
@@ -39,11 +40,11 @@ def bring_up_to_date(db: Db, talk: Talk) -> None:
     with exclusive(root / "migrate.lock", timeout_s=TIMEOUT_S):
         found = format_of(db)
         if found is None:
-            upgrade(db)
+            upgrade(db, starts_chain=True)
         elif found != REVISIONS[-1]:
             with lock_of(root).held(talk):
                 talk.say(f"bringing the database from format {found} to {REVISIONS[-1]}")
-                upgrade(db)
+                upgrade(db, starts_chain=True)
 
 
 def _format(connection: Connection, name: str) -> str | None:
@@ -57,11 +58,12 @@ def _format(connection: Connection, name: str) -> str | None:
     return None if found is None else str(found)
 
 
-def upgrade(db: Db) -> None:
+def upgrade(db: Db, *, starts_chain: bool = False) -> None:
     """Runs the missing steps on a database that nobody else has open, in one transaction: a kill leaves the old format.
 
-    An empty one on a server is made as it is today: the steps up to 0007 speak SQLite, and no server has seen them.
-    Raises StorageError when a newer burnish wrote it.
+    With `starts_chain` the log of decisions begins in the same transaction where it has no entry yet; a copy that gets
+    the entries of another file begins it afterwards. An empty database on a server is made as it is today: the steps up
+    to 0007 speak SQLite, and no server has seen them. Raises StorageError when a newer burnish wrote it.
     """
     format_of(db)
     from alembic.operations import Operations
@@ -83,3 +85,5 @@ def upgrade(db: Db) -> None:
                     failpoint("migrate.step")
                     step.module.upgrade()
                     context.stamp(script, step.revision)
+        if starts_chain:
+            start_chain(connection)

@@ -237,6 +237,26 @@ Index("review_state_kept", review_state.c.item, sqlite_where=IS_KEPT, postgresql
 project_identity = Table("project_identity", metadata, Column("id", Text, primary_key=True))
 """The project that a database on a server belongs to; empty in a project's own file."""
 
+user_change = Table(
+    "user_change",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+
+chain_entry = Table(
+    "chain_entry",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("subject", Text, nullable=False, unique=True),
+    Column("record", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -251,4 +271,6 @@ APPEND_ONLY = (
     "review_item",
     "review_decision",
     "review_withdrawal",
+    "user_change",
+    "chain_entry",
 )

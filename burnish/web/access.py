@@ -3,9 +3,9 @@
 import hmac
 import secrets
 from dataclasses import dataclass
-from hashlib import sha256
 
 from burnish.errors import UsageError
+from burnish.store.users import session_of
 
 LOOPBACK = "127.0.0.1"
 SHORTEST_TOKEN = 32
@@ -29,7 +29,12 @@ class Access:
     @property
     def start_url(self) -> str:
         """The address that turns the token into a cookie."""
-        return f"http://{self.host}:{self.port}/start?token={self.token}"
+        return f"{self.url}start?token={self.token}"
+
+    @property
+    def url(self) -> str:
+        """The address of the first page, without a token."""
+        return f"http://{self.host}:{self.port}/"
 
     @property
     def cookie(self) -> str:
@@ -39,7 +44,7 @@ class Access:
     @property
     def session(self) -> str:
         """Value of the cookie: follows from the token, and does not give it away."""
-        return sha256(f"burnish session {self.token}".encode()).hexdigest()
+        return session_of(self.token)
 
     def opens(self, token: str) -> bool:
         """Whether this is the token; takes as long for a wrong one."""
@@ -50,8 +55,8 @@ class Access:
         return hmac.compare_digest(session.encode(), self.session.encode())
 
 
-def check_access(host: str, token: str | None) -> str:
-    """The token of a server at `host`: the configured one, or on this machine a new one.
+def check_access(host: str, token: str | None, *, has_users: bool = False) -> str:
+    """The token of a server at `host`: the configured one, or a new one on this machine or where users have their own.
 
     Raises UsageError for a place that others reach without a configured token, for a short one, and for all addresses
     at once: the Host header is checked, so the one name that people type has to be known.
@@ -63,9 +68,9 @@ def check_access(host: str, token: str | None) -> str:
         )
     if host in ("", "0.0.0.0", "::", "*"):
         raise UsageError(f"--host {host!r} is no name", hint="give the one address that people will type")
-    if host not in (LOOPBACK, "localhost") and token is None:
+    if host not in (LOOPBACK, "localhost") and token is None and not has_users:
         raise UsageError(
             f"--host {host} can be reached by others, and no token is configured",
-            hint="set BURNISH_UI_TOKEN to a long random text, or leave --host out and come through an SSH tunnel",
+            hint="add users, or set BURNISH_UI_TOKEN to a long random text, or come through an SSH tunnel",
         )
     return token if token is not None else secrets.token_urlsafe(32)

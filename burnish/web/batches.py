@@ -19,7 +19,8 @@ from burnish.store.batches import batches
 from burnish.synthesize.batch import SyntheticBatch, read_batch
 from burnish.web.desk import Desk, number_of, page
 from burnish.web.faults import told
-from burnish.web.forms import form_of, line_of
+from burnish.web.forms import form_of
+from burnish.web.who import name_of
 
 PAGE_ROWS = 25
 ANSWER = "answer:"
@@ -113,7 +114,7 @@ def _judged(request: Request, project: Project, name: str) -> Response:
         return _back(name)
     answers = {key.removeprefix(ANSWER): value for key, value in form.items() if key.startswith(ANSWER)}
     try:
-        judge_answers(project, held, answers, by=line_of(form, "by", "Your name"))
+        judge_answers(project, held, answers, by=name_of(request, form, "by", "Your name"))
     except (DataError, HTTPException) as error:
         words = told(error) if isinstance(error, DataError) else error.detail
         return _audit_page(request, project, held, answers, form.get("by", ""), words or "These answers do not fit.")

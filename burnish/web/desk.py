@@ -1,6 +1,7 @@
 """What every page needs: the project, opened anew for each request, and the templates that become pages."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,10 @@ from starlette.responses import HTMLResponse
 
 from burnish.loop.project import Project, open_project
 from burnish.report.facts import pages
+from burnish.store.store import open_store
+from burnish.store.users import User, users
 from burnish.web.access import Access
+from burnish.web.who import may_open, who
 
 HERE = Path(__file__).parent
 PLACES = (
@@ -22,6 +26,7 @@ PLACES = (
     ("/data", "Data", "d"),
     ("/batches", "Batches", "b"),
     ("/models", "Models", "m"),
+    ("/compare", "Compare", "x"),
     ("/costs", "Costs", "c"),
 )
 """Every page of the menu: path, name, and the key that follows g."""
@@ -35,10 +40,20 @@ class Desk:
     access: Access
     writing: threading.Lock = field(default_factory=threading.Lock)
     """Held by whatever changes the project, so that what it looked at is still so when it writes."""
+    leaving: threading.Event = field(default_factory=threading.Event)
+    """Set when the server ends, so that answers without an end do, too."""
+
+    opening: threading.Lock = field(default_factory=threading.Lock)
+    """Held while the project is opened: two threads that made its daily backup at once would be in each other's way."""
 
     def open(self) -> Project:
         """The project as it is now, with the settings of this moment; a few milliseconds."""
-        return open_project(self.folder)
+        with self.opening:
+            return open_project(self.folder)
+
+    def users(self) -> Sequence[User]:
+        """Those who may use the project now."""
+        return users(open_store(self.folder))
 
 
 @cache
@@ -53,9 +68,16 @@ def templates() -> Environment:
 
 def page(request: Request, name: str, project: Project, *, status: int = 200, **values: Any) -> HTMLResponse:
     """One page; every value is escaped as it is written."""
-    shared = {"places": PLACES, "here": _place(request.url.path), "project": project.settings.project}
+    shared = shared_values(request, here=_place(request.url.path), project=project.settings.project)
     text = templates().get_template(f"{name}.html.j2").render(shared | values)
     return HTMLResponse(text, status_code=status)
+
+
+def shared_values(request: Request, *, here: str, project: str) -> dict[str, Any]:
+    """What the frame around every page shows: the menu as far as it is open to whoever asks, and who that is."""
+    user = who(request)
+    places = [place for place in PLACES if may_open(user, place[0])]
+    return {"places": places, "here": here, "project": project, "user": user}
 
 
 def _place(path: str) -> str:

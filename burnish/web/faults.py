@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from burnish.errors import BurnishError, BusyError, DataError, UsageError
-from burnish.web.desk import PLACES, templates
+from burnish.web.desk import shared_values, templates
 from burnish.web.guard import TOLD
 
 LOG = logging.getLogger("burnish.web")
@@ -37,17 +37,17 @@ def told(error: BurnishError) -> str:
 def _told(request: Request, error: Exception) -> HTMLResponse:
     assert isinstance(error, HTTPException)
     usual = {404: "There is no such page.", 405: "This page cannot be asked that way."}
-    return fault_page(usual.get(error.status_code, str(error.detail)), error.status_code)
+    return fault_page(request, usual.get(error.status_code, str(error.detail)), error.status_code)
 
 
 def _no_page(request: Request, error: Exception) -> HTMLResponse:
-    return fault_page("There is no such page.", 404)
+    return fault_page(request, "There is no such page.", 404)
 
 
 def _ours(request: Request, error: Exception) -> HTMLResponse:
     assert isinstance(error, BurnishError)
     if words := told(error):
-        return fault_page(f"{words[:1].upper()}{words[1:]}.", 409 if isinstance(error, BusyError) else 400)
+        return fault_page(request, f"{words[:1].upper()}{words[1:]}.", 409 if isinstance(error, BusyError) else 400)
     return _unexpected(request, error)
 
 
@@ -55,10 +55,11 @@ def _unexpected(request: Request, error: Exception) -> HTMLResponse:
     number = secrets.token_hex(4)
     LOG.error("error %s at %s %s", number, request.method, ascii(request.url.path), exc_info=error)
     request.scope[TOLD] = True
-    return fault_page(GENERIC, 500, number=number)
+    return fault_page(request, GENERIC, 500, number=number)
 
 
-def fault_page(text: str, status: int, *, number: str = "") -> HTMLResponse:
+def fault_page(request: Request, text: str, status: int, *, number: str = "") -> HTMLResponse:
     """A page that says what is wrong; `number` finds the detail in the log."""
-    shown = templates().get_template("fault.html.j2")
-    return HTMLResponse(shown.render(places=PLACES, here="", project="", text=text, number=number), status_code=status)
+    shared = shared_values(request, here="", project="")
+    shown = templates().get_template("fault.html.j2").render(shared | {"text": text, "number": number})
+    return HTMLResponse(shown, status_code=status)

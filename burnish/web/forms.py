@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from burnish.web.guard import BODY
-
+BODY = "burnish.body"
+"""Where the guard leaves the body of a request."""
 MOST_FIELDS = 2_500
 LONGEST_LINE = 500
 """Characters of a reason or a name."""

@@ -4,24 +4,29 @@ It is the outermost layer, so a page that is added later is behind it without do
 """
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from burnish.errors import BurnishError
+from burnish.store.users import User, user_of
 from burnish.web.access import Access
+from burnish.web.forms import BODY
+from burnish.web.who import READING, USER, may
 
 START = "/start"
 """The one page that answers without the cookie: it asks for the token itself."""
-READING = ("GET", "HEAD", "OPTIONS")
+LONGEST_HEADERS = 2**14
+"""Bytes of a request before its body. The server counts those that come in pieces, the guard those that are whole."""
 MOST_BODY_BYTES = 2**20
 BODY_TIMEOUT_S = 20.0
-BODY = "burnish.body"
-"""Where a page finds the body of its request."""
 TOLD = "burnish.told"
 """Set when an unexpected error was answered and written to the log, so that it ends here."""
 FORM = "application/x-www-form-urlencoded"
@@ -42,20 +47,32 @@ SAFE_HEADERS: Final[Mapping[str, str]] = {
 
 REFUSALS: Final[Mapping[int, str]] = {
     400: "This request cannot be read.",
-    401: "Open the address that burnish ui printed when it started; it holds the key to this page.",
+    401: "Open your start address: the one that burnish ui printed, or the one that you were given. It holds the key.",
     403: "This request does not come from a page of this server.",
     408: "The request took too long.",
     413: "The request is too large.",
     415: "Only a form of this server can be sent here.",
+    431: "The headers of the request are too long.",
     421: "This server does not answer to that name.",
+    500: "Something went wrong here, and it was not you.",
 }
+ROLE = "Your role, {role}, does not open this page."
+
+
+def nobody() -> Sequence[User]:
+    """The users of a project that has none."""
+    return ()
 
 
 class Guard:
-    """Lets a request through to the pages when it may see them, and answers itself when not."""
+    """Lets a request through to the pages when it may see them, and answers itself when not.
 
-    def __init__(self, app: ASGIApp, access: Access) -> None:
-        self.app, self.access = app, access
+    `users` gives those of this moment, so that a removal counts at the next request. Where there are some, only their
+    sessions open a page; where there are none, the server's own does.
+    """
+
+    def __init__(self, app: ASGIApp, access: Access, users: Callable[[], Sequence[User]] = nobody) -> None:
+        self.app, self.access, self.users = app, access, users
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -73,11 +90,12 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        status = self._refusal(scope)
-        if not status and scope["method"] not in READING:
+        refused = await self._refusal(scope)
+        if refused is None and scope["method"] not in READING:
             status = await _take_body(scope, receive)
-        if status:
-            await refusal(status)(scope, receive, answer)
+            refused = refusal(status) if status else None
+        if refused is not None:
+            await refused(scope, receive, answer)
             return
         try:
             await self.app(scope, _nothing_more if BODY in scope else receive, answer)
@@ -85,34 +103,59 @@ class Guard:
             if TOLD not in scope:
                 raise
 
-    def _refusal(self, scope: Scope) -> int:
-        """The status that turns this request away, or 0."""
+    async def _refusal(self, scope: Scope) -> HTMLResponse | None:
+        """The answer that turns this request away, or None."""
+        if _length(scope) > LONGEST_HEADERS:
+            return refusal(431)
         headers = Headers(scope=scope)
         hosts = [value.lower() for value in headers.getlist("host")]
         if len(hosts) != 1 or hosts[0] not in self.access.hosts:
-            return 421
+            return refusal(421)
         is_start = scope["path"] == START and scope["method"] == "GET"
-        if not is_start and not self._has_cookie(headers):
-            return 401
+        if not is_start:
+            refused = await self._who(scope, headers)
+            if refused is not None:
+                return refused
         if scope["method"] not in READING and not _is_own(headers, hosts[0]):
-            return 403
-        return 0
+            return refusal(403)
+        return None
 
-    def _has_cookie(self, headers: Headers) -> bool:
-        return any(
-            self.access.knows(cookie_parser(value).get(self.access.cookie, "")) for value in headers.getlist("cookie")
-        )
+    async def _who(self, scope: Scope, headers: Headers) -> HTMLResponse | None:
+        """Finds out who asks, and leaves it in the scope; the answer that turns them away, or None."""
+        try:
+            known = await run_in_threadpool(self.users)
+        except BurnishError as error:
+            logging.getLogger("burnish.web").error(
+                "the users cannot be read at %s %s", scope["method"], ascii(scope["path"]), exc_info=error
+            )
+            return refusal(500)
+        sessions = [cookie_parser(value).get(self.access.cookie, "") for value in headers.getlist("cookie")]
+        if not known:
+            return None if any(map(self.access.knows, sessions)) else refusal(401)
+        user = next((found for session in sessions if (found := user_of(known, session))), None)
+        if user is None:
+            return refusal(401)
+        if not may(user.role, scope["method"], scope["path"]):
+            return refusal(403, ROLE.format(role=user.role))
+        scope[USER] = user
+        return None
 
 
-def refusal(status: int) -> HTMLResponse:
+def refusal(status: int, text: str = "") -> HTMLResponse:
     """A page for somebody who may not see any: no style, no name, nothing of the project."""
-    text = REFUSALS[status]
+    text = text or REFUSALS[status]
     return HTMLResponse(
         f'<!doctype html><html lang="en"><meta name="viewport" content="width=device-width"><title>burnish</title>'
         f"<h1>{status}</h1><p>{text}</p></html>\n",
         status_code=status,
-        headers={"connection": "close"} if status in (408, 413) else None,
+        headers={"connection": "close"} if status in (400, 408, 413, 431) else None,
     )
+
+
+def _length(scope: Scope) -> int:
+    """Bytes of the address and the headers."""
+    address = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
+    return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _is_own(headers: Headers, host: str) -> bool:
@@ -134,7 +177,8 @@ async def _take_body(scope: Scope, receive: Receive) -> int:
     """Reads a form into the scope, never more than the limit; the status that turns it away, or 0."""
     headers = Headers(scope=scope)
     length = headers.get("content-length", "0")
-    if not (length.isascii() and length.isdecimal()):
+    is_twice = "content-length" in headers and "transfer-encoding" in headers
+    if is_twice or not (length.isascii() and length.isdecimal()):
         return 400
     if len(length) > 12 or int(length) > MOST_BODY_BYTES:
         return 413

@@ -1,17 +1,32 @@
-"""Models: every version with its scores and parents, the history of the champion, and moving it by hand."""
+"""Models: every version with its scores and parents, what waits for approval, and moving the champion by hand."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from burnish.loop.approval import approve, is_stale, refuse, waiting
 from burnish.loop.project import Project
+from burnish.loop.result import RoundResult
 from burnish.loop.standing import promote_by_hand
+from burnish.records import ModelVersion
 from burnish.registry import champion, history, models, rollback
 from burnish.web.desk import Desk, page
-from burnish.web.forms import form_of, line_of
+from burnish.web.forms import LONGEST_LINE, form_of, line_of
+from burnish.web.who import APPROVE, may_open, name_of, who
 
 BY = "by hand in the browser"
+
+
+class Asked(NamedTuple):
+    """A round that waits for an approval, with what its challenger was made from."""
+
+    result: RoundResult
+    made: ModelVersion
+    is_stale: bool
 
 
 def add_to(app: FastAPI, desk: Desk) -> None:
@@ -28,6 +43,9 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             now=champion(project.store),
             versions=list(reversed(models(project.store))),
             moves=list(reversed(moves)),
+            asked=asked(project),
+            may_approve=may_open(who(request), APPROVE),
+            needs_name=who(request) is None and project.settings.approval.required,
         )
 
     @app.post("/models/promote")
@@ -36,7 +54,19 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             form, project = form_of(request), desk.open()
             _demand_seen(project, form.get("seen"))
             reason, name = line_of(form, "reason", "The reason"), line_of(form, "name", "The model")
-            promote_by_hand(project, name, reason=reason, force=form.get("force") == "yes")
+            promote_by_hand(project, name, reason=reason, force=form.get("force") == "yes", by=_by(request, form))
+        return RedirectResponse("/models", status_code=303)
+
+    @app.post(APPROVE)
+    def answer(request: Request) -> RedirectResponse:
+        with desk.writing:
+            form, project = form_of(request), desk.open()
+            by = name_of(request, form, "by", "Your name")
+            reason, number = line_of(form, "reason", "The reason"), line_of(form, "round", "The round")
+            if form.get("answer") not in ("approve", "refuse") or not (number.isascii() and number.isdecimal()):
+                raise HTTPException(400, "This form cannot be read.")
+            act = approve if form["answer"] == "approve" else refuse
+            act(project, int(number[:9]), by=by, reason=reason)
         return RedirectResponse("/models", status_code=303)
 
     @app.post("/models/rollback")
@@ -44,8 +74,23 @@ def add_to(app: FastAPI, desk: Desk) -> None:
         with desk.writing:
             form, project = form_of(request), desk.open()
             _demand_seen(project, form.get("seen"))
-            rollback(project.store, line_of(form, "reason", "The reason"), BY)
+            user = who(request)
+            by = f"{user.name}, {BY}" if user else BY
+            rollback(project.store, line_of(form, "reason", "The reason"), by)
         return RedirectResponse("/models", status_code=303)
+
+
+def asked(project: Project) -> list[Asked]:
+    """What waits for an approval, the newest first."""
+    known = {version.name: version for version in models(project.store)}
+    found = [Asked(one, known[one.challenger], is_stale(project, one)) for one in waiting(project)]
+    return found[::-1]
+
+
+def _by(request: Request, form: Mapping[str, str]) -> str:
+    """Who promotes by hand: the user, or without users the name in the form, which only an approval asks for."""
+    user = who(request)
+    return user.name if user else " ".join(form.get("by", "").split())[:LONGEST_LINE]
 
 
 def _demand_seen(project: Project, seen: str | None) -> None:

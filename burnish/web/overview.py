@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from burnish.budget import Budget
+from burnish.loop.approval import waiting as waiting_rounds
 from burnish.loop.asked import left_for_all
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.past import results
@@ -19,6 +20,8 @@ from burnish.report.plots import history_plot
 from burnish.report.record import PastRound
 from burnish.report.words import metric_name, percent, span
 from burnish.web.desk import Desk, page
+from burnish.web.live import live
+from burnish.web.who import APPROVE, may, who
 
 SHOWN_ROUNDS = 12
 WIDE, NARROW = 760, 346
@@ -31,6 +34,8 @@ class Waiting(NamedTuple):
     why: str
     link: str
     num_rows: int
+    form: str
+    """Where the answer is sent, for whom that is open."""
 
 
 def add_to(app: FastAPI, desk: Desk) -> None:
@@ -39,7 +44,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
     @app.get("/")
     def overview(request: Request) -> HTMLResponse:
         project = desk.open()
-        past = results(project)
+        past, user = results(project), who(request)
         return page(
             request,
             "overview",
@@ -48,22 +53,33 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             found=standing(project),
             last=list(reversed(past[-SHOWN_ROUNDS:])),
             curve=curve(past[-SHOWN_ROUNDS:]),
-            waiting=waiting(project),
-            holder=project.store.holder(),
+            waiting=[one for one in waiting(project) if user is None or may(user.role, "POST", one.form)],
+            live=live(project),
             budget=project.settings.budget,
             left=Budget(store=project.store, settings=project.settings.budget).left(),
         )
 
 
 def waiting(project: Project) -> list[Waiting]:
-    """What waits for people now: batches that nobody audited, the newest first, for their rows are looked at last; and
-    questions of the review queue, once for all."""
+    """What waits for people now: rounds to approve, questions of the review queue, once for all, and batches that
+    nobody audited, the newest first, for their rows are looked at last."""
+    rounds = [
+        Waiting(
+            what=f"Approve or refuse round {result.round}",
+            why=f"the gate passed {result.challenger}, and nobody has said yes or no",
+            link="/models",
+            num_rows=result.gain.n,
+            form=APPROVE,
+        )
+        for result in reversed(waiting_rounds(project))
+    ]
     left = left_for_all(project)
     questions = Waiting(
         what=f"Answer {left.num_items} questions" if left.num_items > 1 else "Answer a question",
         why=f"they take about {max(1, round(left.minutes))} minutes, one at a time",
         link="/review",
         num_rows=left.num_items,
+        form="/review/decide",
     )
     audits = [
         Waiting(
@@ -71,11 +87,12 @@ def waiting(project: Project) -> list[Waiting]:
             why=f"{len(held.rows)} synthetic rows wait for a judgement of {len(sample_of(project, held))} of them",
             link=f"/batches/{held.name}/audit",
             num_rows=len(sample_of(project, held)),
+            form=f"/batches/{held.name}/audit",
         )
         for held in reversed(held_batches(project))
         if held.audit.status == "not audited"
     ]
-    return [*([questions] if left.num_items else []), *audits]
+    return [*rounds, *([questions] if left.num_items else []), *audits]
 
 
 def curve(past: list[RoundResult]) -> tuple[Markup, Markup] | None:

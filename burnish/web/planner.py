@@ -45,9 +45,8 @@ class Planner:
             with locked(project, Silence()):
                 found = plan_reviews(project, count=COUNT)
         except Exception as error:  # the door of this thread: whoever waits is told, and the log has the rest
-            self.words = told(error) if isinstance(error, BurnishError) else ""
-            if not self.words:
-                self.words = _logged(error)
+            words = told(error) if isinstance(error, BurnishError) else ""
+            self.words = f"{words[:1].upper()}{words[1:]}." if words else _logged(error)
             return
         self.words = (
             f"{found.num_new} questions are new."

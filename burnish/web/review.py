@@ -29,6 +29,7 @@ from burnish.web.planner import Planner
 from burnish.web.question import Question, decided_words, question_of
 from burnish.web.reviewer import checked_name, remember, reviewer_of
 from burnish.web.taught import TaskKeeper
+from burnish.web.who import who
 
 AHEAD = 2
 """Questions that a reviewer holds: the one on the screen, and the next."""
@@ -87,7 +88,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
     @app.get("/review")
     def review(request: Request) -> Response:
         reviewer = reviewer_of(request, desk.access)
-        if not reviewer or "who" in request.query_params:
+        if not reviewer or ("who" in request.query_params and who(request) is None):
             return _name_page(request, desk, reviewer)
         return _page(room, request, reviewer, Notice(DONE.get(request.query_params.get("done", ""), "")))
 
@@ -166,6 +167,7 @@ def _refusal(error: BurnishError, act: Act) -> str:
 def _page(room: Room, request: Request, reviewer: str, notice: Notice, *, status: int = 200) -> HTMLResponse:
     """What the reviewer holds, the next question in front; what is left, what can be taken back, whether to rest."""
     project, now_s = room.desk.open(), time.time()
+    is_planning = room.planner.is_busy  # asked first: a plan that ends meanwhile is seen at the next look
     questions = _questions(room, project, reviewer, now_s)
     if not questions:
         _release_finished(room, project)
@@ -184,7 +186,8 @@ def _page(room: Room, request: Request, reviewer: str, notice: Notice, *, status
         last_words=decided_words(*last) if last else "",
         notice=notice,
         reasons=REASONS,
-        planner=room.planner,
+        is_planning=is_planning,
+        plan_words=room.planner.words,
         shown=int(now_s),
         kept_s=int(LEASE_S),
     )

@@ -1,4 +1,4 @@
-"""Who sits before the page: a name that is asked once and kept in a cookie of this server."""
+"""Who sits before the page: the user of the session, or a name that is asked once and kept in a cookie."""
 
 from urllib.parse import quote, unquote
 
@@ -7,13 +7,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from burnish.web.access import Access
+from burnish.web.who import who
 
 LONGEST_NAME = 100
 YEAR_S = 365 * 24 * 3600
 
 
 def reviewer_of(request: Request, access: Access) -> str:
-    """The reviewer's name; empty where it was not told yet, or the cookie holds no name."""
+    """The reviewer's name: that of the user who asks; in a project without users the cookie's, empty where none is."""
+    if (user := who(request)) is not None:
+        return user.name
     name = unquote(request.cookies.get(_cookie(access), ""))
     return name if _is_name(name) else ""
 

@@ -16,6 +16,7 @@ from burnish.loop.standing import report_in
 from burnish.records import ModelVersion
 from burnish.registry import models
 from burnish.web.desk import Desk, page
+from burnish.web.live import live
 
 REPORT_POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'none'; base-uri 'none'; "
@@ -30,7 +31,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
     @app.get("/rounds")
     def list_rounds(request: Request) -> HTMLResponse:
         project = desk.open()
-        return page(request, "rounds", project, rounds=list(reversed(results(project))))
+        return page(request, "rounds", project, rounds=list(reversed(results(project))), live=live(project))
 
     @app.get("/rounds/{number}")
     def one_round(request: Request, number: int) -> HTMLResponse:

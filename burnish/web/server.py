@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from logging.handlers import RotatingFileHandler
@@ -14,13 +15,13 @@ from burnish.loop.project import open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
 from burnish.web.faults import LOG
+from burnish.web.guard import LONGEST_HEADERS
+from burnish.web.patience import Patience
 
 LOG_FILE = "web.log"
 LOG_BYTES = 2**20
 MOST_CONNECTIONS = 64
 """Beyond them the server answers 503."""
-LONGEST_HEADERS = 2**14
-"""Bytes of a request before its body."""
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -48,21 +49,41 @@ def serve(folder: Path, host: str, bound: socket.socket, token: str, tell: Calla
     project = open_project(folder)
     access = Access(host=host, port=bound.getsockname()[1], token=token)
     _log_to(project.store.root / "logs" / LOG_FILE)
+    bound.listen(128)
+    tell(access)
+    server_of(folder.resolve(), access).run(sockets=[bound])
+
+
+def server_of(folder: Path, access: Access) -> "Server":
+    """The server of the project in `folder`, not yet running."""
+    leaving = threading.Event()
     config = uvicorn.Config(
-        make_app(folder.resolve(), access),
+        make_app(folder, access, leaving=leaving),
+        http=Patience,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
         ws="none",
-        lifespan="off",
+        lifespan="on",
         h11_max_incomplete_event_size=LONGEST_HEADERS,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=2,
     )
-    bound.listen(128)
-    tell(access)
-    uvicorn.Server(config).run(sockets=[bound])
+    return Server(config, leaving)
+
+
+class Server(uvicorn.Server):
+    """Says that it ends before it waits for the answers that are under way."""
+
+    def __init__(self, config: uvicorn.Config, leaving: threading.Event) -> None:
+        super().__init__(config)
+        self.leaving = leaving
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends the answers without an end, then the rest."""
+        self.leaving.set()
+        await super().shutdown(sockets)
 
 
 def _log_to(path: Path) -> None:
@@ -70,5 +91,6 @@ def _log_to(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
     writer.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.addHandler(writer)
-    LOG.propagate = False
+    for log in (LOG, logging.getLogger("uvicorn.error")):
+        log.addHandler(writer)
+        log.propagate = False

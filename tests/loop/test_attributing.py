@@ -14,9 +14,9 @@ from burnish.data.provenance import BATCH
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.loop.attributed import AttributionResult
 from burnish.loop.attributing import attribute_project, plan_attribution
-from burnish.loop.explain import load_report
 from burnish.loop.past import round_key
 from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.rendering import load_report
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
 from burnish.loop.stages import job_of

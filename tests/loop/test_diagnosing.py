@@ -9,9 +9,9 @@ import pytest
 from burnish.data.dataset import add_files
 from burnish.errors import UsageError
 from burnish.loop.diagnosing import diagnose_project, named_texts
-from burnish.loop.explain import load_report
 from burnish.loop.past import round_folder
 from burnish.loop.project import Project
+from burnish.loop.rendering import load_report
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
 from burnish.records import Interval, Weakness

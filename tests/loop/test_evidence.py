@@ -11,10 +11,10 @@ from burnish.budget import open_budget
 from burnish.data.dataset import add_files, load_examples, set_hash
 from burnish.errors import EvaluationError
 from burnish.evaluate.files import load_evaluation
-from burnish.loop.explain import load_report
 from burnish.loop.inspection import evaluate_on_file
 from burnish.loop.past import round_folder
 from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.rendering import load_report
 from burnish.loop.result import RoundResult, public_json
 from burnish.loop.round import run_round
 from burnish.loop.rounds import run_rounds

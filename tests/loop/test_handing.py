@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from burnish.errors import DataError
-from burnish.loop.explain import load_report
 from burnish.loop.handing import handoffs_of_project
 from burnish.loop.past import round_folder
 from burnish.loop.project import Project
+from burnish.loop.rendering import load_report
 from burnish.loop.round import run_round
 from burnish.loop.seeds import demand_dev_rows, gather
 from burnish.records import as_json

@@ -16,14 +16,26 @@ from burnish.store.stage import stage_runs
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
+from tests.loop.test_approval import PLACES as APPROVING
 from tests.loop.test_forget import PLACES as FORGETTING
 from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
 SOURCE = Path(__file__).parent.parent.parent / "burnish"
 NAMES = sorted({n for file in SOURCE.rglob("*.py") for n in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())})
-NOT_IN_A_ROUND = {"store.folder", "backup", "restore", "barred", "forget", "audit", "teacher", "review"}
+NOT_IN_A_ROUND = {
+    "store.folder",
+    "backup",
+    "restore",
+    "barred",
+    "forget",
+    "audit",
+    "teacher",
+    "review",
+    "users",
+    "approval",
+}
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; people's decisions; forgetting (test_forget.py)."""
+asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py)."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
@@ -81,7 +93,7 @@ def test_every_failpoint_of_the_source_is_swept():
     calls = sum(len(re.findall(r"(?<!def )\bfailpoint\(", file.read_text())) for file in SOURCE.rglob("*.py"))
     named = sum(len(re.findall(r'failpoint\("[^"]+"\)', file.read_text())) for file in SOURCE.rglob("*.py"))
     assert calls == named
-    swept = {*SWEPT_IN_THE_STORE, *FORGETTING}
+    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING}
     assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= swept
 
 

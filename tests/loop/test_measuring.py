@@ -10,9 +10,9 @@ from burnish.data.dataset import add_files
 from burnish.errors import ConfigError
 from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.terms import load_terms
-from burnish.loop.explain import load_report
 from burnish.loop.kit import RETENTION_FILE, SWAPS_FILE, TERMS_FILE, kit_of
 from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.rendering import load_report
 from burnish.loop.result import RoundResult
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather

@@ -108,7 +108,7 @@ def test_a_correction_on_train_becomes_a_row_and_a_new_answer_until_it_is_taken_
     answer(project, "check", "ann", "edit", right)
     found = rows_of_decisions(project)
     assert found.corrections == {row.id: right}
-    assert [(one.id, one.answer) for one in found.rows] == [(row.id, right)]
+    assert [(one.group, one.answer) for one in found.rows] == [(row.id, right)]
     assert [(one.answer, one.is_good) for one in found.judged] == [(row.answer, False)]
     assert found.pairs == ()  # the draft was the answer on file, which no model wrote
     assert corrected([row], found.corrections)[0].answer == right

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import date, timedelta
 from math import inf
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from burnish.store.claims import Wish, claim_items, decide_item, held_items, ope
 from burnish.store.reviews import add_items, recent_checks, recent_seconds, waiting, withdraw_items
 from burnish.store.store import Store, open_store
 from tests.review.test_claims import QUEUES, item, state_and_rebuilt
+from tests.store.older import as_format_6
 
 DAY = date(2026, 1, 1)
 
@@ -58,23 +58,11 @@ def test_a_reviewer_is_counted_what_they_can_be_asked_and_nobody_what_anybody_ca
     assert open_counts(store, "", now_s=inf) == {"correction": 5}
 
 
-def to_format_0005(path: Path) -> None:
-    """The database as the burnish before this table left it."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE review_state")
-        connection.execute("DROP TABLE project_identity")
-        connection.execute("DROP INDEX review_decision_by_reviewer")
-        connection.execute("DROP INDEX review_lease_by_reviewer")
-        connection.execute("CREATE INDEX review_item_by_value ON review_item (queue, value)")
-        connection.execute("UPDATE alembic_version SET version_num = '0005'")
-        connection.commit()
-
-
 def test_a_database_of_before_gets_the_state_that_its_log_gives(tmp_path):
     store = open_store(tmp_path)
     work(store)
     kept, rebuilt = state_and_rebuilt(store)
-    to_format_0005(store.db.path)
+    as_format_6(store.db.path)
     migrated, again = state_and_rebuilt(open_store(tmp_path))
     assert kept == rebuilt == migrated == again
 

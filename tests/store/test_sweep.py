@@ -15,6 +15,7 @@ from burnish.store.audits import append_audit, audits
 from burnish.store.backup import restore_backup
 from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
+from burnish.store.chain import broken_entries, entries
 from burnish.store.claims import Wish, claim_items, decide_item, undo_decision
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 from burnish.store.replies import Reply, keep_reply, newest_replies
@@ -22,6 +23,7 @@ from burnish.store.reviews import ReviewItem, add_items, review_log, withdraw_it
 from burnish.store.roles import append_roles, current_roles
 from burnish.store.stage import run_stage, stage_runs
 from burnish.store.store import Store, open_store
+from burnish.store.users import add_user, users
 from tests.child import KILLED, in_child
 
 SOURCE = Path(__file__).parent.parent.parent / "burnish"
@@ -49,6 +51,8 @@ def live(project: Path) -> None:
     append_audit(store, "seed", {"status": "accepted"}, by="ann")
     keep_reply(store, REPLY)
     review(store)
+    if not users(store):
+        add_user(store, "ann", "approver")
     restore_backup(project)
 
 
@@ -99,6 +103,8 @@ def state(project: Path) -> dict[str, object]:
         "audits": [(entry.batch, entry.by) for entry in audits(store)],
         "replies": newest_replies(store, 9),
         "decisions": [(one.item, one.turn, one.kind, one.text) for one in review_log(store)],
+        "users": [(user.name, user.role) for user in users(store)],
+        "log": ([(entry.seq, entry.subject) for entry in entries(store.db)], broken_entries(entries(store.db))),
         "moves": [(move.before, move.after) for move in history(store)],
         "files": sorted(path.relative_to(store.root).as_posix() for path in store.root.glob("artifacts/*/*/**/*")),
         "unsealed": list((store.root / "work").iterdir()),

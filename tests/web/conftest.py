@@ -16,6 +16,8 @@ from tests.web.screen import launched
 
 ACCESS = Access(host="127.0.0.1", port=8377, token="t" * 43)
 ORIGIN = "http://127.0.0.1:8377"
+NEWEST = "round-1"
+"""The model that a real round made, in the project of `after_a_round`."""
 
 
 class Site(NamedTuple):
@@ -42,6 +44,14 @@ def stranger(folder: Path) -> TestClient:
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's folder, made once; tests change copies."""
     return furnish(tmp_path_factory.mktemp("furnished") / "desk").folder
+
+
+@pytest.fixture(scope="session")
+def after_a_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a project with two models that can answer; tests use copies."""
+    from tests.web.trained import trained  # loads torch, which most tests here do without
+
+    return trained(tmp_path_factory.mktemp("trained")).folder
 
 
 @pytest.fixture

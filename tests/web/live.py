@@ -5,11 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import uvicorn
-
 from burnish.web.access import Access
-from burnish.web.app import make_app
-from burnish.web.server import listen
+from burnish.web.server import listen, server_of
 
 TOKEN = "s" * 43
 
@@ -19,8 +16,7 @@ def serving(folder: Path) -> Iterator[Access]:
     """Answers for the project in `folder` while the block runs."""
     with listen("127.0.0.1", 0) as bound:
         access = Access(host="127.0.0.1", port=bound.getsockname()[1], token=TOKEN)
-        app = make_app(folder, access)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"))
+        server = server_of(folder, access)
         bound.listen(16)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()

@@ -1,10 +1,12 @@
 """The command `ui`: it tells its address, answers there and nowhere else, and ends cleanly."""
 
 import json
+import shutil
 import signal
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +38,25 @@ def test_it_does_not_listen_for_others_without_a_token(furnished):
     call = burnish("ui", "--project", furnished, "--host", "192.0.2.7", "--json")
     assert (call.code, call.out) == (2, "")
     assert "BURNISH_UI_TOKEN" in call.err
+
+
+def test_with_users_the_address_that_it_prints_holds_no_token(furnished, tmp_path):
+    from burnish.loop.project import open_project
+    from burnish.store.users import add_user
+
+    folder = Path(shutil.copytree(furnished, tmp_path / "desk"))
+    token = add_user(open_project(folder).store, "ann", "reviewer")
+    words = command("ui", "--project", folder, "--port", 0)
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        assert "token" not in url
+        with urllib.request.urlopen(f"{url}start?token={token}", timeout=30) as answer:
+            assert answer.status == 200
+        server.send_signal(signal.SIGINT)
+        assert "each user comes in by" in server.communicate(timeout=30)[1]
 
 
 def test_without_a_project_it_says_so(tmp_path):

@@ -204,6 +204,10 @@ function review(section) {
   };
   const byKey = (event, form) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || isOff()) return;
+    if (event.key === "u" && pending.length) {
+      undo();
+      return;
+    }
     const scope = form.querySelector("details[open]") || form;
     const place = { e: form.querySelector("textarea, .fields input"), "/": scope.querySelector("[data-find]") }[event.key];
     const named = `[data-key="${CSS.escape(event.key)}"]`;

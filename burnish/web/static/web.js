@@ -1,4 +1,5 @@
-// Keys. Every page works without this file; with it, a page is two keys away and a judgement one.
+// Keys, and what runs now. Every page works without this file; with it, a page is two keys away, a judgement one, and a
+// running round is seen as it goes.
 "use strict";
 
 const isTyping = (target) =>
@@ -92,7 +93,31 @@ function judgeByKey(form) {
   go(open < 0 ? 0 : open);
 }
 
+function follow(place) {
+  const said = document.getElementById("live-said");
+  let stream = null;
+  const open = () => {
+    if (document.hidden || stream) return;
+    stream = new EventSource(place.dataset.live);
+    stream.onmessage = (event) => {
+      place.innerHTML = event.data; // made and escaped by the server, as the page is
+      const step = place.querySelector("[aria-current=step], .note-box > b");
+      if (step && step.textContent !== said.textContent) said.textContent = step.textContent;
+    };
+  };
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden && stream) {
+      stream.close(); // a browser has few connections for all its tabs
+      stream = null;
+    } else open();
+  });
+  window.addEventListener("pagehide", () => stream && stream.close());
+  open();
+}
+
 goByKey();
+const live = document.getElementById("live");
+if (live) follow(live);
 const judged = document.querySelector("[data-judged]");
 if (judged) localStorage.removeItem(`burnish-audit-${judged.dataset.judged}`);
 const audit = document.getElementById("audit");

@@ -1,0 +1,31 @@
+"""The files of a round that people open, rendered from the record that its end left; loads no model."""
+
+import json
+from dataclasses import replace
+
+from burnish.loop.past import round_folder
+from burnish.loop.project import Project
+from burnish.loop.result import RoundResult
+from burnish.records import from_json
+from burnish.registry import get
+from burnish.report.record import RoundReport
+from burnish.report.render import render_card, render_html, render_json, render_markdown
+from burnish.store.files import write_atomic
+
+REPORT_RECORD = "record.json"
+
+
+def render(project: Project, result: RoundResult) -> None:
+    """Writes report.html, report.md and report.json of a round, and the model card beside them."""
+    folder = round_folder(project, result.round)
+    report = replace(load_report(project, result.round), approval=result.approval)
+    write_atomic(folder / "report.html", render_html(report).encode())
+    write_atomic(folder / "report.md", render_markdown(report).encode())
+    write_atomic(folder / "report.json", render_json(report).encode())
+    write_atomic(folder / "card.md", render_card(get(project.store, result.challenger), report).encode())
+
+
+def load_report(project: Project, number: int) -> RoundReport:
+    """The record that a round's report is rendered from."""
+    path = round_folder(project, number) / REPORT_RECORD
+    return from_json(RoundReport, json.loads(path.read_text(encoding="utf-8")))
