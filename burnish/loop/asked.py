@@ -118,5 +118,5 @@ def reviewers_agreement(project: Project, seeds: Seeds) -> tuple[QueueAgreement,
         for rows in seeds.by_role.values()
         for row in rows
     }
-    found = outcomes(review_items(project.store), review_log(project.store))
+    found = outcomes(answered_items(project.store), review_log(project.store))
     return agreement_of(found, slices, is_closed=seeds.task.kind == "label")
