@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from burnish.errors import BusyError, UsageError
 from burnish.records import ModelVersion, as_json, from_json
 from burnish.store.artifacts import sealed_around
 from burnish.store.chain import add_entry, find_entry
-from burnish.store.db import now
+from burnish.store.db import now, upsert
 from burnish.store.failpoints import failpoint
 from burnish.store.files import safe_name
 from burnish.store.store import Store
@@ -203,8 +202,7 @@ def _move(connection: Connection, name: str, kind: str, reason: str, by: str) ->
     ).scalar_one()
     add_entry(connection, kind, f"move {seq}", {"seq": seq, **move})
     failpoint("promote.history")
-    entry = upsert(pointer).values(name=CHAMPION, model=name)
-    connection.execute(entry.on_conflict_do_update(index_elements=[pointer.c.name], set_={"model": name}))
+    upsert(connection, pointer, "name", {"name": CHAMPION, "model": name}, {"model": name})
     failpoint("promote.pointer")
 
 

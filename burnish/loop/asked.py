@@ -17,11 +17,12 @@ from burnish.store.claims import open_counts
 from burnish.store.reviews import (
     Queue,
     ReviewDecision,
-    is_caught,
+    Waiting,
+    answered_items,
     recent_decisions,
     recent_seconds,
-    review_items,
     review_log,
+    waiting,
 )
 
 
@@ -55,24 +56,21 @@ class ReviewStatus:
 
 
 def review_status(project: Project) -> ReviewStatus:
-    """Where the review stands now."""
-    items, log = review_items(project.store), review_log(project.store)
-    asked = {item.name for item in review_items(project.store, with_withdrawn=False)}
+    """Where the review stands now; of items that nobody has answered only their number is read."""
+    items, log, open_ = answered_items(project.store), review_log(project.store), waiting(project.store)
     found, costs = outcomes(items, log), item_costs(items, log)
     queues = []
     for queue, cost in costs.items():
         own = [one for one in found if one.item.queue == queue]
-        open_ = [one for one in own if one.item.name in asked]
-        lacking = {one.item.name: one.item.wanted - one.num_answers for one in open_}
-        missing = [number for number in lacking.values() if number > 0]
+        wanted = open_.get(queue, Waiting(num_items=0, num_answers=0))
         queues.append(
             QueueStatus(
                 queue=queue,
-                num_waiting=len(missing),
+                num_waiting=wanted.num_items,
                 num_settled=sum(one.settled is not None for one in own),
                 num_conflicts=sum(one.is_conflict for one in own),
                 minutes=cost.minutes,
-                left=sum(missing) * cost.minutes,
+                left=wanted.num_answers * cost.minutes,
             )
         )
     return ReviewStatus(queues=tuple(queues), spent_minutes=spent_minutes(log), catches=catches(found))
@@ -104,7 +102,7 @@ def _left(project: Project, counts: Mapping[Queue, int]) -> Left:
 def rest_for(project: Project, reviewer: str, *, now_s: float) -> str:
     """Why this reviewer should take a break now, in words; empty: nothing speaks for one."""
     known = recent_decisions(project.store, reviewer)
-    answered = [Answered(_moment(decision), decision.seconds, is_caught(decision, item)) for decision, item in known]
+    answered = [Answered(_moment(one.decision), one.decision.seconds, one.is_caught) for one in known]
     return why_rest(session_of(answered, now_s))
 
 
@@ -120,5 +118,5 @@ def reviewers_agreement(project: Project, seeds: Seeds) -> tuple[QueueAgreement,
         for rows in seeds.by_role.values()
         for row in rows
     }
-    found = outcomes(review_items(project.store), review_log(project.store))
+    found = outcomes(answered_items(project.store), review_log(project.store))
     return agreement_of(found, slices, is_closed=seeds.task.kind == "label")

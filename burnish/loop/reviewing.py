@@ -41,7 +41,7 @@ from burnish.review.queue import (
     with_checks,
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
-from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item
+from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item, held_items
 from burnish.store.reviews import (
     Queue,
     ReviewDecision,
@@ -185,6 +185,9 @@ def refuse_measuring(items: Sequence[ReviewItem]) -> None:
 
 def claim(project: Project, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S) -> list[Claim]:
     """The next items of a reviewer, from the queue that is furthest below its share of people's minutes."""
+    held = held_items(project.store, reviewer, now_s=now_s, count=count, lease_s=lease_s)
+    if held is not None:
+        return held
     order = queues_of(project, reviewer)
     return claim_items(project.store, reviewer, now_s=now_s, queues=order, count=count, lease_s=lease_s)
 
@@ -203,9 +206,13 @@ def queues_of(project: Project, reviewer: str) -> tuple[Queue, ...]:
 def decide(
     project: Project, task: Task, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float
 ) -> ReviewDecision:
-    """Writes a decision down; a label has to be one of the task's. Raises what `decide_item` raises."""
+    """Writes a decision down and keeps another item for the reviewer; a label has to be one of the task's.
+
+    Raises what `decide_item` raises.
+    """
     refuse_strange(task, wish)
-    return decide_item(project.store, name, reviewer, turn, wish, now_s=now_s)
+    order = queues_of(project, reviewer)
+    return decide_item(project.store, name, reviewer, turn, wish, now_s=now_s, then=order)
 
 
 def refuse_strange(task: Task, wish: Wish) -> None:

@@ -12,13 +12,14 @@ from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
-from burnish.errors import BurnishError, StorageError
+from burnish.errors import BurnishError, StorageError, UsageError
 from burnish.store.chain import start_chain
-from burnish.store.db import BUSY_TIMEOUT_S, FILE_NAME, check_pages, check_size, connect_db, database_errors
+from burnish.store.db import BUSY_TIMEOUT_S, ELSEWHERE, FILE_NAME, check_pages, check_size, connect_db, database_errors
 from burnish.store.failpoints import failpoint
 from burnish.store.files import fsync_dir, storage_errors
-from burnish.store.lock import lock_of
-from burnish.store.migrate import upgrade
+from burnish.store.lock import exclusive, lock_of
+from burnish.store.migrate import TIMEOUT_S, upgrade
+from burnish.store.review_state import rebuild_state
 from burnish.store.tables import APPEND_ONLY
 from burnish.talk import Silence, Talk
 
@@ -43,26 +44,32 @@ def back_up(path: Path, today: date) -> Path | None:
 
     The whole file is checked first: raises DamagedError rather than keep a damaged copy, so good copies stay.
     """
-    folder = path.parent / "backup"
-    copy = folder / f"burnish-{today.isoformat()}.db"
+    copy = path.parent / "backup" / f"burnish-{today.isoformat()}.db"
     if copy.exists():
         return None
-    check_pages(path)
-    draft = folder / f".{copy.name}.{os.getpid()}.draft"
+    with exclusive(path.parent / "migrate.lock", timeout_s=TIMEOUT_S):  # Threads of a server open it at once.
+        if copy.exists():
+            return None
+        check_pages(path)
+        _make(path, copy)
+    return copy
+
+
+def _make(path: Path, copy: Path) -> None:
+    draft = copy.parent / f".{copy.name}.{os.getpid()}.draft"
     try:
         with storage_errors("making the daily backup", path.parent), database_errors(path):
-            folder.mkdir(exist_ok=True)
+            copy.parent.mkdir(exist_ok=True)
             _copy(path, draft)
             failpoint("backup.rename")
             draft.replace(copy)
-            fsync_dir(folder)
+            fsync_dir(copy.parent)
             for old in backups(path.parent)[KEEP:]:
                 old.unlink(missing_ok=True)
     except BaseException:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
-    return copy
 
 
 def backups(root: Path) -> list[Path]:
@@ -79,6 +86,9 @@ def restore_backup(project: Path, talk: Talk | None = None) -> Restored:
     root = project.resolve() / ".burnish"
     if not root.is_dir():
         raise StorageError(f"{project} has no .burnish folder", hint="`burnish init` makes a project")
+    if (root / ELSEWHERE).exists():
+        hint = "its keeper brings it back (pg_dump makes copies, pg_restore reads them)"
+        raise UsageError(f"the history of {project} is on a database server", hint=hint)
     with lock_of(root).held(talk), storage_errors("restoring the database", root), database_errors(root / FILE_NAME):
         good = _newest_good(root, talk or Silence())
         draft = root / f".{FILE_NAME}.restored"
@@ -140,6 +150,8 @@ def _salvage(damaged: Path, into: Path) -> dict[str, int]:
             "AND after IN (SELECT name FROM model_version)"
         )
         writer.commit()
+    with connect_db(into).write() as connection:
+        rebuild_state(connection)
     return {table: count for table, count in salvaged.items() if count}
 
 

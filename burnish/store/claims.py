@@ -4,24 +4,26 @@ A lease keeps others off an item for a while. A decision needs a lease or free r
 nobody else has the item, and refused aloud, nothing written, when somebody has. Saying it twice is saying it once.
 """
 
-import json
 import math
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, not_, select, text, union, update
 
 from burnish.errors import BusyError, UsageError
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
+from burnish.store.review_state import IS_OPEN, KEPT_ITEMS, LEASED_ITEMS, OWN_ITEMS, asker, follow_decisions, lock_state
 from burnish.store.reviews import Kind, Queue, ReviewDecision, ReviewItem, entries_of, item_of
+from burnish.store.server import take_name
 from burnish.store.store import Store
-from burnish.store.tables import review_decision, review_item, review_lease, review_withdrawal
+from burnish.store.tables import WANTS_MORE, review_decision, review_item, review_lease, review_state, review_withdrawal
 
+STATE = review_state.c
 LEASE_S = 900.0
 """How long an item is kept for the reviewer who has it on the screen: a long text takes 10 minutes, a coffee 15."""
+FRESH_SHARE = 0.9
+"""A lease with this part of its time left is not renewed: a claim that changes nothing waits for no disk."""
 KINDS: dict[Queue, tuple[Kind, ...]] = {
     "blind": ("label", "out-of-scope", "skip"),
     "correction": ("accept", "edit", "reject", "gold-wrong", "out-of-scope", "skip"),
@@ -30,15 +32,6 @@ KINDS: dict[Queue, tuple[Kind, ...]] = {
 """What may be decided in each queue."""
 WITH_TEXT = ("label", "edit", "gold-wrong")
 LEASE = review_lease.c
-OPEN = """
-    (SELECT count(*) FROM review_decision d WHERE d.item = i.seq AND d.reviewer = :reviewer) % 2 = 0
-    AND (SELECT coalesce(sum(d.counts), 0) FROM review_decision d WHERE d.item = i.seq)
-      + (SELECT count(*) FROM review_lease o WHERE o.item = i.seq AND o.reviewer <> :reviewer AND o.until_s > :now)
-      < i.wanted
-    AND NOT EXISTS (SELECT 1 FROM review_withdrawal w WHERE w.item = i.seq)
-"""
-"""Whether an item i wants an answer of this reviewer: nothing of theirs holds on it, and answers that hold and leases
-of others are fewer than wanted. A skip is an answer that counts nothing."""
 
 
 class Claim(NamedTuple):
@@ -65,29 +58,46 @@ def claim_items(
 ) -> list[Claim]:
     """The items that a reviewer holds, oldest first, topped up to `count` from the queues in the order given.
 
-    Within a queue the dearest comes first. A reload gets the same items again, their leases renewed; fewer than `count`
-    when the queues have no more for this reviewer.
+    Within a queue the dearest comes first. A reload gets the same items again, their leases renewed where they are not
+    fresh; fewer than `count` when the queues have no more for this reviewer.
     """
     _check_name(reviewer)
-    with store.db.write() as connection:
-        held = _held(connection, reviewer, now_s)[:count]
+    with store.db.write_rows() as connection:
+        take_name(connection, reviewer)
+        held = [row.item for row in connection.execute(HELD, asker(reviewer, now_s))][:count]
         for queue in queues:
-            held += islice(_others(connection, queue, reviewer, now_s, held), count - len(held))
+            held += _others(connection, queue, reviewer, now_s, held, count - len(held))
         for place, seq in enumerate(held):  # a thousandth of a second apart, so that a reload has the same order
             _lease(connection, seq, reviewer, now_s + place / 1000, now_s + lease_s)
         failpoint("review.claim")
         return [_claim(connection, seq, reviewer, now_s + lease_s) for seq in held]
 
 
-def decide_item(store: Store, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float) -> ReviewDecision:
+def held_items(
+    store: Store, reviewer: str, *, now_s: float, count: int = 1, lease_s: float = LEASE_S
+) -> list[Claim] | None:
+    """The `count` items that a reviewer holds by fresh leases, oldest first; None: `claim_items` has to be asked."""
+    _check_name(reviewer)
+    with store.db.read() as connection:
+        held = connection.execute(HELD, asker(reviewer, now_s)).all()[:count]
+        if len(held) < count or any(row.until_s < now_s + FRESH_SHARE * lease_s for row in held):
+            return None
+        return [_claim(connection, row.item, reviewer, row.until_s) for row in held]
+
+
+def decide_item(
+    store: Store, name: str, reviewer: str, turn: int, wish: Wish, *, now_s: float, then: Sequence[Queue] = ()
+) -> ReviewDecision:
     """Writes a decision down and returns its entry; the same again returns the entry that is there.
+
+    Who held the item by a lease gets one for another from the queues `then`, in the same transaction.
 
     Raises:
         BusyError: others have decided the item, or hold it, meanwhile. Nothing was written.
         UsageError: there is no such item, the kind is none of its queue, or this reviewer has decided otherwise before.
     """
     _check_name(reviewer)
-    with store.db.write() as connection:
+    with store.db.write_rows() as connection:
         seq, item = _find(connection, name)
         _check_wish(item, wish)
         entries = entries_of(connection, seq, reviewer)
@@ -97,7 +107,8 @@ def decide_item(store: Store, name: str, reviewer: str, turn: int, wish: Wish, *
         _check_turn(entries, turn)
         _check_room(connection, item, seq, reviewer, now_s)
         _insert(connection, seq, reviewer, turn, wish, counts=0 if wish.kind == "skip" else 1)
-        _give_back(connection, seq, reviewer)
+        if _give_back(connection, seq, reviewer):
+            _hand_over(connection, reviewer, now_s, then)
         failpoint("review.decide")
         return entries_of(connection, seq, reviewer)[-1]
 
@@ -110,7 +121,7 @@ def undo_decision(
 
     The same again changes nothing. Raises UsageError when this reviewer made no decision of that turn.
     """
-    with store.db.write() as connection:
+    with store.db.write_rows() as connection:
         seq, _ = _find(connection, name)
         entries = entries_of(connection, seq, reviewer)
         known = [one for one in entries if one.turn in (turn, turn + 1)]
@@ -128,48 +139,84 @@ def undo_decision(
 
 def open_counts(store: Store, reviewer: str, *, now_s: float) -> dict[Queue, int]:
     """Items by queue that want an answer of this reviewer, those they hold with them; at infinity no lease counts."""
-    wanted = text(f"SELECT i.queue, i.record FROM review_item i WHERE {OPEN}")
     with store.db.read() as connection:
-        rows = connection.execute(wanted, {"reviewer": reviewer, "now": now_s}).all()
-    return dict(Counter(row.queue for row in rows if reviewer not in json.loads(row.record)["not_by"]))
+        wanted, closed = (
+            {queue: int(number) for queue, number in connection.execute(one, asker(reviewer, now_s))}
+            for one in (WANTED, CLOSED)
+        )
+    return {queue: number - closed.get(queue, 0) for queue, number in wanted.items()}
 
 
 def expire_leases(store: Store, *, now_s: float) -> int:
     """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
-    with store.db.write() as connection:
+    with store.db.write_rows() as connection:
         return connection.execute(delete(review_lease).where(LEASE.until_s <= now_s)).rowcount
 
 
-def _others(connection: Connection, queue: Queue, reviewer: str, now_s: float, held: Sequence[int]) -> Iterator[int]:
-    """Items of a queue that this reviewer may be given and does not hold."""
-    for seq, record in _candidates(connection, queue, reviewer, now_s):
-        if seq not in held and reviewer not in item_of(record).not_by:
-            yield seq
+OPEN = select(STATE.item).where(STATE.queue == bindparam("queue"), IS_OPEN)
+STILL_OPEN = OPEN.where(STATE.item.in_(bindparam("seqs", expanding=True)))
+DEAREST = (
+    OPEN.where(STATE.item.not_in(bindparam("passed", expanding=True)))
+    .order_by(STATE.value.desc(), STATE.item.desc())
+    .limit(bindparam("most"))
+)
+HELD = (
+    select(STATE.item, review_lease.c.until_s)
+    .join(review_lease, review_lease.c.item == STATE.item)
+    .where(review_lease.c.reviewer == bindparam("reviewer"), review_lease.c.until_s > bindparam("now_s"), IS_OPEN)
+    .order_by(review_lease.c.given_s, STATE.value.desc(), STATE.item.desc())
+)
+"""Items that a reviewer holds and may still decide, the first that was given first."""
 
 
-def _candidates(connection: Connection, queue: Queue, reviewer: str, now_s: float) -> Iterator[tuple[int, str]]:
-    """(seq, record) of items that still want an answer, one of this reviewer too; dearest first, then the newest."""
-    rows = connection.execute(
-        text(
-            f"SELECT i.seq, i.record FROM review_item i WHERE i.queue = :queue AND {OPEN} "
-            "ORDER BY i.value DESC, i.seq DESC"
-        ),
-        {"queue": queue, "reviewer": reviewer, "now": now_s},
-    )
-    for row in rows:
-        yield row.seq, row.record
+WANTED = select(STATE.queue, func.count()).where(WANTS_MORE).group_by(STATE.queue)
+CLOSED = WANTED.where(STATE.item.in_(union(OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)), not_(IS_OPEN))
+"""Of all that is wanted, what this reviewer is not asked: looked for where that can be, and nowhere else."""
 
 
-def _held(connection: Connection, reviewer: str, now_s: float) -> list[int]:
-    """Items that a reviewer holds and may still decide, the first that was given first."""
-    rows = connection.execute(
-        text(
-            "SELECT i.seq FROM review_lease l JOIN review_item i ON i.seq = l.item "
-            f"WHERE l.reviewer = :reviewer AND l.until_s > :now AND {OPEN} ORDER BY l.given_s, i.value DESC, i.seq DESC"
-        ),
-        {"reviewer": reviewer, "now": now_s},
-    )
-    return list(rows.scalars())
+def _hand_over(connection: Connection, reviewer: str, now_s: float, queues: Sequence[Queue]) -> None:
+    """Gives a reviewer the lease of one more item, where there is one."""
+    held = [row.item for row in connection.execute(HELD, asker(reviewer, now_s))]
+    for queue in queues:
+        found = _others(connection, queue, reviewer, now_s, held, 1, waits=False)
+        if found:
+            _lease(connection, found[0], reviewer, now_s, now_s + LEASE_S)
+            return
+
+
+def _others(
+    connection: Connection,
+    queue: Queue,
+    reviewer: str,
+    now_s: float,
+    held: Sequence[int],
+    most: int,
+    *,
+    waits: bool = True,
+) -> list[int]:
+    """Up to `most` items of a queue that this reviewer may be given and does not hold, the dearest first."""
+    passed, found = list(held), list[int]()
+    asked = {"queue": queue, **asker(reviewer, now_s)}
+    while len(found) < most:
+        seqs = _locked(connection, {**asked, "passed": passed, "most": most - len(found)}, waits=waits and not passed)
+        if not seqs:
+            break
+        # On a server, another reviewer may have got an item between the moment that the query saw and its lock.
+        still = set(connection.execute(STILL_OPEN, {**asked, "seqs": seqs}).scalars())
+        found += [seq for seq in seqs if seq in still]
+        passed += seqs
+    return found
+
+
+def _locked(connection: Connection, asked: Mapping[str, object], *, waits: bool) -> list[int]:
+    """The items, locked: those that others are at in this moment are passed over, or waited for if there are no more.
+
+    Whoever holds a lock waits for none, so nobody waits for each other.
+    """
+    free = connection.execute(DEAREST.with_for_update(skip_locked=True), asked).scalars().all()
+    if free or not waits or connection.dialect.name != "postgresql":
+        return list(free)
+    return list(connection.execute(DEAREST.with_for_update(), {**asked, "most": 1}).scalars())
 
 
 def _lease(connection: Connection, seq: int, reviewer: str, given_s: float, until_s: float) -> None:
@@ -181,8 +228,9 @@ def _lease(connection: Connection, seq: int, reviewer: str, given_s: float, unti
         connection.execute(insert(review_lease).values(row))
 
 
-def _give_back(connection: Connection, seq: int, reviewer: str) -> None:
-    connection.execute(delete(review_lease).where(LEASE.item == seq, LEASE.reviewer == reviewer))
+def _give_back(connection: Connection, seq: int, reviewer: str) -> bool:
+    """Ends a lease, run out or not; whether there was one."""
+    return connection.execute(delete(review_lease).where(LEASE.item == seq, LEASE.reviewer == reviewer)).rowcount > 0
 
 
 def _claim(connection: Connection, seq: int, reviewer: str, until_s: float) -> Claim:
@@ -194,6 +242,7 @@ def _find(connection: Connection, name: str) -> tuple[int, ReviewItem]:
     row = connection.execute(select(review_item.c.seq, review_item.c.record).where(review_item.c.name == name)).first()
     if row is None:
         raise UsageError(f"there is no review item {name!r}", hint="`burnish review status` shows what is asked")
+    lock_state(connection, row.seq)
     return row.seq, item_of(row.record)
 
 
@@ -233,6 +282,8 @@ def _check_room(connection: Connection, item: ReviewItem, seq: int, reviewer: st
 def _insert(connection: Connection, seq: int, reviewer: str, turn: int, wish: Wish, counts: int) -> None:
     values = {"item": seq, "reviewer": reviewer, "turn": turn, "counts": counts, "at": now()}
     connection.execute(insert(review_decision).values(**values, **wish._asdict()))
+    if counts:
+        follow_decisions(connection, seq)
 
 
 def _check_name(reviewer: str) -> None:

@@ -7,16 +7,17 @@ holds is the last one of an odd turn, and the database itself refuses a second b
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, case, func, insert, select
 
 from burnish.errors import UsageError
 from burnish.records import Message, as_json, from_json
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
+from burnish.store.review_state import follow_decisions, follow_items
 from burnish.store.store import Store
-from burnish.store.tables import review_decision, review_item, review_withdrawal
+from burnish.store.tables import WANTS_MORE, review_decision, review_item, review_state, review_withdrawal
 
 Queue = Literal["blind", "correction", "preference"]
 Kind = Literal[
@@ -94,6 +95,7 @@ def add_items(store: Store, items: Sequence[ReviewItem]) -> int:
         rows = [_row(item) for item in fresh.values()]
         if rows:
             connection.execute(insert(review_item), rows)
+            follow_items(connection)
             failpoint("review.plan")
     return len(rows)
 
@@ -111,6 +113,8 @@ def withdraw_items(store: Store, names: Sequence[str], reason: str) -> int:
         ]
         if rows:
             connection.execute(insert(review_withdrawal), rows)
+            for row in rows:
+                follow_decisions(connection, row["item"])
             failpoint("review.withdraw")
     return len(rows)
 
@@ -120,6 +124,29 @@ def review_items(store: Store, *, with_withdrawn: bool = True) -> list[ReviewIte
     wanted = select(review_item.c.record).order_by(review_item.c.seq)
     if not with_withdrawn:
         wanted = wanted.where(review_item.c.seq.not_in(select(review_withdrawal.c.item)))
+    with store.db.read() as connection:
+        return [item_of(text) for text in connection.execute(wanted).scalars()]
+
+
+class Waiting(NamedTuple):
+    """What one queue still wants."""
+
+    num_items: int
+    num_answers: int
+
+
+def waiting(store: Store) -> dict[Queue, Waiting]:
+    """What each queue still wants, withdrawn items left out; a queue that wants nothing is not named."""
+    wanted = select(review_state.c.queue, func.count(), func.sum(review_state.c.room)).where(WANTS_MORE)
+    with store.db.read() as connection:
+        rows = connection.execute(wanted.group_by(review_state.c.queue)).all()
+    return {queue: Waiting(int(items), int(answers)) for queue, items, answers in rows}
+
+
+def answered_items(store: Store) -> list[ReviewItem]:
+    """The items that anybody has answered, decisions that were taken back with them; the rest is not read."""
+    named = select(review_decision.c.item)
+    wanted = select(review_item.c.record).where(review_item.c.seq.in_(named)).order_by(review_item.c.seq)
     with store.db.read() as connection:
         return [item_of(text) for text in connection.execute(wanted).scalars()]
 
@@ -134,8 +161,8 @@ def review_log(store: Store) -> list[ReviewDecision]:
 def recent_seconds(store: Store, *, last: int = 500) -> list[tuple[Queue, float]]:
     """(queue, seconds) of the last decisions, newest first, those taken back with them; no more is read."""
     wanted = (
-        select(review_item.c.queue, review_decision.c.seconds)
-        .join(review_item, review_decision.c.item == review_item.c.seq)
+        select(review_state.c.queue, review_decision.c.seconds)
+        .join(review_state, review_decision.c.item == review_state.c.item)
         .where(review_decision.c.kind != "undo")
         .order_by(review_decision.c.seq.desc())
         .limit(last)
@@ -144,30 +171,51 @@ def recent_seconds(store: Store, *, last: int = 500) -> list[tuple[Queue, float]
         return [(row.queue, row.seconds) for row in connection.execute(wanted)]
 
 
-def recent_decisions(store: Store, reviewer: str, *, last: int = 500) -> list[tuple[ReviewDecision, ReviewItem]]:
-    """A reviewer's last decisions with what was asked, newest first, those taken back with them; no more is read."""
+class Checked(NamedTuple):
+    """A decision, and whether a hidden wrong draft was seen through; None where the item is none, or was skipped."""
+
+    decision: ReviewDecision
+    is_caught: bool | None
+
+
+def recent_decisions(store: Store, reviewer: str, *, last: int = 500) -> list[Checked]:
+    """A reviewer's last decisions, newest first, those taken back with them; of items only hidden checks are read."""
+    record = case((review_state.c.is_check == 1, review_item.c.record), else_="").label("record")
     wanted = (
-        ENTRIES.add_columns(review_item.c.record)
+        ENTRIES.add_columns(record)
+        .join(review_state, review_state.c.item == review_decision.c.item)
         .where(review_decision.c.reviewer == reviewer, review_decision.c.kind != "undo")
         .order_by(review_decision.c.seq.desc())
         .limit(last)
     )
     with store.db.read() as connection:
-        return [(decision_of(row), item_of(row.record)) for row in connection.execute(wanted)]
+        return [_checked(decision_of(row), row.record) for row in connection.execute(wanted)]
 
 
-def is_caught(decision: ReviewDecision, item: ReviewItem) -> bool | None:
-    """Whether a hidden wrong draft was seen through; None where the item is none, or was skipped."""
-    if not item.is_check or decision.kind == "skip":
-        return None
-    return decision.kind != "accept" and decision.text != item.draft
+def _checked(decision: ReviewDecision, record: str) -> Checked:
+    if not record or decision.kind == "skip":
+        return Checked(decision, None)
+    return Checked(decision, decision.kind != "accept" and decision.text != item_of(record).draft)
 
 
 def recent_checks(store: Store, reviewer: str, *, last: int = 500) -> tuple[int, int]:
     """(caught, answered) hidden wrong drafts among a reviewer's last decisions; those taken back count as answered."""
-    told = [is_caught(decision, item) for decision, item in recent_decisions(store, reviewer, last=last)]
-    answered = [one for one in told if one is not None]
-    return sum(answered), len(answered)
+    own = (
+        select(review_decision.c.item, review_decision.c.kind, review_decision.c.text)
+        .where(review_decision.c.reviewer == reviewer, review_decision.c.kind.not_in(["undo", "skip"]))
+        .order_by(review_decision.c.seq.desc())
+        .limit(last)
+        .subquery()
+    )
+    wanted = (
+        select(own.c.kind, own.c.text, review_item.c.record)
+        .join(review_state, review_state.c.item == own.c.item)
+        .join(review_item, review_item.c.seq == own.c.item)
+        .where(review_state.c.is_check == 1)
+    )
+    with store.db.read() as connection:
+        shown = [(row.kind, row.text, item_of(row.record)) for row in connection.execute(wanted)]
+    return sum(kind != "accept" and text != item.draft for kind, text, item in shown), len(shown)
 
 
 def last_decision(store: Store, reviewer: str) -> tuple[ReviewDecision, ReviewItem] | None:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert
 
 from burnish.errors import Interrupted, StorageError
 from burnish.fingerprint import fingerprint
 from burnish.store.artifacts import Sealed
-from burnish.store.db import now
+from burnish.store.db import now, upsert
 from burnish.store.failpoints import failpoint
 from burnish.store.files import FAILING_DISK, storage_errors
 from burnish.store.store import Store
@@ -169,8 +168,7 @@ def _note(
     if status == "running":
         again["started"] = row["started"]
     with store.db.write() as connection:
-        statement = insert(stage_run).values(**row, **values)
-        connection.execute(statement.on_conflict_do_update(index_elements=[stage_run.c.key], set_=again))
+        upsert(connection, stage_run, "key", {**row, **values}, again)
 
 
 def _version_of(library: str) -> str:

@@ -1,4 +1,4 @@
-"""The store of a project: its database, its artifacts and its lock, all under DIR/.burnish, nothing outside it."""
+"""The store of a project: its database, artifacts and lock, all under DIR/.burnish; the database may be on a server."""
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ from pathlib import Path
 from burnish.errors import StorageError, UsageError
 from burnish.store.artifacts import Artifacts
 from burnish.store.backup import back_up, backups
-from burnish.store.db import FILE_NAME, Db, check_size, connect_db, damaged_db
+from burnish.store.db import Db, check_size, damaged_db
 from burnish.store.failpoints import failpoint
 from burnish.store.files import storage_errors, write_atomic
 from burnish.store.lock import Holder, ProjectLock, lock_of
 from burnish.store.migrate import REVISIONS, bring_up_to_date, format_of
+from burnish.store.place import claim_db, find_db
 from burnish.talk import Silence, Talk
 
 FOLDER = ".burnish"
@@ -56,19 +57,23 @@ def open_store(project: Path, *, talk: Talk | None = None, today: date | None = 
     """Opens a project's store, and makes .burnish when it is absent; a few milliseconds when it is up to date.
 
     Two processes may open an empty folder at once. The first opening of a day leaves a checked copy of the database in
-    .burnish/backup. Raises DamagedError when the database cannot be read, StorageError when a newer burnish wrote it.
+    .burnish/backup; on a server, copies are its keeper's work. Raises DamagedError when the database cannot be read,
+    StorageError when a newer burnish wrote it, ConfigError when the history is elsewhere.
     """
     talk = talk or Silence()
     if not project.is_dir():
         raise UsageError(f"there is no folder {project}", hint=f"`burnish init {project}` makes a project there")
     root = project.resolve() / FOLDER
     _make_folder(root)
-    db = connect_db(root / FILE_NAME)
-    _refuse_damage(db.path)
+    db = find_db(root)
+    if db.url is None:
+        _refuse_damage(db.path)
     if format_of(db) != REVISIONS[-1]:
         bring_up_to_date(db, talk)
-    elif back_up(db.path, today or date.today()):
+    elif db.url is None and back_up(db.path, today or date.today()):
         talk.say("made the daily backup of the project's database")
+    if db.url is not None:
+        claim_db(root, db)
     return Store(project=project.resolve(), root=root, db=db, artifacts=Artifacts(root), project_lock=lock_of(root))
 
 

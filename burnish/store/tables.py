@@ -3,7 +3,18 @@
 A change here needs a migration in migrations/versions; a test compares the two.
 """
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, MetaData, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    literal_column,
+)
 
 metadata = MetaData()
 
@@ -157,7 +168,6 @@ review_item = Table(
     Column("value", Float, nullable=False),
     Column("record", Text, nullable=False),
     Column("at", Text, nullable=False),
-    Index("review_item_by_value", "queue", "value"),
 )
 
 review_decision = Table(
@@ -175,6 +185,7 @@ review_decision = Table(
     Column("edit_distance", Integer, nullable=False),
     Column("at", Text, nullable=False),
     UniqueConstraint("item", "reviewer", "turn"),
+    Index("review_decision_by_reviewer", "reviewer", "seq"),
 )
 
 review_withdrawal = Table(
@@ -192,8 +203,39 @@ review_lease = Table(
     Column("reviewer", Text, primary_key=True),
     Column("given_s", Float, nullable=False),
     Column("until_s", Float, nullable=False),
+    Index("review_lease_by_reviewer", "reviewer"),
 )
-"""The one table of the queue that changes: who holds which item until when. Losing it loses no decision."""
+"""Who holds which item until when. It changes; losing it loses no decision."""
+
+review_state = Table(
+    "review_state",
+    metadata,
+    Column("item", Integer, ForeignKey("review_item.seq"), primary_key=True, autoincrement=False),
+    Column("queue", Text, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("room", Integer, nullable=False),
+    Column("is_check", Integer, nullable=False),
+    Column("not_by", Text, nullable=False),
+)
+"""What follows from items, decisions and withdrawals, so that a claim reads little; `rebuild_state` makes it anew.
+`room`: answers that an item still wants; `not_by`: names, each between line ends. Who changes an item locks its row."""
+
+WANTS_MORE = review_state.c.room > literal_column("0")
+"""A literal, as a parameter would keep both databases from using the partial index."""
+Index(
+    "review_state_open",
+    review_state.c.queue,
+    review_state.c.value,
+    review_state.c.item,
+    sqlite_where=WANTS_MORE,
+    postgresql_where=WANTS_MORE,
+)
+
+IS_KEPT = review_state.c.not_by != literal_column("''")
+Index("review_state_kept", review_state.c.item, sqlite_where=IS_KEPT, postgresql_where=IS_KEPT)
+
+project_identity = Table("project_identity", metadata, Column("id", Text, primary_key=True))
+"""The project that a database on a server belongs to; empty in a project's own file."""
 
 user_change = Table(
     "user_change",

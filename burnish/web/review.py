@@ -180,7 +180,7 @@ def _page(room: Room, request: Request, reviewer: str, notice: Notice, *, status
         reviewer=reviewer,
         questions=questions,
         left=left_for(project, reviewer, now_s=now_s),
-        num_all=left_for_all(project).num_items,
+        num_all=0 if questions else left_for_all(project).num_items,
         rest=rest_for(project, reviewer, now_s=now_s),
         last=last[0] if last else None,
         last_words=decided_words(*last) if last else "",

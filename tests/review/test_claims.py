@@ -2,23 +2,36 @@
 
 import shutil
 import tempfile
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy import select
 
 from burnish.errors import BusyError, UsageError
 from burnish.records import Message
 from burnish.review.decisions import Holding, replay
-from burnish.store.claims import LEASE_S, Wish, claim_items, decide_item, expire_leases, undo_decision
-from burnish.store.reviews import ReviewItem, add_items, review_items, review_log, withdraw_items
+from burnish.store.claims import (
+    LEASE_S,
+    Wish,
+    claim_items,
+    decide_item,
+    expire_leases,
+    held_items,
+    undo_decision,
+)
+from burnish.store.review_state import rebuild_state
+from burnish.store.reviews import ReviewItem, add_items, review_items, review_log, waiting, withdraw_items
 from burnish.store.store import Store, open_store
+from burnish.store.tables import review_state
 from tests.child import KILLED, in_child
 
 REVIEWERS = ("ann", "bob", "cy")
 QUEUES = ("blind", "correction", "preference")
+QUEUES_ASKED = ("correction", "blind")
 
 
 def item(name: str, *, wanted: int = 1, value: float = 0.0, **changes) -> ReviewItem:
@@ -35,21 +48,37 @@ KIND = {one.name: ("label", "one") if one.queue == "blind" else ("accept", "") f
 OTHER = {one.name: ("label", "two") if one.queue == "blind" else ("edit", "two") for one in ITEMS}
 
 
+def state_and_rebuilt(store: Store) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
+    """The state that claims read, as it is kept and as the log alone gives it."""
+    found = []
+    with store.db.write() as connection:
+        for _ in range(2):
+            found.append([tuple(row) for row in connection.execute(select(review_state).order_by(review_state.c.item))])
+            rebuild_state(connection)
+    return found[0], found[1]
+
+
 class Queue(RuleBasedStateMachine):
     """The queue beside a model of it: dictionaries that a reader can check."""
 
     @initialize()
     def start(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
-        self.store = open_store(self.folder)
+        self.store = self.open()
         add_items(self.store, ITEMS)
         self.now_s = 0.0
         self.held: dict[Holding, tuple[str, str]] = {}
         self.turns: dict[Holding, int] = {}
         self.leases: dict[Holding, float] = {}
 
+    def open(self) -> Store:
+        return open_store(self.folder)
+
     def teardown(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if hasattr(self, "store"):
+            before, after = state_and_rebuilt(self.store)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            assert before == after
 
     def active(self, name: str) -> set[str]:
         return {key.reviewer for key, until in self.leases.items() if key.item == name and until > self.now_s}
@@ -65,7 +94,7 @@ class Queue(RuleBasedStateMachine):
     def claim(self, reviewer: str, count: int) -> None:
         mine = [name for name in WANTED if reviewer in self.active(name) and self.is_open(name, reviewer)]
         free = [one.name for one in ITEMS if one.name not in mine and self.is_open(one.name, reviewer)]
-        found = claim_items(self.store, reviewer, now_s=self.now_s, queues=("correction", "blind"), count=count)
+        found = claim_items(self.store, reviewer, now_s=self.now_s, queues=QUEUES_ASKED, count=count)
         names = [one.item.name for one in found]
         assert set(names[: len(mine)]) <= set(mine)
         assert names[len(mine) :] == free[: max(0, count - len(mine))]
@@ -79,14 +108,17 @@ class Queue(RuleBasedStateMachine):
         name=st.sampled_from(sorted(WANTED)),
         told=st.sampled_from(["one", "other", "skip"]),
         stale=st.sampled_from([0, 0, 0, 2]),
+        then=st.sampled_from([(), QUEUES_ASKED]),
         crash=st.sampled_from(["", "", "", "review.decide", "db.commit", "db.committed"]),
     )
-    def decide(self, reviewer: str, name: str, told: str, stale: int, crash: str) -> None:
+    def decide(self, reviewer: str, name: str, told: str, stale: int, then: tuple[str, ...], crash: str) -> None:
         key = Holding(name, reviewer)
         done = self.turns.get(key, 0)
         wish = {"one": KIND[name], "other": OTHER[name], "skip": ("skip", "")}[told]
         turn = done + 1 - stale
-        call = lambda: decide_item(self.store, name, reviewer, turn, Wish(*wish), now_s=self.now_s)  # noqa: E731
+        call = lambda: decide_item(  # noqa: E731
+            self.store, name, reviewer, turn, Wish(*wish), now_s=self.now_s, then=then
+        )
         if crash:
             assert in_child(call, f"{crash}=kill") in (KILLED, 0, UsageError.exit_code, BusyError.exit_code)
         if key in self.held or turn != done + 1:
@@ -104,7 +136,13 @@ class Queue(RuleBasedStateMachine):
             assert call() == call()
             self.held[key] = wish
             self.turns[key] = turn
-            self.leases.pop(key, None)
+            if self.leases.pop(key, None) is not None and then:
+                self.hand_over(reviewer)
+
+    def hand_over(self, reviewer: str) -> None:
+        free = (one.name for one in ITEMS if reviewer not in self.active(one.name) and self.is_open(one.name, reviewer))
+        for name in islice(free, 1):
+            self.leases[Holding(name, reviewer)] = self.now_s + LEASE_S
 
     def repeat(self, call, turn: int, done: int) -> None:
         """A form from before an undo: the same words are an old entry, and change nothing either."""
@@ -144,7 +182,7 @@ class Queue(RuleBasedStateMachine):
 
     @rule()
     def reopen(self) -> None:
-        self.store = open_store(self.folder)
+        self.store = self.open()
 
     @invariant()
     def the_log_replays_to_what_was_decided(self) -> None:
@@ -172,6 +210,22 @@ def test_the_dearest_item_comes_first_and_a_reload_gets_it_again(store):
     assert names(store, "ann") == ["dear"]
     assert names(store, "bob") == ["cheap"]
     assert names(store, "ann", count=2) == ["dear"]
+
+
+def test_who_has_decided_holds_the_next_item_and_reads_it_without_writing(store):
+    add_items(store, [item("dear", value=2), item("cheap", value=1), item("last")])
+    assert held_items(store, "ann", now_s=0) is None
+    claim_items(store, "ann", now_s=0, queues=QUEUES)
+    decide_item(store, "dear", "ann", 1, Wish("accept"), now_s=5, then=QUEUES)
+    assert names(store, "bob", now_s=6) == ["last"]
+    before = store.db.path.read_bytes()
+    found = held_items(store, "ann", now_s=60)
+    assert found is not None
+    assert [(one.item.name, one.turn, one.until_s) for one in found] == [("cheap", 1, 5 + LEASE_S)]
+    assert store.db.path.read_bytes() == before
+    assert held_items(store, "ann", now_s=5 + LEASE_S / 2) is None
+    decide_item(store, "cheap", "ann", 1, Wish("accept"), now_s=90, then=QUEUES)
+    assert held_items(store, "ann", now_s=91) is None
 
 
 def test_the_same_plan_again_adds_nothing(store):
@@ -235,6 +289,7 @@ def test_a_withdrawn_item_is_asked_no_more_and_its_decisions_stay(store):
     decide_item(store, "a", "ann", 1, Wish("accept"), now_s=0)
     assert withdraw_items(store, ["a"], "another model") == 1
     assert withdraw_items(store, ["a"], "another model") == 0
+    assert waiting(store) == {"correction": (1, 1)}
     assert names(store, "bob", count=2) == ["b"]
     with pytest.raises(BusyError, match="no longer asked: another model"):
         decide_item(store, "a", "bob", 1, Wish("accept"), now_s=1)

@@ -6,6 +6,7 @@ import shutil
 import signal
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ import burnish.store
 from burnish.errors import BusyError, DamagedError, StorageError, UsageError
 from burnish.store.backup import KEEP, back_up, backups, restore_backup
 from burnish.store.barred import bar, barred
-from burnish.store.db import journal_mode
+from burnish.store.db import check_pages, journal_mode
 from burnish.store.looks import append_look, looks
 from burnish.store.migrate import REVISIONS
 from burnish.store.roles import append_roles, current_roles
@@ -73,6 +74,7 @@ def test_the_released_migrations_are_unchanged():
         "v0004_teacher.py": "7e35a624ca14",
         "v0005_review.py": "20ce6cab5aff",
         "v0006_people.py": "5d015892105c",
+        "v0007_review_state.py": "486da4cd7556",
     }
 
 
@@ -187,8 +189,9 @@ def test_history_that_an_older_copy_has_no_table_for_is_added_too(tmp_path):
     with closing(sqlite3.connect(backups(store.root)[0])) as copy:
         for table in ("chain_entry", "user_change"):
             copy.execute(f"DROP TABLE {table}")
-        for table in ("lease", "withdrawal", "decision", "item"):
+        for table in ("state", "lease", "withdrawal", "decision", "item"):
             copy.execute(f"DROP TABLE review_{table}")
+        copy.execute("DROP TABLE project_identity")
         copy.execute("DROP TABLE teacher_reply")
         copy.execute("DROP TABLE batch_audit")
         copy.execute("DROP TABLE barred_example")
@@ -218,6 +221,14 @@ def test_a_week_of_backups_is_kept(tmp_path):
     assert [path.name for path in backups(store.root)] == [
         f"burnish-{DAY + timedelta(day)}.db" for day in range(11, 11 - KEEP, -1)
     ]
+
+
+def test_threads_that_open_a_project_at_once_on_a_new_day_leave_one_whole_backup(tmp_path):
+    open_store(tmp_path, today=DAY)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: open_store(tmp_path, today=DAY + timedelta(1)), range(8)))
+    (copy,) = backups(tmp_path / ".burnish")
+    check_pages(copy)
 
 
 def test_a_damage_deep_in_the_file_stops_the_daily_backup_before_it_replaces_a_good_one(tmp_path):
