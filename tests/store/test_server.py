@@ -23,6 +23,7 @@ from burnish.loop.round import run_round
 from burnish.records import Cost
 from burnish.registry import champion, history
 from burnish.store.backup import restore_backup
+from burnish.store.chain import START, broken_entries, entries
 from burnish.store.claims import Wish, claim_items, decide_item
 from burnish.store.reviews import add_items, review_log
 from burnish.store.roles import append_roles, current_roles
@@ -30,6 +31,7 @@ from burnish.store.server import VARIABLE, server_url, told_server_error
 from burnish.store.stage import stage_runs
 from burnish.store.store import Store, open_store
 from burnish.store.tables import APPEND_ONLY, metadata, role_change
+from burnish.store.users import add_user
 from burnish.talk import Silence
 from tests.child import end_of, start_child
 from tests.loop.conftest import small_settings, write_rows
@@ -102,12 +104,21 @@ def test_two_processes_cannot_spend_what_only_one_of_them_may(store):
     assert sorted(end_of(pid) for pid in children) == [0] * 3 + [BudgetError.exit_code] * 5
 
 
+def test_the_log_of_decisions_begins_with_the_database_and_is_one_chain_whoever_writes_at_once(store):
+    assert [entry.kind for entry in entries(store.db)] == [START]
+    children = [start_child(lambda name=f"user {number}": add_user(store, name, "reviewer")) for number in range(8)]
+    assert [end_of(pid) for pid in children] == [0] * 8
+    chain = entries(store.db)
+    assert [entry.seq for entry in chain] == list(range(1, 10))
+    assert broken_entries(chain) == []
+
+
 def test_the_tables_are_those_of_the_code_and_history_cannot_be_changed(store):
     with store.db.read() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     for name in APPEND_ONLY:
         table = metadata.tables[name]
-        row = {column.name: 1 if str(column.type) != "TEXT" else "1" for column in table.columns}
+        row = {column.name: 7 if str(column.type) != "TEXT" else "7" for column in table.columns}
         row |= {"settles": None} if name == "spend" else {}
         with store.db.write() as connection:
             connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
