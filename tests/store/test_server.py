@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from burnish.errors import AccessError, BudgetError, ConfigError, StorageError, 
 from burnish.fakes import tiny_folder
 from burnish.loop.project import create_project
 from burnish.loop.round import run_round
-from burnish.records import Cost
-from burnish.registry import champion, history
+from burnish.records import Cost, ModelVersion
+from burnish.registry import champion, history, promote, register, rollback
 from burnish.store.backup import restore_backup
 from burnish.store.chain import START, broken_entries, entries
 from burnish.store.claims import Wish, claim_items, decide_item
@@ -37,6 +38,7 @@ from tests.child import end_of, start_child
 from tests.loop.conftest import small_settings, write_rows
 from tests.review.test_claims import QUEUES, Queue, item
 
+UNTUNED = ModelVersion(name="base", round=0, adapter_hash="", artifact="", base="b", base_hash="b", template_hash="t")
 NAMES = (f"desk_{number}" for number in count())
 
 
@@ -108,9 +110,14 @@ def test_the_log_of_decisions_begins_with_the_database_and_is_one_chain_whoever_
     assert [entry.kind for entry in entries(store.db)] == [START]
     children = [start_child(lambda name=f"user {number}": add_user(store, name, "reviewer")) for number in range(8)]
     assert [end_of(pid) for pid in children] == [0] * 8
+    for name in ("one", "two"):
+        register(store, replace(UNTUNED, name=name))
+        promote(store, name, "better", "gate")
     chain = entries(store.db)
-    assert [entry.seq for entry in chain] == list(range(1, 10))
+    assert [entry.seq for entry in chain] == list(range(1, 12))
+    assert [entry.kind for entry in chain[-2:]] == ["promote", "promote"]
     assert broken_entries(chain) == []
+    assert rollback(store, "worse").name == "one"
 
 
 def test_the_tables_are_those_of_the_code_and_history_cannot_be_changed(store):
