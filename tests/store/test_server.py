@@ -112,7 +112,8 @@ def test_the_tables_are_those_of_the_code_and_history_cannot_be_changed(store):
         with store.db.write() as connection:
             connection.execute(text("SET CONSTRAINTS ALL DEFERRED"))
             connection.execute(insert(table).values(row))
-        for statement in (f"UPDATE {name} SET at = '2'", f"DELETE FROM {name}", f"TRUNCATE {name} CASCADE"):
+        changed = next(column.name for column in table.columns if str(column.type) == "TEXT")
+        for statement in (f"UPDATE {name} SET {changed} = '2'", f"DELETE FROM {name}", f"TRUNCATE {name} CASCADE"):
             with pytest.raises(StorageError, match="is append-only"), store.db.write() as connection:
                 connection.execute(text(statement))
 
