@@ -10,10 +10,10 @@ import pytest
 from burnish.budget import Budget
 from burnish.data.dataset import add_files, load_examples
 from burnish.errors import WaitingError
-from burnish.loop.explain import load_report
 from burnish.loop.minutes import charge_minutes
 from burnish.loop.past import results, round_key
 from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.rendering import load_report
 from burnish.loop.reviewing import plan_reviews
 from burnish.loop.round import run_round
 from burnish.loop.seeds import DECISIONS, gather
