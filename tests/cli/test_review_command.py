@@ -42,7 +42,8 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back_once(desk: Path, tmp_path:
     assert "people have spent 0.0 minutes" in burnish("review", "status", "--project", desk).out
 
 
-def test_a_correction_is_shown_beside_the_file_and_the_next_round_waits_for_people(desk: Path):
+def test_a_correction_is_shown_beside_the_file_and_the_next_round_waits_for_people(desk: Path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
     project = open_project(desk)
     row = gather(project).of("train")[0]
     right = "appeal" if row.answer != "appeal" else "login"
