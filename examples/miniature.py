@@ -34,7 +34,7 @@ MAX_LETTERS = 160
 SETTINGS = Settings.model_validate(
     {
         "roles": {"train": 0.42, "dev_a": 0.13, "dev_b": 0.13, "vault": 0.32, "audit": 0.0},
-        "train": {"epochs": 8, "batch_size": 8, "search": [1.0, 2.0]},
+        "train": {"epochs": 5, "batch_size": 8, "search": [1.0, 2.0]},
     }
 )
 
