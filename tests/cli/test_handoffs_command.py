@@ -1,12 +1,23 @@
 """`burnish handoffs`: a version against the one before it, on rows that people may look at."""
 
 import json
+import shutil
+from pathlib import Path
+
+import pytest
 
 from burnish.loop.project import open_project
 from burnish.loop.seeds import gather
 from burnish.store.stage import stage_runs
 from tests.cli.calls import burnish
 from tests.cli.golden import check, shape
+
+
+@pytest.fixture(scope="module")
+def promoted(promoted, tmp_path_factory):
+    """A copy: what is asked here costs something, which would stand in the costs of the one that others look at."""
+    folder, call = promoted
+    return Path(shutil.copytree(folder, tmp_path_factory.mktemp("handoffs") / "desk")), call
 
 
 def test_the_champion_is_held_against_what_it_replaced_on_dev_a(promoted):
