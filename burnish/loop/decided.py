@@ -10,7 +10,7 @@ from burnish.data.provenance import SYNTHETIC
 from burnish.fingerprint import fingerprint
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
-from burnish.loop.rubric import QUESTIONS
+from burnish.loop.rubric import JUDGING
 from burnish.records import Example, Message, Preference, Thumb, as_json
 from burnish.review.decisions import Outcome, outcomes
 from burnish.store.audits import append_audit
@@ -21,8 +21,6 @@ from burnish.synthesize.audit import Audit, judge_audit, not_audited
 BY = "reviewers"
 """Who judged a batch whose audit came from the queue."""
 TAKEN_BACK = "answers of its audit were taken back"
-JUDGING = tuple(question.purpose for question in QUESTIONS)
-"""Purposes of items that ask about models' answers."""
 AGREEING = 2
 """Reviewers that must say the same before an answer of dev_a changes; on a row of train one is enough."""
 

@@ -63,6 +63,8 @@ SUPPORTED = Question(
     needs_quote=True,
 )
 QUESTIONS = (RIGHT, SUPPORTED)
+JUDGING = tuple(question.purpose for question in QUESTIONS)
+"""Purposes of items that ask people about models' answers."""
 
 
 class Piece(NamedTuple):

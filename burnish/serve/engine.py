@@ -195,9 +195,9 @@ class Engine:
                 continue
             going.slot = NOT_YET if slot is None else slot
             if slot is not None:
-                going.job.tell(Began(version))
+                _tell(going.job, Began(version))
             return True
-        going.job.tell(Failed("refused", refused))
+        _tell(going.job, Failed("refused", refused))
         return False
 
     def _enter(self, going: _Going) -> None:
@@ -208,7 +208,7 @@ class Engine:
             if not isinstance(error, DataError):
                 LOG.error("a request could not begin", exc_info=error)
             self.pool.release(going.slot)
-            going.job.tell(Failed("asked" if isinstance(error, DataError) else "broken"))
+            _tell(going.job, Failed("asked" if isinstance(error, DataError) else "broken"))
             return
         self._active[going.number] = going
 
@@ -224,16 +224,16 @@ class Engine:
             for going, best in zip(some, chosen, strict=True):
                 self._choosing.remove(going)
                 self.pool.release(going.slot)
-                going.job.tell(Ended(labels[best.index], "stop", best.logprob, len(spelled[best.index]), True))
+                _tell(going.job, Ended(labels[best.index], "stop", best.logprob, len(spelled[best.index]), True))
 
     def _pass_on(self, event: Event) -> None:
         going = self._active.get(event.number)
         if going is None:
             return
         going.num_tokens += 1
-        going.job.tell(Spoke(event.token, event.logprob, event.top))
+        _tell(going.job, Spoke(event.token, event.logprob, event.top))
         if event.answer:
-            going.job.tell(_ended(event.answer, going.num_tokens))
+            _tell(going.job, _ended(event.answer, going.num_tokens))
             self._leave(going)
 
     def _leave(self, going: _Going) -> None:
@@ -243,13 +243,21 @@ class Engine:
     def _fail_all(self) -> None:
         """After an exception the generator is done for: who is in it is told, who waits is answered by a new one."""
         for going in (*self._active.values(), *self._choosing):
-            going.job.tell(Failed("broken"))
+            _tell(going.job, Failed("broken"))
             self.pool.release(going.slot)
         self._active, self._choosing = {}, []
         self._generator = self._new_generator()
 
     def _new_generator(self) -> Generator:
         return Generator(self.pool.base, self.pool.bank, max_rows=self._max_rows)
+
+
+def _tell(job: Job, said: Said) -> None:
+    """Says something to whoever asked; that it cannot be heard stops nobody else's answer."""
+    try:
+        job.tell(said)
+    except Exception as error:
+        LOG.error("an answer could not be told", exc_info=error)
 
 
 def _ended(answer: Generated, num_tokens: int) -> Ended:

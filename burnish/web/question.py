@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from burnish.evaluate.groundedness import Stated, stated_in, unsupported
+from burnish.loop.rubric import JUDGING, SUPPORTED
 from burnish.records import Message, Task
 from burnish.store.claims import Claim
 from burnish.store.reviews import ReviewDecision, ReviewItem
@@ -58,14 +59,20 @@ class Question(NamedTuple):
     fields: tuple[Field, ...]
     is_on_file: bool
     """Whether reviewers may say that the answer on file is wrong: where the draft is meant to be it."""
+    is_changeable: bool
+    """Whether a better answer can be written: not where support alone is asked about."""
 
 
 def question_of(claim: Claim, task: Task, known: Collection[str]) -> Question:
-    """What a reviewer who holds the item is shown. `known` holds what needs no support in a draft."""
+    """What a reviewer who holds the item is shown. `known` holds what needs no support in a draft.
+
+    Where people judge what a judge is tested by, nothing is marked: a machine's doubt would lead them.
+    """
     item = claim.item
     is_written = task.kind != "label" and item.queue != "preference"
     draft = item.draft if item.queue != "blind" else ""
-    doubts = unsupported(list(stated_in(draft)), _context(item, task), known) if is_written else []
+    is_marked = is_written and item.purpose not in JUDGING
+    doubts = unsupported(list(stated_in(draft)), _context(item, task), known) if is_marked else []
     fields = fields_of(task, draft, _by_field(doubts)) if is_written else ()
     return Question(
         name=item.name,
@@ -79,6 +86,7 @@ def question_of(claim: Claim, task: Task, known: Collection[str]) -> Question:
         choices=_choices(task.labels) if task.kind == "label" and item.queue != "preference" else (),
         fields=fields,
         is_on_file=item.queue == "correction" and item.purpose == "gold",
+        is_changeable=item.purpose != SUPPORTED.purpose,
     )
 
 

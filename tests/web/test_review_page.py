@@ -10,6 +10,7 @@ from burnish.config import Settings
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.project import create_project
 from burnish.loop.reviewing import plan_reviews, task_of_project
+from burnish.loop.rubric import JUDGING
 from burnish.records import Task
 from burnish.store.claims import LEASE_S, Wish, claim_items, decide_item, expire_leases
 from burnish.store.reviews import add_items, review_items, review_log
@@ -178,6 +179,20 @@ def test_a_draft_shows_what_the_prompt_does_not_support_and_changes_are_measured
     assert decide(writer, "edit", text=f"{DRAFT[:30]}{DRAFT[31:]}x\r\n").status_code == 303
     entry = review_log(writer.project.store)[0]
     assert (entry.kind, entry.edit_distance) == ("edit", 2)
+
+
+@pytest.mark.parametrize("purpose", JUDGING)
+def test_nothing_is_marked_where_people_judge_what_a_judge_is_tested_by(writer, purpose):
+    """And where support alone is asked about there is a yes and a no, and nothing to write."""
+    claims = claim_items(writer.project.store, "ann", now_s=time.time(), queues=QUEUES)
+    decide_item(writer.project.store, claims[0].item.name, "ann", 1, Wish("accept", ""), now_s=time.time())
+    add_items(writer.project.store, [text_question(7, purpose=purpose)])
+    seen = writer.get("/review").text
+    assert DRAFT in words(seen)
+    assert "<mark>" not in seen
+    assert ("<textarea" in seen) == ("Save my change" in seen) == (purpose == "calibration")
+    assert decide(writer, "reject").status_code == 303
+    assert review_log(writer.project.store)[-1].kind == "reject"
 
 
 def test_an_edit_that_changes_nothing_is_the_draft_accepted(writer):
