@@ -102,6 +102,23 @@ def test_with_memory_for_one_adapter_all_are_served_in_turn(furnished):
     pool.close()
 
 
+def test_an_answer_that_nobody_can_be_told_costs_the_others_nothing(furnished):
+    def deaf(said: Said) -> None:
+        raise ValueError(said)
+
+    base, version = bench_of(furnished), get(furnished.store, NAMES[0])
+    pool = Pool(base, furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    engine = Engine(pool, max_rows=8)
+    engine.start()
+    heard = Heard()
+    prompt = tuple(base.chat.render_prompt([Message(role="user", content=ASKED[0])]))
+    for tell in (deaf, heard.said.put):
+        engine.submit(Job(request=Request(prompt=prompt, max_new_tokens=TOKENS), versions=(version,), tell=tell))
+    assert heard.text() == alone(furnished, version, ASKED[0], TOKENS).text
+    assert engine.close(20)
+    pool.close()
+
+
 def test_an_adapter_in_use_is_never_let_go(furnished):
     pool = Pool(bench_of(furnished), furnished.store, check=lambda base, version: "", adapter_bytes=1)
     forgotten: list[int] = []
