@@ -5,11 +5,14 @@ first writes what was decided and then acts on it, so that a killed round is fin
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from burnish.budget import open_budget
+from burnish.data.check import DataCheck
 from burnish.evaluate.compare import compare
+from burnish.evaluate.handoff import HandoffChange
 from burnish.evaluate.suspicion import likely_bugs
-from burnish.loop.choose import choose_challenger
+from burnish.loop.choose import Choice, choose_challenger
 from burnish.loop.conclude import Outcome, conclude, finish_interrupted
 from burnish.loop.decided import release_audits
 from burnish.loop.diagnosing import diagnosis_stage
@@ -17,20 +20,20 @@ from burnish.loop.forget import bar_late_descendants
 from burnish.loop.guarding import demand_measures
 from burnish.loop.handing import handed_off
 from burnish.loop.judged import judge_round
-from burnish.loop.kit import kit_of
+from burnish.loop.kit import Kit, kit_of
 from burnish.loop.measuring import measure_stage
 from burnish.loop.minutes import charge_minutes
 from burnish.loop.past import finished_round, next_number, round_key
 from burnish.loop.people import ask_people, ask_preferences, tell_decisions, wait_for_people
-from burnish.loop.preferring import preference_stage
+from burnish.loop.preferring import Preferred, preference_stage
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
-from burnish.loop.seeds import checked, gather
+from burnish.loop.seeds import Seeds, checked, gather
 from burnish.loop.side import Side
 from burnish.loop.stages import Shop, score_stage, train_stage
 from burnish.loop.synthesizing import with_synthesis
 from burnish.loop.tribunal import ask_gate
-from burnish.loop.untuned import untuned_baseline
+from burnish.loop.untuned import Untuned, untuned_baseline
 from burnish.loop.weighing import tell_weights
 from burnish.loop.workbench import Workbench
 from burnish.registry import champion as current_champion
@@ -71,6 +74,13 @@ def run_round(
 
     kit = kit_of(project, seeds)
     demand_measures(project.settings, seeds, kit)
+    shop, found = _opened(project, seeds, talk, should_stop)
+    ask_people(shop)
+    return _turned(shop, key, found, kit), True
+
+
+def _opened(project: Project, seeds: Seeds, talk: Talk, should_stop: Callable[[], bool]) -> tuple[Shop, DataCheck]:
+    """The base loaded, the data checked, and what people decided and spent since the last round told."""
     number = next_number(project)
     talk.say(f"round {number}: {sum(map(len, seeds.by_role.values())):,} examples, task {seeds.task.kind}")
     talk.step("check the data", STEPS)
@@ -78,56 +88,46 @@ def run_round(
     budget = open_budget(project.store, project.settings.budget, talk)
     tell_weights(seeds.trusted.weights, talk)
     found = checked(seeds, project, bench.token_counter(seeds.task), talk)
+    tell_decisions(seeds.decided, talk)
+    charge_minutes(project, budget, number)
     shop = Shop(
         project=project, seeds=seeds, bench=bench, budget=budget, talk=talk, number=number, should_stop=should_stop
     )
-    tell_decisions(seeds.decided, talk)
-    charge_minutes(project, budget, number)
-    ask_people(shop)
+    return shop, found
 
-    talk.step("measure the base", STEPS)
-    untuned = untuned_baseline(shop)
-    talk.step("measure the champion", STEPS)
-    champion = current_champion(project.store) or untuned.version
-    shots = untuned.shots if champion.name == untuned.version.name else ()
-    before = score_stage(shop, champion, "dev_a", shots=shots)
-    talk.step("diagnose", STEPS)
-    diagnosis = diagnosis_stage(shop, champion)
-    talk.step("synthesize", STEPS)
-    shop, synthesis = with_synthesis(shop, champion, diagnosis)
+
+def _turned(shop: Shop, key: str, found: DataCheck, kit: Kit) -> RoundResult:
+    """The wheel itself: what is done in a round, in its order."""
+    step = partial(shop.talk.step, steps=STEPS)
+    untuned, now = _measured(shop)
+    step("diagnose")
+    diagnosis = diagnosis_stage(shop, now.version)
+    step("synthesize")
+    shop, synthesis = with_synthesis(shop, now.version, diagnosis)
     wait_for_people(shop)
-    talk.step("train", STEPS)
-    sealed, trials = train_stage(shop, champion)
-    talk.step("choose a challenger", STEPS)
-    preferred = preference_stage(shop, choose_challenger(shop, sealed, trials, champion), champion)
+    preferred = _trained(shop, now)
     choice = preferred.choice
-    ask_preferences(shop, champion, choice.challenger, shots)
-    talk.step("measure the challenger", STEPS)
-    after = score_stage(shop, choice.challenger, "dev_a")
-    on_dev_a = compare(before, after)
-    for warning in likely_bugs(before) + likely_bugs(after):
-        talk.warn(warning)
-    measures = measure_stage(shop, kit, Side(champion, before, shots), Side(choice.challenger, after))
-    handoffs = handed_off(
-        shop.seeds,
-        before=(score_stage(shop, champion, "dev_b", shots=shots), before),
-        after=(choice.on_dev_b, after),
-        seed=project.settings.seed,
-    )
-    judged = judge_round(shop, before, after)
-    talk.step("ask the gate", STEPS)
-    ruling = ask_gate(shop, champion, choice, after, kit, shots=shots, judged=judged)
-    talk.step("conclude", STEPS)
+    step("measure the challenger")
+    new = Side(choice.challenger, score_stage(shop, choice.challenger, "dev_a"))
+    for warning in likely_bugs(now.evaluation) + likely_bugs(new.evaluation):
+        shop.talk.warn(warning)
+    comparison = compare(now.evaluation, new.evaluation)
+    measures = measure_stage(shop, kit, now, new)
+    handoffs = _handed_off(shop, now, new, choice)
+    judged = judge_round(shop, now.evaluation, new.evaluation)
+    step("ask the gate")
+    ruling = ask_gate(shop, now.version, choice, new.evaluation, kit, shots=now.shots, judged=judged)
+    step("conclude")
     outcome = Outcome(
         key=key,
         found=found,
         untuned=untuned,
-        champion=champion,
+        champion=now.version,
         choice=choice,
         preferred=preferred.note,
-        before=before,
-        after=after,
-        comparison=on_dev_a,
+        before=now.evaluation,
+        after=new.evaluation,
+        comparison=comparison,
         diagnosis=diagnosis,
         synthesis=synthesis,
         measures=measures,
@@ -135,4 +135,34 @@ def run_round(
         handoffs=handoffs,
         ruling=ruling,
     )
-    return conclude(shop, outcome), True
+    return conclude(shop, outcome)
+
+
+def _measured(shop: Shop) -> tuple[Untuned, Side]:
+    """The untuned base, and the champion on dev_a; the base is shown solved examples while it is champion itself."""
+    shop.talk.step("measure the base", STEPS)
+    untuned = untuned_baseline(shop)
+    shop.talk.step("measure the champion", STEPS)
+    champion = current_champion(shop.project.store) or untuned.version
+    shots = untuned.shots if champion.name == untuned.version.name else ()
+    return untuned, Side(champion, score_stage(shop, champion, "dev_a", shots=shots), shots)
+
+
+def _trained(shop: Shop, now: Side) -> Preferred:
+    """The challenger: from examples, then from people's preferences, as dev_b chooses."""
+    shop.talk.step("train", STEPS)
+    sealed, trials = train_stage(shop, now.version)
+    shop.talk.step("choose a challenger", STEPS)
+    preferred = preference_stage(shop, choose_challenger(shop, sealed, trials, now.version), now.version)
+    ask_preferences(shop, now.version, preferred.choice.challenger, now.shots)
+    return preferred
+
+
+def _handed_off(shop: Shop, now: Side, new: Side, choice: Choice) -> HandoffChange:
+    """What still goes to people, of both models: the threshold from dev_b, the cases from dev_a."""
+    return handed_off(
+        shop.seeds,
+        before=(score_stage(shop, now.version, "dev_b", shots=now.shots), now.evaluation),
+        after=(choice.on_dev_b, new.evaluation),
+        seed=shop.project.settings.seed,
+    )
