@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.errors import UsageError
+from burnish.http_server import LONGEST_HEADERS, head_bytes
 from burnish.serve.faults import TOLD, ApiError, unexpected
 
 KEY = "BURNISH_SERVE_KEY"
@@ -94,6 +95,8 @@ class Guard:
                 unexpected(error, scope["path"])
 
     def _check(self, scope: Scope) -> None:
+        if head_bytes(scope) > LONGEST_HEADERS:
+            raise ApiError(431, "The headers of the request are too long.")
         headers = Headers(scope=scope)
         if scope["path"] in OPEN:
             return

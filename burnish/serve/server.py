@@ -4,7 +4,6 @@ import logging
 import queue
 import socket
 from collections.abc import Callable
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import FrameType
 
@@ -12,6 +11,7 @@ import uvicorn
 
 from burnish.config import Settings
 from burnish.errors import ModelError, UsageError
+from burnish.http_server import config_of, log_to
 from burnish.model.base import Base
 from burnish.model.generator import Request
 from burnish.records import Message, ModelVersion, Task
@@ -28,11 +28,8 @@ from burnish.serve.wishes import Wishes
 from burnish.store.store import Store
 
 LOG_FILE = "serve.log"
-LOG_BYTES = 2**20
 SPARE_CONNECTIONS = 256
 """Beyond the requests that are answered or wait: health, metrics, and clients that are told to come back."""
-LONGEST_HEADERS = 2**14
-"""Bytes of a request before its body."""
 END_S = 10.0
 """Seconds that the engine may take to end when no request is left."""
 
@@ -78,15 +75,9 @@ def warm(service: Service) -> ModelVersion:
 def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[], None]) -> None:
     """Answers until Ctrl-C or SIGTERM, then finishes what was begun; `tell` is called once the socket listens."""
     settings = service.settings
-    config = uvicorn.Config(
+    config = config_of(
         make_app(service, door),
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
         lifespan="off",
-        h11_max_incomplete_event_size=LONGEST_HEADERS,
         limit_concurrency=settings.max_rows + settings.max_waiting + SPARE_CONNECTIONS,
         timeout_keep_alive=20,
         timeout_graceful_shutdown=int(settings.timeout_s) + 1,
@@ -113,10 +104,6 @@ class _Server(uvicorn.Server):
 
 
 def open_log(folder: Path) -> None:
-    """Errors and loads go to serve.log in this folder; clients are told a number only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = RotatingFileHandler(folder / LOG_FILE, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-    writer.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.addHandler(writer)
+    """Errors and loads go to serve.log in this folder."""
+    log_to(folder / LOG_FILE, [LOG])
     LOG.setLevel(logging.INFO)
-    LOG.propagate = False

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.errors import BurnishError
+from burnish.http_server import LONGEST_HEADERS, head_bytes
 from burnish.store.users import User, user_of
 from burnish.web.access import Access
 from burnish.web.forms import BODY
@@ -23,8 +24,6 @@ from burnish.web.who import READING, USER, may
 
 START = "/start"
 """The one page that answers without the cookie: it asks for the token itself."""
-LONGEST_HEADERS = 2**14
-"""Bytes of a request before its body. The server counts those that come in pieces, the guard those that are whole."""
 MOST_BODY_BYTES = 2**20
 BODY_TIMEOUT_S = 20.0
 TOLD = "burnish.told"
@@ -105,7 +104,7 @@ class Guard:
 
     async def _refusal(self, scope: Scope) -> HTMLResponse | None:
         """The answer that turns this request away, or None."""
-        if _length(scope) > LONGEST_HEADERS:
+        if head_bytes(scope) > LONGEST_HEADERS:
             return refusal(431)
         headers = Headers(scope=scope)
         hosts = [value.lower() for value in headers.getlist("host")]
@@ -150,12 +149,6 @@ def refusal(status: int, text: str = "") -> HTMLResponse:
         status_code=status,
         headers={"connection": "close"} if status in (400, 408, 413, 431) else None,
     )
-
-
-def _length(scope: Scope) -> int:
-    """Bytes of the address and the headers."""
-    address = len(scope.get("raw_path") or scope["path"]) + len(scope["query_string"])
-    return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
 def _is_own(headers: Headers, host: str) -> bool:

@@ -1,23 +1,19 @@
 """The server itself: one socket, bound before its address is told, and a log in the project's folder."""
 
-import logging
 import socket
 import threading
 from collections.abc import Callable
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 import uvicorn
 
+from burnish.http_server import config_of, log_to
 from burnish.loop.project import open_project
 from burnish.web.access import Access
 from burnish.web.app import make_app
 from burnish.web.faults import LOG
-from burnish.web.guard import LONGEST_HEADERS
-from burnish.web.patience import Patience
 
 LOG_FILE = "web.log"
-LOG_BYTES = 2**20
 MOST_CONNECTIONS = 64
 """Beyond them the server answers 503."""
 
@@ -29,7 +25,7 @@ def serve(folder: Path, host: str, bound: socket.socket, token: str, tell: Calla
     """
     project = open_project(folder)
     access = Access(host=host, port=bound.getsockname()[1], token=token)
-    _log_to(project.store.root / "logs" / LOG_FILE)
+    log_to(project.store.root / "logs" / LOG_FILE, [LOG])
     bound.listen(128)
     tell(access)
     server_of(folder.resolve(), access).run(sockets=[bound])
@@ -38,16 +34,9 @@ def serve(folder: Path, host: str, bound: socket.socket, token: str, tell: Calla
 def server_of(folder: Path, access: Access) -> "Server":
     """The server of the project in `folder`, not yet running."""
     leaving = threading.Event()
-    config = uvicorn.Config(
+    config = config_of(
         make_app(folder, access, leaving=leaving),
-        http=Patience,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
         lifespan="on",
-        h11_max_incomplete_event_size=LONGEST_HEADERS,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=2,
     )
@@ -65,13 +54,3 @@ class Server(uvicorn.Server):
         """Ends the answers without an end, then the rest."""
         self.leaving.set()
         await super().shutdown(sockets)
-
-
-def _log_to(path: Path) -> None:
-    """Errors go to a file, with their stack; the pages show only their number."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    writer = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
-    writer.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for log in (LOG, logging.getLogger("uvicorn.error")):
-        log.addHandler(writer)
-        log.propagate = False

@@ -7,8 +7,8 @@ from contextlib import closing, suppress
 
 import pytest
 
-from burnish.web import patience
-from burnish.web.guard import LONGEST_HEADERS
+from burnish import http_server
+from burnish.http_server import LONGEST_HEADERS
 from tests.web.live import serving
 
 FORM = "application/x-www-form-urlencoded"
@@ -18,7 +18,7 @@ FORM = "application/x-www-form-urlencoded"
 def access(furnished) -> Iterator[object]:
     """One server for all of them: whatever is sent to it, it answers the next one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patience, "HEAD_S", 0.6)
+        patch.setattr(http_server, "HEAD_S", 0.6)
         with serving(furnished) as access:
             yield access
 
