@@ -74,6 +74,16 @@ def warm(service: Service) -> ModelVersion:
 
 def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[], None]) -> None:
     """Answers until Ctrl-C or SIGTERM, then finishes what was begun; `tell` is called once the socket listens."""
+    bound.listen(1024)
+    tell()
+    try:
+        server_of(service, door).run(sockets=[bound])
+    finally:
+        service.engine.close(END_S)
+
+
+def server_of(service: Service, door: Door) -> "Server":
+    """The server of a service, not yet running."""
     settings = service.settings
     config = config_of(
         make_app(service, door),
@@ -82,15 +92,10 @@ def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[],
         timeout_keep_alive=20,
         timeout_graceful_shutdown=int(settings.timeout_s) + 1,
     )
-    bound.listen(1024)
-    tell()
-    try:
-        _Server(config, service).run(sockets=[bound])
-    finally:
-        service.engine.close(END_S)
+    return Server(config, service)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Says at once that it ends, so that whoever balances load looks elsewhere."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:

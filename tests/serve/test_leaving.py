@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from openai import InternalServerError, RateLimitError
 
+from burnish import http_server
+from burnish.http_server import LONGEST_HEADERS
 from tests.serve.town import Town, chat, serving, user
 
 LONG = {"model": "ada", "max_tokens": 470}
@@ -99,3 +101,13 @@ def test_clients_that_only_connect_keep_nobody_out(town):
     finally:
         for line in lines:
             line.close()
+
+
+def test_who_sends_half_a_request_is_hung_up_on_and_headers_have_a_limit(town, monkeypatch):
+    monkeypatch.setattr(http_server, "HEAD_S", 0.3)
+    with socket.create_connection(("127.0.0.1", town.port), timeout=10) as line:
+        line.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127")
+        assert line.recv(1024) == b""
+    assert town.get("/v1/models", x="a" * (LONGEST_HEADERS // 2)).status_code == 200
+    assert town.get("/v1/models", x="a" * 4 * LONGEST_HEADERS).status_code in (400, 431)
+    assert town.get("/healthz").status_code == 200

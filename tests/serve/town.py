@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx2
 import torch
-import uvicorn
 from openai import OpenAI
 
 from burnish.loop.probing import prober, served_task
@@ -24,11 +23,10 @@ from burnish.model.lora import AdapterSpec, attach
 from burnish.port import listen
 from burnish.records import Message, ModelVersion
 from burnish.registry import register
-from burnish.serve.app import make_app
 from burnish.serve.exchange import Service
 from burnish.serve.guard import door
 from burnish.serve.pool import Check
-from burnish.serve.server import make_service, warm
+from burnish.serve.server import make_service, server_of, warm
 from burnish.store.stage import run_stage
 from burnish.talk import Silence
 
@@ -95,8 +93,7 @@ def serving(
     service = make_service(bench_of(project), project.store, changed, served_task(project), check or prober(project))
     with listen("127.0.0.1", 0) as bound:
         port = bound.getsockname()[1]
-        app = make_app(service, door("127.0.0.1", port, key))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"))
+        server = server_of(service, door("127.0.0.1", port, key))
         bound.listen(64)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
