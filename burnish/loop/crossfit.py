@@ -8,21 +8,22 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from burnish.evaluate.run import evaluate
-from burnish.loop.generating import generator_settings
+from burnish.fingerprint import fingerprint
+from burnish.loop.project import settings_with
 from burnish.loop.stages import Shop, job_of
-from burnish.records import Candidate, Example, Trial, as_json
+from burnish.records import Example, Trial
 from burnish.synthesize.votes import FEWEST, folds
-from burnish.train.batch import hash_rows
-from burnish.train.job import NO_EFFECT, TrainJob
+from burnish.train.job import TrainJob
 from burnish.train.run import train
 from burnish.tune.search import candidates
 
 NUM_FOLDS = 2
 """Each further one costs a training more and shows its adapter more rows."""
 FOLDER = "cross_fit"
+ALIKE = {"train.method": "lora", "train.objective": "sft", "train.search": [1.0]}
+"""What is set otherwise than in the project: adapters that learn examples, all by one recipe."""
 
 
 class CrossFit:
@@ -90,7 +91,7 @@ class CrossFit:
 
 def job_of_folds(shop: Shop, fold_of: Mapping[str, int]) -> TrainJob:
     """One candidate a fold by one recipe, none of which leaves because another is better; no folder is set yet."""
-    settings, base, seeds = generator_settings(shop.project.settings), shop.bench.base, shop.seeds
+    settings, base, seeds = settings_with(shop.project.settings, ALIKE), shop.bench.base, shop.seeds
     (recipe,) = candidates(settings, base)
     tried = [replace(recipe, name=_name(fold), subset=_name(fold)) for fold in range(NUM_FOLDS)]
     job = job_of(settings, base, seeds, tried, seeds.of("train"))
@@ -104,18 +105,9 @@ def job_of_folds(shop: Shop, fold_of: Mapping[str, int]) -> TrainJob:
     )
 
 
-def cross_fit_key(shop: Shop) -> dict[str, Any]:
-    """What decides the adapters beside people's rows and the base's weights, for the key of a stage."""
-    settings, base = generator_settings(shop.project.settings), shop.bench.base
-    recipe: Candidate = candidates(settings, base)[0]
-    return {
-        "folds": NUM_FOLDS,
-        "train": settings.train.model_dump(mode="json", exclude=NO_EFFECT),
-        "lora": settings.lora.model_dump(mode="json"),
-        "candidate": as_json(recipe),
-        "precision": base.precision,
-        "dev_b": hash_rows(job_of(settings, base, shop.seeds, [recipe], ()).dev),
-    }
+def cross_fit_key(shop: Shop) -> str:
+    """Hash of everything that decides the adapters, for the key of a stage."""
+    return fingerprint(job_of_folds(shop, folds(shop.seeds.of("train"), NUM_FOLDS)).identity())
 
 
 def forecast_tokens(shop: Shop) -> int:

@@ -28,6 +28,7 @@ from burnish.store.roles import append_roles, current_roles
 from burnish.store.store import open_store
 from burnish.store.tables import APPEND_ONLY, metadata, role_change
 from tests.child import KILLED, end_of, in_child, start_child
+from tests.store.failed import leaves_no_trace
 
 DAY = date(2026, 1, 1)
 
@@ -106,16 +107,7 @@ def test_the_journal_is_a_plain_one_where_wal_can_corrupt(version, mode):
 
 def test_a_failed_block_leaves_no_trace(tmp_path):
     store = open_store(tmp_path)
-    row = {"example": "a", "role": "train", "reason": "", "at": ""}
-
-    def write_and_fail() -> None:
-        with store.db.write() as connection:
-            connection.execute(insert(role_change).values(**row))
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        write_and_fail()
-    assert current_roles(store) == {}
+    leaves_no_trace(store)
 
 
 def test_a_writer_keeps_other_writers_out_from_its_first_statement_and_lets_readers_in(tmp_path):

@@ -37,6 +37,7 @@ from burnish.talk import Silence
 from tests.child import end_of, start_child
 from tests.loop.conftest import small_settings, write_rows
 from tests.review.test_claims import QUEUES, Queue, item
+from tests.store.failed import leaves_no_trace
 
 UNTUNED = ModelVersion(name="base", round=0, adapter_hash="", artifact="", base="b", base_hash="b", template_hash="t")
 NAMES = (f"desk_{number}" for number in count())
@@ -137,16 +138,7 @@ def test_the_tables_are_those_of_the_code_and_history_cannot_be_changed(store):
 
 
 def test_a_failed_block_leaves_no_trace_and_a_read_sees_one_moment(store):
-    row = {"example": "a", "role": "train", "reason": "", "at": ""}
-
-    def write_and_fail() -> None:
-        with store.db.write() as connection:
-            connection.execute(insert(role_change).values(**row))
-            raise KeyError
-
-    with pytest.raises(KeyError):
-        write_and_fail()
-    assert current_roles(store) == {}
+    leaves_no_trace(store)
     with store.db.read() as connection:
         before = connection.execute(role_change.select()).all()
         append_roles(store, {"b": "train"}, "split")
