@@ -12,8 +12,10 @@ from burnish.loop.past import RESULT_FILE, find_round, is_done, results, round_f
 from burnish.loop.project import Project
 from burnish.loop.rendering import render
 from burnish.loop.result import RoundResult, save_result
+from burnish.loop.traces import round_traces
 from burnish.records import ModelVersion
 from burnish.registry import Approval, champion, history, promote
+from burnish.store.barred import barred
 from burnish.store.chain import Entry, add_entry, find_entry
 from burnish.store.failpoints import failpoint
 from burnish.store.users import checked_name, users
@@ -22,12 +24,13 @@ from burnish.store.users import checked_name, users
 def approve(project: Project, number: int, *, by: str, reason: str) -> RoundResult:
     """Puts the challenger of a waiting round into use; the same answer again finishes what a kill left open.
 
-    Raises UsageError when the round does not wait, was answered otherwise, or was judged against a champion that is
-    none any more, and for somebody who may not approve.
+    Raises UsageError when the round does not wait, was answered otherwise, was judged against a champion that is none
+    any more, or learned from a row that was forgotten since, and for somebody who may not approve.
     """
     result, by, entry = _asked(project, number, by, reason)
     if entry is None:
         _demand_fresh(project, result)
+        _demand_kept(project, result)
         facts = {"by": by, "reason": reason.strip(), **evidence_of(project, result)}
         approval = Approval(approval_subject(number), facts, over=result.previous_champion)
         move = f"round {number}, approved by {by}"
@@ -154,6 +157,16 @@ def _demand_fresh(project: Project, result: RoundResult) -> None:
             f"round {result.round} was judged against {result.previous_champion}, and "
             f"{now.name if now else 'nothing'} is champion now: its verdict does not compare the two",
             hint="run a new round against today's champion: burnish round --again; to close this one, refuse it",
+        )
+
+
+def _demand_kept(project: Project, result: RoundResult) -> None:
+    gone = {one.example: one.batch for one in barred(project.store)}
+    learned = {trace.round: trace.learned for trace in round_traces(project, gone)}.get(result.round, 0)
+    if learned:
+        raise UsageError(
+            f"{result.challenger} learned {learned} of the rows that were forgotten since round {result.round}",
+            hint="run a new round, which leaves them out: burnish round; to close this one, refuse it",
         )
 
 

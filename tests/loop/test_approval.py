@@ -10,12 +10,14 @@ import pytest
 from burnish.data.dataset import add_files
 from burnish.errors import EXIT_WAITS, UsageError
 from burnish.loop.approval import approve, is_stale, refuse, waiting
+from burnish.loop.forget import forget
 from burnish.loop.integrity import check_log
 from burnish.loop.past import RESULT_FILE, results, round_folder
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.rendering import load_report
 from burnish.loop.round import run_round
 from burnish.loop.rounds import run_rounds
+from burnish.loop.seeds import gather
 from burnish.loop.standing import promote_by_hand, standing
 from burnish.records import as_json
 from burnish.registry import champion, get, history, promote, register, rollback
@@ -96,6 +98,17 @@ def test_an_approval_moves_the_champion_and_seals_who_why_and_the_evidence(proje
     page = (round_folder(project, 1) / "report.html").read_text(encoding="utf-8")
     assert "is now in use" in page
     assert load_report(project, 1).decision == "PROMOTE"
+    assert check_log(project).breaks == ()
+
+
+def test_a_challenger_that_learned_what_was_forgotten_since_can_only_be_refused(project):
+    forget(project, gather(project).of("dev_a")[0].id, reason="asked for it")
+    row = gather(project).of("train")[0].id
+    forget(project, row, reason="asked for it")
+    with pytest.raises(UsageError, match="learned 1 of the rows that were forgotten since round 1"):
+        approve(project, 1, **ANSWER)
+    assert champion(project.store).name == "base"
+    assert refuse(project, 1, **ANSWER).approval == "refused"
     assert check_log(project).breaks == ()
 
 
