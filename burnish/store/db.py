@@ -31,6 +31,8 @@ RETRY_S, LONGEST_RETRY_S = 0.001, 0.01
 """Between tries for a lock, growing. SQLite's own waits grow to 100 ms, which 20 reviewers would feel; with 1 ms for
 all, 20 that wait keep a core from the one that works."""
 WAL_IS_SAFE_FROM = (3, 51, 3)
+SMALLEST_PAGE = 512
+"""Bytes; no database of SQLite is smaller."""
 FILE_NAME = "burnish.db"
 ELSEWHERE = "database.json"
 """The note of a project whose history is on a server."""
@@ -151,15 +153,16 @@ def damaged_db(path: Path, found: str) -> DamagedError:
 
 
 def check_size(path: Path) -> None:
-    """Raises DamagedError when the file is no SQLite database, or shorter than its header says. Reads 100 bytes."""
-    with storage_errors("reading the database", path.parent), path.open("rb") as file:
-        header = file.read(100)
-    if header[:16] != b"SQLite format 3\x00" or len(header) < 100:
-        raise damaged_db(path, "it does not begin like a SQLite file")
-    page_bytes = int.from_bytes(header[16:18], "big")
-    expected = (65536 if page_bytes == 1 else page_bytes) * int.from_bytes(header[28:32], "big")
-    if path.stat().st_size < expected:
-        raise damaged_db(path, f"{path.stat().st_size} bytes, its header says {expected}")
+    """Raises DamagedError when the file is too short for a database, without opening it.
+
+    Whoever opens and closes the file beside SQLite gives up the locks that all connections of this process hold on it
+    (POSIX advisory locks), and other processes write into what is being written. SQLite itself refuses a file that is
+    shorter than its header says.
+    """
+    with storage_errors("reading the database", path.parent):
+        size = path.stat().st_size
+    if size < SMALLEST_PAGE:
+        raise damaged_db(path, f"it is {shown_size(size)} long")
 
 
 def check_pages(path: Path) -> None:

@@ -5,6 +5,8 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -50,6 +52,17 @@ def test_two_processes_that_open_an_empty_folder_at_once_both_succeed(tmp_path):
         project.mkdir()
         children = [start_child(lambda project=project: open_store(project)) for _ in range(2)]
         assert [end_of(pid) for pid in children] == [0, 0]
+
+
+def test_opening_a_store_keeps_the_locks_that_this_process_holds(tmp_path):
+    """Closing any descriptor of the file would give them up, and two processes would write at once."""
+    store = open_store(tmp_path, today=DAY)
+    other = f"import sqlite3; sqlite3.connect({str(store.db.path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+    with store.db.write():
+        open_store(tmp_path, today=DAY)
+        told = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=False).stderr
+    assert "database is locked" in told
+    subprocess.run([sys.executable, "-c", other], check=True)
 
 
 def test_a_folder_that_is_not_there_is_a_usage_error(tmp_path):

@@ -39,6 +39,7 @@ def reviewer(browser: Any, access: Any, name: str, **screen: Any) -> tuple[Any, 
     page.keyboard.press("g")
     page.keyboard.press("v")
     page.wait_for_url("**/review")
+    page.locator("input[name=name]:focus").wait_for()
     page.keyboard.type(name)
     page.keyboard.press("Enter")
     listening(page)
