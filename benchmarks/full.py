@@ -1,13 +1,14 @@
 """LoRA against full fine-tuning: how good it is through our loop, and what it costs to come as far as TRL's full one.
 
     python -m benchmarks.full --trl-python .venv-bench/bin/python [--data FOLDER --sets claims,clinc_banking]
-                              [--seeds 0,1,2] [--forms fp32,bf16] [--quick] [--json]
+                              [--seeds 0,1,2] [--forms fp32,bf16] [--ours] [--quick] [--json]
 
 The set `claims` is the demonstration's task; the others are those of real_data.py, without their official test rows.
 Each seed draws its own roles. Quality: `train.method` lora and full, all else as it comes, on rows that neither saw,
 paired. Cost: TRL trains every weight for as many epochs as our loop may; counted is what our LoRA spent until its dev
 loss first was as low as the peer's at its end (and at its best epoch). Ours counts the looks on dev rows, the peer's
 are off its meter. The peer comes as it is, and tuned: the form and learning rate with the lowest dev loss of a grid.
+With --ours quality alone is asked, and no peer runs.
 """
 
 import argparse
@@ -146,10 +147,11 @@ def tell_set(name: str, options: argparse.Namespace) -> None:
     for seed in map(int, options.seeds.split(",")):
         with tempfile.TemporaryDirectory() as place:
             spec = made(name, seed, Path(place), options)
-            if not form:
+            if not form and not options.ours:
                 form, grid = best_form(spec, options)
             for engine, kept in runs.items():
-                kept.append(_run(engine, spec, form, options))
+                is_left_out = options.ours and engine in (DEFAULT, TUNED)
+                kept.append({"absent": "not asked for"} if is_left_out else _run(engine, spec, form, options))
                 progress(f"{name} seed {seed}: {engine}: {kept[-1].get('seconds', kept[-1].get('absent'))}")
     found = findings(name, runs, options, form=form, grid=grid)
     tell(found, as_json=options.json, text=shown(found))
@@ -361,6 +363,7 @@ def _options() -> argparse.Namespace:
     tuned = [name for name in FORMS if name != "default"]
     parser.add_argument("--forms", default=",".join(tuned), help=f"the peer's forms to tune over, of {tuned}")
     parser.add_argument("--most", type=int, help="rows of a role at most")
+    parser.add_argument("--ours", action="store_true", help="quality of our two methods alone, no peer")
     parser.add_argument("--quick", action="store_true", help="64 rows, 2 epochs, one seed, one form of the peer")
     parser.add_argument("--set", action="append", default=[], dest="options", metavar="A.B=C")
     parser.add_argument("--json", action="store_true")
