@@ -84,18 +84,22 @@ def audit_batch(
     ] = None,
     judged: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the sheet that people filled in.")] = None,
     by: Annotated[str, typer.Option(help="Who judged.")] = "people",
+    gold: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Judge by right answers that no generator has seen.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a synthetic batch by a blind sample: until its lower bound is high enough, it trains nothing."""
     from burnish.errors import UsageError
     from burnish.loop.auditing import find_batch, held_batches, judge_sheet, write_sheet
+    from burnish.loop.held_gold import judge_by_file
     from burnish.records import as_json as data_of
 
-    if sheet and judged:
-        raise UsageError("--sheet writes a sheet and --judged takes one", hint="give one of the two")
+    if sum(map(bool, (sheet, judged, gold))) > 1:
+        raise UsageError("--sheet writes a sheet, --judged and --gold take answers", hint="give one of the three")
     check_place(sheet)
     place = opened(project)
-    if not (sheet or judged or batch):
+    if not (sheet or judged or gold or batch):
         _tell_all(held_batches(place), as_json=as_json)
         return
     held = find_batch(place, batch)
@@ -104,6 +108,7 @@ def audit_batch(
         _tell({"batch": held.name, "sheet": str(sheet), "rows": count}, f"{count} rows are in {sheet}", as_json=as_json)
         return
     audit = judge_sheet(place, held, judged, by=by) if judged else held.audit
+    audit = judge_by_file(place, held, gold) if gold else audit
     _tell(data_of(audit), _shown(audit), as_json=as_json)
 
 

@@ -98,10 +98,12 @@ def judge_audit(
     )
 
 
-def judge_by_gold(batch: str, size: int, sample: Sequence[Example], gold: Mapping[str, str]) -> Audit:
+def judge_by_gold(
+    batch: str, size: int, sample: Sequence[Example], gold: Mapping[str, str], *, needed: float = NEEDED
+) -> Audit:
     """The audit by answers that are known without having been shown to any generator, by row id."""
     results = {row.id: row.answer == gold[row.id] for row in sample if row.id in gold}
-    return judge_audit(batch, size, sample, results, by="held gold")
+    return judge_audit(batch, size, sample, results, by="held gold", needed=needed)
 
 
 def not_audited(batch: str, size: int, *, note: str = "") -> Audit:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from burnish.data.dataset import add_files
+from burnish.data.dedup import prompt_text
 from burnish.errors import DataError, UsageError
-from burnish.loop.auditing import find_batch, held_batches, judge_sheet, write_sheet
+from burnish.loop.auditing import find_batch, held_batches, judge_sheet, sample_of, write_sheet
+from burnish.loop.held_gold import judge_by_file
 from burnish.loop.past import round_key
 from burnish.loop.project import Project, create_project, settings_with
 from burnish.loop.round import run_round
@@ -175,6 +177,28 @@ def test_an_accepted_batch_trains_and_a_failed_one_never_does(tmp_path: Path, sm
     assert judged.status == "accepted"
     assert rows <= {row.id for row in gather(project).learned}
     assert [entry.by for entry in audits(project.store)] == ["ann", "bob"]
+
+
+def test_held_gold_judges_a_batch_where_people_need_not(tmp_path: Path, small_base: Path):
+    project = small_with(tmp_path, small_base, **{"synthesize.audit_needed": 0.8})
+    synthesize_project(project, Silence())
+    held = find_batch(project, "")
+    sample = sample_of(project, held)
+    gold = [{"text": prompt_text(row), "label": row.answer} for row in sample]
+    file = tmp_path / "gold.jsonl"
+
+    def write(rows: list[dict[str, str]]) -> Path:
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        return file
+
+    with pytest.raises(DataError, match=rf"no answer to 1 of {len(sample)} rows .* {sample[0].id}"):
+        judge_by_file(project, held, write(gold[1:]))
+    with pytest.raises(DataError, match="an earlier row with this prompt says"):
+        judge_by_file(project, held, write([*gold, {**gold[0], "label": "no such answer"}]))
+    assert audits(project.store) == []
+    audit = judge_by_file(project, held, write(gold))
+    assert (audit.status, audit.by, audit.correct) == ("accepted", "held gold", len(sample))
+    assert {row.id for row in held.rows} <= {row.id for row in gather(project).learned}
 
 
 def test_a_round_makes_a_batch_and_trains_candidates_with_and_without_it(tmp_path: Path, small_base: Path):
