@@ -181,7 +181,14 @@ def made(name: str, seed: int, place: Path, options: argparse.Namespace) -> dict
     }
     base = str(find_folder(project.settings.base, project.settings.revision))
     train = project.settings.train
-    return {**spec, **rows, "base": base, "batch": train.batch_size, "epochs": train.epochs, "lr": prior(bench)}
+    return {
+        **spec,
+        **rows,
+        "base": base,
+        "batch": train.batch_size,
+        "epochs": train.passes(len(rows["rows"])),
+        "lr": prior(bench),
+    }
 
 
 def example_rows(place: Path) -> Path:

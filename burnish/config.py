@@ -12,6 +12,9 @@ from burnish.records import TaskKind
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
+USUAL_EPOCHS, MOST_EPOCHS = 8, 40
+FEWEST_STEPS = 300
+"""Optimiser steps below which a new adapter has hardly begun to learn."""
 
 
 class Section(BaseModel):
@@ -118,8 +121,9 @@ class TrainSettings(Section):
     sft_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.5
     """For dpo: weight of the likelihood of chosen answers beside the preference, which alone may lower both; 0 to 1."""
 
-    epochs: Annotated[int, Field(ge=1, le=1000)] = 8
-    """Passes over the training examples at most; early stopping ends sooner."""
+    epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = "auto"
+    """Passes over the training examples at most; early stopping ends sooner. auto: 8, or with few rows up to 40, so
+    that there are 300 optimiser steps."""
 
     batch_size: Positive = 8
     """Conversations per optimiser step; small batches learn more from the same rows, large ones run a little faster."""
@@ -161,6 +165,13 @@ class TrainSettings(Section):
 
     checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds between checkpoints."""
+
+    def passes(self, num_rows: int) -> int:
+        """Epochs of a training on so many rows (docs/decisions/0021-few-rows.md says what the numbers rest on)."""
+        if self.epochs != "auto":
+            return self.epochs
+        steps = max(1, -(-num_rows // self.batch_size))
+        return min(MOST_EPOCHS, max(USUAL_EPOCHS, -(-FEWEST_STEPS // steps)))
 
 
 class GateSettings(Section):

@@ -96,7 +96,7 @@ def plan_attribution(project: Project, talk: Talk, *, repeats: int = REPEATS) ->
         num_adapters=len(bench.job.candidates),
         num_scored=len(bench.job.dev),
         recipe=bench.recipe,
-        epochs=bench.job.train.epochs,
+        epochs=bench.job.train.passes(len(bench.job.rows)),
         seconds=_training_seconds(bench, repeats) + _scoring_seconds(bench),
     )
 
@@ -213,7 +213,7 @@ def _result(bench: _Bench, found: Attribution, *, is_new: bool) -> AttributionRe
         origins=origins,
         weights=tuple(weights),
         recipe=bench.recipe,
-        epochs=bench.job.train.epochs,
+        epochs=bench.job.train.passes(len(bench.job.rows)),
         notes=tuple(notes),
         is_new=is_new,
         plot=f"{bench.shop.project.store.root.name}/{PLOT_FILE}",

@@ -113,8 +113,9 @@ def cross_fit_key(shop: Shop) -> str:
 def forecast_tokens(shop: Shop) -> int:
     """Tokens that the adapters may take: together they see each row once less than there are folds, every epoch."""
     count: Callable[[Example], tuple[int, int, int]] = shop.bench.token_counter(shop.seeds.task)
-    epochs = shop.project.settings.train.epochs
-    return (NUM_FOLDS - 1) * epochs * sum(count(row)[0] for row in shop.seeds.of("train"))
+    rows = shop.seeds.of("train")
+    epochs = shop.project.settings.train.passes(len(rows))
+    return (NUM_FOLDS - 1) * epochs * sum(count(row)[0] for row in rows)
 
 
 def _name(fold: int) -> str:

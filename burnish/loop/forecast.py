@@ -129,9 +129,10 @@ def forecast(project: Project, talk: Talk) -> Forecast:
 def training_seconds(job: TrainJob, all_slots: Probe, last_slots: Probe) -> float:
     """Seconds of a run in which every candidate goes to the rung and the finalists to the end."""
     steps = -(-len(job.rows) // job.train.batch_size)
-    to_rung = min(job.train.epochs, max(1, round(RUNG_SHARE * job.train.epochs)))
+    passes = job.train.passes(len(job.rows))
+    to_rung = min(passes, max(1, round(RUNG_SHARE * passes)))
     seconds = 0.0
-    for speed, epochs in ((all_slots, to_rung), (last_slots, job.train.epochs - to_rung)):
+    for speed, epochs in ((all_slots, to_rung), (last_slots, passes - to_rung)):
         seconds += epochs * (steps * speed.step_s + len(job.dev) * speed.look_s_per_row)
     return seconds
 
@@ -148,7 +149,8 @@ def _job(project: Project, seeds: Seeds, bench: Workbench) -> TrainJob:
 
 
 def _training(job: TrainJob, all_slots: Probe, last_slots: Probe) -> Part:
-    how = f"{len(job.candidates)} candidates, {len(job.rows):,} rows, at most {job.train.epochs} epochs"
+    passes = job.train.passes(len(job.rows))
+    how = f"{len(job.candidates)} candidates, {len(job.rows):,} rows, at most {passes} epochs"
     return Part(name="train", seconds=training_seconds(job, all_slots, last_slots), how=how)
 
 

@@ -311,7 +311,7 @@ def generator_key(settings: Settings, base: Base) -> dict[str, Any]:
 
 def forecast_tokens(num_rows: int, settings: Settings) -> int:
     """Tokens that the training on so many rows of people may take."""
-    return 0 if num_rows < FEWEST_ROWS else num_rows * TOKENS_A_DOCUMENT * settings.train.epochs
+    return 0 if num_rows < FEWEST_ROWS else num_rows * TOKENS_A_DOCUMENT * settings.train.passes(num_rows)
 
 
 def _marked(base: Base, documents: Sequence[Document], *, whole: bool) -> list[Row]:

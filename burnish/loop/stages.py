@@ -239,7 +239,7 @@ def train_sealed(
         trials = train(replace(job, folder=folder), talk=shop.talk, should_stop=shop.should_stop)
         return {"trials": [as_json(trial) for trial in trials], "num_tokens": _tokens_seen(job.rows, trials)}
 
-    num_tokens = sum(len(row.tokens) for row in job.rows) * job.train.epochs * len(job.candidates)
+    num_tokens = sum(len(row.tokens) for row in job.rows) * job.train.passes(len(job.rows)) * len(job.candidates)
     sealed = shop.run(stage, version, key, inputs, num_tokens, work)
     return sealed, tuple(from_json(Trial, trial) for trial in sealed.record["trials"])
 

@@ -170,7 +170,7 @@ class _Search:
         plain = {
             "rank": self.settings.lora.rank,
             "batch_size": min(train.batch_size, len(self.rows)),
-            "epochs": train.epochs,
+            "epochs": train.passes(len(self.rows)),
             "human_weight": train.human_weight,
             "replay_share": train.replay_share,
         }

@@ -147,7 +147,7 @@ def _strength(job: TrainJob, candidate: Candidate) -> dict[str, float]:
 
 
 def _epochs(job: TrainJob, candidate: Candidate) -> int:
-    return job.train.epochs if candidate.epochs is None else candidate.epochs
+    return job.train.passes(len(job.rows)) if candidate.epochs is None else candidate.epochs
 
 
 def turns_of(job: TrainJob, cohorts: Sequence[Cohort], epoch: int) -> list[Turn]:

@@ -85,7 +85,7 @@ def space_of(settings: Settings, base: Base, train: Sequence[Example]) -> Space:
     return Space(
         lr=(LR_TIMES[0] * middle, LR_TIMES[1] * middle),
         ranks=tuple(sorted({*(rank for rank in RANKS if rank <= width), settings.lora.rank})),
-        epochs=tuple(sorted({max(1, round(times * settings.train.epochs)) for times in EPOCH_TIMES})),
+        epochs=tuple(sorted({max(1, round(times * settings.train.passes(len(train)))) for times in EPOCH_TIMES})),
         batch_sizes=tuple(
             sorted({*(size for size in BATCH_SIZES if size <= len(train)), min(settings.train.batch_size, len(train))})
         ),
