@@ -33,6 +33,9 @@ from burnish.web.who import who
 
 AHEAD = 2
 """Questions that a reviewer holds: the one on the screen, and the next."""
+PAGE_AT_ONCE = "return=representation"
+"""What the page's script prefers (RFC 7240): the next page as the answer to a form. Without it the browser is sent on,
+so that a reload sends no form again."""
 REASONS = (
     ("correct", "more correct", "c"),
     ("complete", "more complete", "m"),
@@ -129,6 +132,8 @@ def _done(room: Room, request: Request, do: Callable[[Act], None]) -> Response:
     except (BusyError, UsageError) as error:
         notice = Notice(_refusal(error, act), is_fault=True, kept=form.get("text", ""))
         return _page(room, request, reviewer, notice, status=409 if isinstance(error, BusyError) else 400)
+    if request.headers.get("prefer") == PAGE_AT_ONCE:
+        return _page(room, request, reviewer, Notice(DONE.get(verdict, "")))
     return _back(f"?done={verdict}" if verdict in DONE else "")
 
 
