@@ -182,12 +182,10 @@ RECORD = select(review_item.c.record).where(review_item.c.seq == bindparam("seq"
 WANTED = select(STATE.queue, func.count()).where(WANTS_MORE).group_by(STATE.queue)
 CLOSED = WANTED.where(STATE.item.in_(union(OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)), not_(IS_OPEN))
 """Of all that is wanted, what this reviewer is not asked: looked for where that can be, and nowhere else."""
-PERHAPS_CLOSED = select(
-    sum(
-        select(func.count()).select_from(one.subquery()).scalar_subquery()
-        for one in (OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)
-    )
+NUM_OWN, NUM_LEASED, NUM_KEPT = (
+    select(func.count()).select_from(one.subquery()).scalar_subquery() for one in (OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)
 )
+PERHAPS_CLOSED = select(NUM_OWN + NUM_LEASED + NUM_KEPT)
 """A number that `CLOSED` never passes."""
 COUNTED = select(func.count()).select_from(
     select(STATE.item).where(STATE.queue == bindparam("queue"), WANTS_MORE).limit(bindparam("most")).subquery()

@@ -66,8 +66,7 @@ def test_a_look_reads_what_came_since_and_all_where_an_older_database_was_brough
     assert told("ann", store) == [(4, False), (2, False), (1, None)]
 
 
-def test_a_moment_sees_nothing_of_what_comes_later_and_writes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("burnish.store.db.BUSY_TIMEOUT_S", 0.05)
+def test_a_moment_sees_nothing_of_what_comes_later_and_writes_nothing(tmp_path):
     store = filled(tmp_path)
     decide_item(store, "a", "ann", 1, Wish("accept"), now_s=0)
     opened = []
