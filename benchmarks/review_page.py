@@ -1,10 +1,11 @@
 """The review page as a browser asks it: the real server in a process of its own, and a reviewer with cookies.
 
-`benchmarks.ui --http` opens this door.
+`benchmarks.ui` comes in by this door.
 """
 
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
@@ -73,14 +74,28 @@ class Visitor:
         return answer.status, text
 
 
+class Server(NamedTuple):
+    """A running `burnish ui`."""
+
+    address: str
+    """Where a visitor starts."""
+    pid: int
+
+    def times(self) -> tuple[float, float]:
+        """Seconds that it ran, and seconds that its threads waited for a core; as Linux tells them."""
+        used = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        waited = [path.read_text().split()[1] for path in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        return sum(map(int, used)) / os.sysconf("SC_CLK_TCK"), sum(map(int, waited)) / 1e9
+
+
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Runs `burnish ui` and gives its start address."""
+def serving(folder: Path) -> Iterator[Server]:
+    """Runs `burnish ui`."""
     command = [sys.executable, "-m", "burnish.cli.main", "ui", "--project", str(folder), "--port", "0", "--json"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     try:
-        yield json.loads(server.stdout.readline())["url"]
+        yield Server(json.loads(server.stdout.readline())["url"], server.pid)
     finally:
         server.terminate()
         server.wait(timeout=30)

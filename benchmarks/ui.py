@@ -1,14 +1,16 @@
-"""The review queue at size: how long a reviewer waits for the next item, 20 of them at once, and whether all is kept.
+"""The review page at size: how long a reviewer waits for the next item, 20 of them at once, and whether all is kept.
 
-    python -m benchmarks.ui [--items 100000] [--reviewers 20] [--cycles 30] [--think 1] [--places sqlite,postgresql]
-                            [--http] [--json]
+    python -m benchmarks.ui [--items 100000] [--crowds 1:0.5,20:8] [--decisions 160] [--places sqlite,postgresql]
+                            [--direct] [--json]
 
-A queue of so many items, a tenth of it answered before, is worked by reviewers who think for so many seconds on the
-mean (exponential), in one process with a thread for each, as the web server does. What is timed is what a page needs:
-the project opened anew, the claim and the item's data as JSON (next), and the decision until it is on disk (decide);
-with --http the page of a real server in another process, and its form.
+A queue of so many items, a tenth of it answered before, is worked by crowds in turn: so many reviewers at once, who
+think for so many seconds on the mean (exponential). `burnish ui` runs in a process of its own, and each reviewer is a
+thread that asks for the whole page (next), makes a connection for it as a browser does after a long thought, and sends
+the page's form until the decision is on disk (decide). With --direct the threads ask the server's own code, no HTTP.
 Afterwards the log must hold each acknowledged decision once, no item more answers than it wants, and nothing else.
-PostgreSQL is started from the system's package with its own defaults, so a commit is on disk there too.
+Then one reviewer loads the page 50 times without a thought: the server's processor time of a page, which a machine that
+others use does not change much, and what it waited for a core beside it. PostgreSQL is started from the system's
+package with its own defaults, so a commit is on disk there too; its processes are not in the server's time.
 """
 
 import argparse
@@ -20,39 +22,37 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import insert
-
 from benchmarks.line import tell
 from benchmarks.machine import progress
 from benchmarks.postgres import Unavailable, make_database, started
-from benchmarks.review_page import Visitor, serving
+from benchmarks.review_page import Server, Visitor, serving
+from benchmarks.review_queue import KINDS, LABELS, fill, queue_of, write_rows
 from burnish.config import Settings
 from burnish.data.dataset import add_files
 from burnish.loop.project import create_project, open_project
 from burnish.loop.reviewing import claim, decide
-from burnish.records import Message, Task, as_json
+from burnish.records import Task, as_json
 from burnish.review.decisions import replay
 from burnish.store.claims import Wish
-from burnish.store.db import now
-from burnish.store.review_state import rebuild_state
-from burnish.store.reviews import Queue, ReviewItem, add_items, review_items, review_log
+from burnish.store.reviews import Queue, answered_items, review_log
 from burnish.store.server import VARIABLE
 from burnish.store.store import Store
-from burnish.store.tables import review_decision
 from burnish.talk import Silence
 
-LABELS = tuple(f"label {number}" for number in range(15))
-QUEUES: tuple[Queue, ...] = ("blind", "correction", "correction", "preference")
-KINDS = {"blind": "label", "correction": "accept", "preference": "prefer-a"}
-ANSWERED = 0.1
-DOUBLE = 0.15
-CHECKS = 0.1
+PAGES_ALONE = 50
+
+
+class Crowd(NamedTuple):
+    """Reviewers who work at once."""
+
+    reviewers: int
+    think_s: float
 
 
 class Reviewed(NamedTuple):
@@ -62,70 +62,6 @@ class Reviewed(NamedTuple):
     decide_s: list[float]
     decided: list[tuple[str, int]]
     """(item, turn) of each decision that was acknowledged."""
-
-
-def items_of(count: int) -> list[ReviewItem]:
-    """Items of about a kilobyte, of all queues, some for two reviewers, some hidden checks."""
-    chance, found = random.Random(0), []
-    for number in range(count):
-        queue = QUEUES[number % len(QUEUES)]
-        text = " ".join(f"word{chance.randrange(1000)}" for _ in range(80))
-        draft = LABELS[number % len(LABELS)]
-        found.append(
-            ReviewItem(
-                name=f"item-{number:07d}",
-                queue=queue,
-                purpose="gold",
-                example=f"row-{number:07d}",
-                role="dev_a" if queue == "blind" else "train",
-                messages=(Message(role="user", content=f"{number} {text}"),),
-                draft="" if queue == "blind" else draft,
-                other="another answer" if queue == "preference" else "",
-                given=draft,
-                is_check=queue == "correction" and chance.random() < CHECKS,
-                reason="Asked because the model is unsure of it.",
-                value=chance.random(),
-                wanted=2 if chance.random() < DOUBLE else 1,
-            )
-        )
-    return found
-
-
-def write_rows(path: Path) -> Path:
-    """A few rows, from which the page takes the labels of the task."""
-    rows = [
-        {"text": f"where is the payment of week {number}", "label": LABELS[number % len(LABELS)]}
-        for number in range(90)
-    ]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def fill(store: Store, count: int, reviewers: Sequence[str]) -> None:
-    """The queue, a tenth of it answered by the same reviewers before, item by item from the cheap end."""
-    items = items_of(count)
-    add_items(store, items)
-    old = sorted(range(count), key=lambda number: items[number].value)[: round(ANSWERED * count)]
-    rows = [
-        {
-            "item": number + 1,
-            "reviewer": reviewers[(place + other) % len(reviewers)],
-            "turn": 1,
-            "kind": KINDS[items[number].queue],
-            "counts": 1,
-            "text": LABELS[0] if items[number].queue == "blind" else "",
-            "note": "",
-            "seconds": 20.0,
-            "edit_distance": 0,
-            "at": now(),
-        }
-        for place, number in enumerate(old)
-        for other in range(items[number].wanted)
-    ]
-    with store.db.write() as connection:
-        if rows:
-            connection.execute(insert(review_decision), rows)
-        rebuild_state(connection)
 
 
 class Held(NamedTuple):
@@ -176,9 +112,7 @@ class OverHttp:
     def next(self) -> Held | None:
         """The whole page, as a browser gets it."""
         self.shown = self.visitor.next()
-        if self.shown is None:
-            return None
-        return Held(self.shown.item, self.shown.turn, QUEUES[int(self.shown.item[5:]) % len(QUEUES)])
+        return None if self.shown is None else Held(self.shown.item, self.shown.turn, queue_of(self.shown.item))
 
     def decide(self, held: Held) -> None:
         """The form, until the server sends the browser on."""
@@ -187,15 +121,23 @@ class OverHttp:
         self.visitor.decide(self.shown, f"{act}:{LABELS[0]}" if held.queue == "blind" else act)
 
 
+class Entrance(NamedTuple):
+    """How reviewers come in: each name has one door."""
+
+    open: Callable[[str], Door]
+    server: Server | None
+    """None: there is no server between."""
+
+
 @contextmanager
-def doors(folder: Path, *, over_http: bool) -> Iterator[Callable[[str], Door]]:
-    """How reviewers come in."""
-    if not over_http:
-        yield partial(Direct, folder)
+def entrance(folder: Path, *, is_direct: bool) -> Iterator[Entrance]:
+    """Lets reviewers in while the block runs."""
+    if is_direct:
+        yield Entrance(partial(Direct, folder), None)
         return
-    with serving(folder) as address:
+    with serving(folder) as server:
         known: dict[str, Door] = {}
-        yield lambda reviewer: known.setdefault(reviewer, OverHttp(address, reviewer))
+        yield Entrance(lambda name: known.setdefault(name, OverHttp(server.address, name)), server)
 
 
 def work(door: Door, reviewer: str, cycles: int, think_s: float) -> Reviewed:
@@ -216,20 +158,18 @@ def work(door: Door, reviewer: str, cycles: int, think_s: float) -> Reviewed:
     return done
 
 
-def together(
-    open_door: Callable[[str], Door], reviewers: Sequence[str], cycles: int, think_s: float
-) -> dict[str, Reviewed]:
+def together(doors: Mapping[str, Door], cycles: int, think_s: float) -> dict[str, Reviewed]:
     """All reviewers at once, a thread each. Raises AssertionError with the first failure of any."""
     found: dict[str, Reviewed] = {}
     failures: list[BaseException] = []
 
-    def run(reviewer: str) -> None:
+    def run(reviewer: str, door: Door) -> None:
         try:
-            found[reviewer] = work(open_door(reviewer), reviewer, cycles, think_s)
+            found[reviewer] = work(door, reviewer, cycles, think_s)
         except BaseException as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=run, args=(reviewer,)) for reviewer in reviewers]
+    threads = [threading.Thread(target=run, args=one) for one in doors.items()]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -238,45 +178,66 @@ def together(
     return found
 
 
-def check_log(store: Store, found: dict[str, Reviewed], before: int) -> int:
+def check_log(store: Store, found: Sequence[tuple[str, Reviewed]], before: int) -> int:
     """Decisions acknowledged. Raises AssertionError unless the log holds each once, and no item more than it wants."""
     log = review_log(store)
-    told = Counter((reviewer, *one) for reviewer, done in found.items() for one in done.decided)
+    told = Counter((reviewer, *one) for reviewer, done in found for one in done.decided)
     kept = Counter((entry.reviewer, entry.item, entry.turn) for entry in log[before:])
     assert told == kept, f"{sum((told - kept).values())} decisions are lost, {sum((kept - told).values())} are strange"
     answers = Counter(key.item for key in replay(log))
-    wanted = {item.name: item.wanted for item in review_items(store)}
+    wanted = {item.name: item.wanted for item in answered_items(store)}
     over = [name for name, number in answers.items() if number > wanted[name]]
     assert not over, f"{len(over)} items have more answers than they want"
     return len(told)
 
 
-def measured(options: argparse.Namespace) -> dict[str, Any]:
-    """One queue, filled and worked."""
-    reviewers = [f"reviewer {number}" for number in range(options.reviewers)]
+def measured(items: int, crowds: Sequence[Crowd], decisions: int, *, is_direct: bool = False) -> dict[str, Any]:
+    """One queue, filled, and worked by the crowds in turn, each with about so many decisions."""
+    reviewers = [f"reviewer {number}" for number in range(max(crowd.reviewers for crowd in crowds))]
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "desk"
         store = create_project(folder, Settings()).store
         add_files(store, Settings(), [write_rows(Path(place) / "rows.jsonl")], Silence(), skip_bad=False)
-        start = time.perf_counter()
-        fill(store, options.items, reviewers)
-        filled_s, before = time.perf_counter() - start, len(review_log(store))
-        with doors(folder, over_http=options.http) as open_door:
-            together(open_door, reviewers, 1, 0.0)  # statements are compiled and connections are made once
-            before += options.reviewers
-            start = time.perf_counter()
-            found = together(open_door, reviewers, options.cycles, options.think)
-            seconds = time.perf_counter() - start
-        kept, fsync = check_log(store, found, before), fsync_ms(folder)
+        fill(store, items, reviewers)
+        before, told, found = len(review_log(store)), list[tuple[str, Reviewed]](), []
+        with entrance(folder, is_direct=is_direct) as way:
+            doors = {name: way.open(name) for name in reviewers}
+            told += together(doors, 1, 0.0).items()  # statements are compiled and connections are made once
+            for crowd in crowds:
+                own = {name: doors[name] for name in reviewers[: crowd.reviewers]}
+                load, start = os.getloadavg()[0], time.perf_counter()
+                done = together(own, max(1, decisions // crowd.reviewers), crowd.think_s)
+                told += done.items()
+                found.append(_of_crowd(crowd, done, load, time.perf_counter() - start))
+            alone = _alone(doors[reviewers[0]], way.server) if way.server else {}
+        kept, fsync = check_log(store, told, before), fsync_ms(folder)
         store.db.engine.dispose()
+    return {"crowds": found, "alone": alone, "kept": kept, "fsync_ms": fsync}
+
+
+def _of_crowd(crowd: Crowd, done: Mapping[str, Reviewed], load: float, seconds: float) -> dict[str, Any]:
+    num = sum(len(one.decided) for one in done.values())
     return {
-        "next_ms": _spread([one for done in found.values() for one in done.next_s]),
-        "decide_ms": _spread([one for done in found.values() for one in done.decide_s]),
-        "decisions": kept,
-        "decisions_per_s": kept / seconds,
-        "fill_s": filled_s,
-        "fsync_ms": fsync,
+        **crowd._asdict(),
+        "decisions": num,
+        "decisions_per_s": num / seconds,
+        "load": load,
+        "next_ms": _spread([one for own in done.values() for one in own.next_s]),
+        "decide_ms": _spread([one for own in done.values() for one in own.decide_s]),
     }
+
+
+def _alone(door: Door, server: Server) -> dict[str, float]:
+    """Milliseconds of a page with nobody beside: what it took, the server's processor time, its waits for a core."""
+    door.next()
+    seconds, before = [], server.times()
+    for _ in range(PAGES_ALONE):
+        start = time.perf_counter()
+        door.next()
+        seconds.append(time.perf_counter() - start)
+    after = server.times()
+    cpu, waited = (1000 * (late - early) / PAGES_ALONE for early, late in zip(before, after, strict=True))
+    return {**_spread(seconds), "cpu": cpu, "waited": waited}
 
 
 def fsync_ms(folder: Path) -> float:
@@ -309,31 +270,42 @@ def database(kind: str) -> Iterator[None]:
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """All places in turn; one that cannot be had is named with the reason."""
     found: dict[str, Any] = {}
+    crowds = [
+        Crowd(int(number), float(think)) for number, think in (one.split(":") for one in options.crowds.split(","))
+    ]
     for kind in options.places.split(","):
         try:
             with database(kind):
-                found[kind] = measured(options)
+                found[kind] = measured(options.items, crowds, options.decisions, is_direct=options.direct)
         except Unavailable as error:
             found[kind] = {"absent": str(error)}
         progress(f"{kind}: {found[kind]}")
-    asked = {name: getattr(options, name) for name in ("items", "reviewers", "cycles", "think", "http")}
-    return {"name": "ui", **asked, "places": found}
+    return {"name": "ui", "items": options.items, "direct": options.direct, "places": found}
 
 
 def shown(found: dict[str, Any]) -> str:
-    """The findings as a Markdown table."""
-    lines = [
-        f"{found['items']:,} items, {found['reviewers']} reviewers at once, {found['think']} s of thought, "
-        f"{'over HTTP' if found['http'] else 'without HTTP'}\n",
-        "| database | next p50 | p95 | longest ms | decide p50 | p95 | longest ms | fsync | decisions kept |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    """The findings as Markdown tables."""
+    way = "without HTTP" if found["direct"] else "over HTTP"
+    lines = [f"{found['items']:,} items, {way}\n"]
+    lines += [
+        "| database | reviewers | thought s | load | next p50 | p95 | longest ms | decide p50 | p95 | longest ms |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for kind, one in found["places"].items():
-        if "absent" in one:
-            lines.append(f"| {kind} | absent: {one['absent']} | | | | | | | |")
-            continue
-        cells = [f"{one[name][key]:.1f}" for name in ("next_ms", "decide_ms") for key in ("p50", "p95", "longest")]
-        lines.append(f"| {kind} | {' | '.join(cells)} | {one['fsync_ms']:.1f} | all {one['decisions']:,} |")
+    there = {kind: one for kind, one in found["places"].items() if "absent" not in one}
+    for kind, one in there.items():
+        for crowd in one["crowds"]:
+            cells = [kind, crowd["reviewers"], crowd["think_s"], f"{crowd['load']:.1f}"]
+            cells += [f"{crowd[act][key]:.1f}" for act in ("next_ms", "decide_ms") for key in ("p50", "p95", "longest")]
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+    for kind, one in there.items():
+        alone = one["alone"]
+        if alone:
+            lines.append(
+                f"\n{kind}: a page alone {alone['p50']:.1f} ms (p95 {alone['p95']:.1f}), the server's processor time "
+                f"of it {alone['cpu']:.1f} ms, its waits for a core {alone['waited']:.1f} ms"
+            )
+        lines.append(f"\n{kind}: all {one['kept']:,} decisions kept, each once; fsync {one['fsync_ms']:.1f} ms")
+    lines += [f"\n{kind}: absent, {one['absent']}" for kind, one in found["places"].items() if "absent" in one]
     return "\n".join(lines)
 
 
@@ -343,16 +315,13 @@ def _spread(seconds: Sequence[float]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prints a table, or a line of JSON."""
+    """Prints tables, or a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--reviewers", type=int, default=20)
-    parser.add_argument("--cycles", type=int, default=30, help="decisions of each reviewer")
-    parser.add_argument(
-        "--think", type=float, default=1.0, help="mean seconds between an item and its decision; 0: none"
-    )
+    parser.add_argument("--crowds", default="1:0.5,20:8", help="reviewers at once : mean seconds of thought, ...")
+    parser.add_argument("--decisions", type=int, default=160, help="of each crowd")
     parser.add_argument("--places", default="sqlite,postgresql")
-    parser.add_argument("--http", action="store_true", help="through the review page of a running server")
+    parser.add_argument("--direct", action="store_true", help="the server's own code, no HTTP")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found = run(options)

@@ -1,29 +1,30 @@
 """Where the review of a project stands: what waits, what is settled, what it takes people, and who should rest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from math import inf
 from typing import Any, NamedTuple
 
 from burnish.loop.project import Project
-from burnish.loop.reviewing import queues_of
+from burnish.loop.reviewing import queues_by
 from burnish.loop.seeds import Seeds
 from burnish.review.concord import QueueAgreement, agreement_of
-from burnish.review.cost import expected_minutes, item_costs, spent_minutes
+from burnish.review.cost import LONGEST_S, expected_minutes, item_costs, spent_minutes
 from burnish.review.decisions import catches, outcomes
 from burnish.review.session import Answered, session_of, why_rest
-from burnish.store.claims import open_counts
+from burnish.store.claims import has_more, open_counts
+from burnish.store.recent import Recent, Spent, recent_of, recent_spent
 from burnish.store.reviews import (
     Queue,
-    ReviewDecision,
     Waiting,
     answered_items,
-    recent_decisions,
-    recent_seconds,
     review_log,
     waiting,
 )
+
+MOST_COUNTED = 1000
+"""Items of a queue beyond which a reviewer is told that there are more, and not how many: that would be read anew for
+each question, and says nobody more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,34 +82,44 @@ class Left(NamedTuple):
 
     num_items: int
     minutes: float
+    is_more: bool = False
+    """There are more than these."""
 
 
-def left_for(project: Project, reviewer: str, *, now_s: float) -> Left:
-    """What this reviewer can still be asked now; items that others hold, or that are only for others, are left out."""
-    counts = open_counts(project.store, reviewer, now_s=now_s)
-    return _left(project, {queue: counts.get(queue, 0) for queue in queues_of(project, reviewer)})
+class Standing(NamedTuple):
+    """What a reviewer is told beside the question."""
+
+    left: Left
+    """What they can still be asked now; items that others hold, or that are only for others, are left out."""
+    rest: str
+    """Why they should take a break now, in words; empty: nothing speaks for one."""
+
+
+def standing_of(project: Project, reviewer: str, *, now_s: float) -> Standing:
+    """Where a reviewer stands. Its cost does not grow with the queue: beyond `MOST_COUNTED` nothing is counted."""
+    spent, own = recent_spent(project.store, longest_s=LONGEST_S), recent_of(project.store, reviewer)
+    answered = [Answered(one.at_s, one.seconds, one.is_caught) for one in own]
+    return Standing(_left_for(project, reviewer, spent, own, now_s), why_rest(session_of(answered, now_s)))
 
 
 def left_for_all(project: Project) -> Left:
-    """Items that want an answer, whoever holds them now."""
-    return _left(project, open_counts(project.store, "", now_s=inf))
+    """Items that want an answer, whoever holds them now. Counts the whole queue."""
+    return _left(open_counts(project.store, "", now_s=inf), recent_spent(project.store, longest_s=LONGEST_S))
 
 
-def _left(project: Project, counts: Mapping[Queue, int]) -> Left:
-    minutes = expected_minutes(recent_seconds(project.store))
+def _left_for(
+    project: Project, reviewer: str, spent: Mapping[Queue, Spent], own: Sequence[Recent], now_s: float
+) -> Left:
+    store, queues = project.store, queues_by(spent, own)
+    if any(has_more(store, reviewer, queue, MOST_COUNTED, now_s=now_s) for queue in queues):
+        return Left(MOST_COUNTED, inf, is_more=True)
+    counts = open_counts(store, reviewer, now_s=now_s)
+    return _left({queue: counts.get(queue, 0) for queue in queues}, spent)
+
+
+def _left(counts: Mapping[Queue, int], spent: Mapping[Queue, Spent]) -> Left:
+    minutes = expected_minutes(spent)
     return Left(sum(counts.values()), sum(number * minutes[queue] for queue, number in counts.items()))
-
-
-def rest_for(project: Project, reviewer: str, *, now_s: float) -> str:
-    """Why this reviewer should take a break now, in words; empty: nothing speaks for one."""
-    known = recent_decisions(project.store, reviewer)
-    answered = [Answered(_moment(one.decision), one.decision.seconds, one.is_caught) for one in known]
-    return why_rest(session_of(answered, now_s))
-
-
-def _moment(decision: ReviewDecision) -> float:
-    """When it was made, in seconds of the clock, to the second."""
-    return datetime.fromisoformat(decision.at).timestamp()
 
 
 def reviewers_agreement(project: Project, seeds: Seeds) -> tuple[QueueAgreement, ...]:

@@ -5,7 +5,7 @@ Nothing in it holds an absolute path, so the folder can be moved or copied as a 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.config import Settings
@@ -49,8 +49,11 @@ def create_project(folder: Path, settings: Settings) -> Project:
     return open_project(folder)
 
 
-def open_project(folder: Path, overrides: Sequence[str] = ()) -> Project:
-    """The project in `folder`, with --set overrides applied. Raises ConfigError when there is none."""
+def open_project(folder: Path, overrides: Sequence[str] = (), *, store: Store | None = None) -> Project:
+    """The project in `folder`, with --set overrides applied; its store may be open already.
+
+    Raises ConfigError when there is none.
+    """
     path = folder / SETTINGS_FILE
     if not path.is_file():
         raise ConfigError(
@@ -58,7 +61,14 @@ def open_project(folder: Path, overrides: Sequence[str] = ()) -> Project:
             hint="start a project here with `burnish init DIR`, or name one with --project DIR",
         )
     settings = read_settings(path, overrides)
-    return Project(folder=folder, settings=settings, store=open_store(folder))
+    return Project(folder=folder, settings=settings, store=store or open_store(folder))
+
+
+@contextmanager
+def moment(project: Project) -> Iterator[Project]:
+    """The project with its database as it is now: the reads in the block see one moment, and nothing can be written."""
+    with project.store.db.moment() as db:
+        yield replace(project, store=replace(project.store, db=db))
 
 
 @contextmanager

@@ -21,11 +21,11 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.asking import verdict_items
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.minutes import minutes_left
-from burnish.loop.project import Project
+from burnish.loop.project import Project, moment
 from burnish.loop.rubric import QUESTIONS
 from burnish.loop.seeds import Seeds, gather, is_vault
 from burnish.records import Evaluation, Example, Task
-from burnish.review.cost import ItemCost, item_costs
+from burnish.review.cost import LONGEST_S, ItemCost, item_costs
 from burnish.review.decisions import Outcome, conflicts, outcomes, replay
 from burnish.review.queue import (
     SHARES,
@@ -42,13 +42,12 @@ from burnish.review.queue import (
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
 from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item, held_items
+from burnish.store.recent import Recent, Spent, recent_of, recent_spent
 from burnish.store.reviews import (
     Queue,
     ReviewDecision,
     ReviewItem,
     add_items,
-    recent_checks,
-    recent_seconds,
     review_items,
     review_log,
 )
@@ -197,10 +196,15 @@ def queues_of(project: Project, reviewer: str) -> tuple[Queue, ...]:
 
     Whoever is misled by drafts, as the hidden checks tell, gets no corrections.
     """
-    order = queue_order(recent_seconds(project.store))
-    if is_misled(*recent_checks(project.store, reviewer)):
-        order = tuple(queue for queue in order if queue != "correction")
-    return order
+    with moment(project) as seen:
+        return queues_by(recent_spent(seen.store, longest_s=LONGEST_S), recent_of(seen.store, reviewer))
+
+
+def queues_by(spent: Mapping[Queue, Spent], own: Sequence[Recent]) -> tuple[Queue, ...]:
+    """The same, by what recent decisions took and by the reviewer's own."""
+    checks = [one.is_caught for one in own if one.is_caught is not None]
+    order = queue_order(spent)
+    return tuple(queue for queue in order if queue != "correction" or not is_misled(sum(checks), len(checks)))
 
 
 def decide(

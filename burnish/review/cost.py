@@ -1,11 +1,12 @@
 """What people's decisions cost: minutes per item, from the seconds that pages logged."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from burnish.review.decisions import replay
 from burnish.stats import mean_interval
+from burnish.store.recent import Spent
 from burnish.store.reviews import Queue, ReviewDecision, ReviewItem
 
 LONGEST_S = 600.0
@@ -40,13 +41,10 @@ def item_costs(items: Iterable[ReviewItem], log: Iterable[ReviewDecision]) -> di
     return {queue: _cost(queue, [one for one in held if queue_of[one.item] == queue]) for queue in GUESSED_MINUTES}
 
 
-def expected_minutes(recent: Iterable[tuple[Queue, float]]) -> dict[Queue, float]:
-    """Minutes per item by queue, from (queue, seconds) of recent decisions; without a time a decision tells nothing."""
-    own: dict[Queue, list[float]] = {queue: [] for queue in GUESSED_MINUTES}
-    for queue, seconds in recent:
-        if seconds > 0:
-            own[queue].append(min(seconds, LONGEST_S))
-    return {queue: _expected(queue, seconds) for queue, seconds in own.items()}
+def expected_minutes(recent: Mapping[Queue, Spent]) -> dict[Queue, float]:
+    """Minutes per item by queue, from what recent decisions took; without a time a decision tells nothing."""
+    own = {queue: recent.get(queue, Spent(0, 0.0)) for queue in GUESSED_MINUTES}
+    return {queue: _expected(queue, spent.num_timed, spent.seconds) for queue, spent in own.items()}
 
 
 def spent_minutes(log: Iterable[ReviewDecision]) -> float:
@@ -60,7 +58,7 @@ def _cost(queue: Queue, decisions: list[ReviewDecision]) -> ItemCost:
     found = mean_interval([one / LONGEST_S for one in seconds]) if len(seconds) > 1 else None
     return ItemCost(
         queue=queue,
-        minutes=_expected(queue, seconds),
+        minutes=_expected(queue, len(seconds), sum(seconds)),
         low=_minutes(found.low) if found else None,
         high=_minutes(found.high) if found else None,
         n=len(seconds),
@@ -69,10 +67,9 @@ def _cost(queue: Queue, decisions: list[ReviewDecision]) -> ItemCost:
     )
 
 
-def _expected(queue: Queue, seconds: Sequence[float]) -> float:
+def _expected(queue: Queue, num_timed: int, seconds: float) -> float:
     """The mean in minutes, drawn to the guess while there are few."""
-    total = sum(seconds) / 60 + GUESS_WEIGHT * GUESSED_MINUTES[queue]
-    return total / (len(seconds) + GUESS_WEIGHT)
+    return (seconds / 60 + GUESS_WEIGHT * GUESSED_MINUTES[queue]) / (num_timed + GUESS_WEIGHT)
 
 
 def _minutes(share: float | None) -> float | None:

@@ -6,12 +6,13 @@ part of them is done by Friday is itself a random sample.
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
 from burnish.fingerprint import SHORT, fingerprint
-from burnish.review.cost import GUESSED_MINUTES, LONGEST_S
+from burnish.review.cost import GUESSED_MINUTES
+from burnish.store.recent import Spent
 from burnish.store.reviews import Queue, ReviewItem
 
 SHARES: dict[Queue, float] = {"blind": 0.4, "correction": 0.4, "preference": 0.2}
@@ -151,14 +152,14 @@ def named(item: ReviewItem) -> ReviewItem:
     return replace(item, name=fingerprint(asked)[: 2 * SHORT])
 
 
-def queue_order(recent: Sequence[tuple[Queue, float]]) -> tuple[Queue, ...]:
-    """The queues, the one furthest below its share of people's time first, by (queue, seconds) of recent decisions.
+def queue_order(recent: Mapping[Queue, Spent]) -> tuple[Queue, ...]:
+    """The queues, the one furthest below its share of people's time first, by what recent decisions took.
 
     A decision without a time, as those of sheets, counts as the guess.
     """
     spent: dict[Queue, float] = dict.fromkeys(SHARES, 0.0)
-    for queue, seconds in recent:
-        spent[queue] += min(seconds, LONGEST_S) if seconds > 0 else 60 * GUESSED_MINUTES[queue]
+    for queue, one in recent.items():
+        spent[queue] = one.seconds + 60 * GUESSED_MINUTES[queue] * one.num_untimed
     total = math.fsum(spent.values()) or 1.0
     return tuple(sorted(SHARES, key=lambda queue: spent[queue] / total - SHARES[queue]))
 

@@ -1,6 +1,7 @@
 """A reviewer's session, from one break to the next, and whether it is time to rest."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from burnish.review.reliability import FEWEST_DECISIONS, LONGEST_SESSION_MINUTES, Decided, fatigue
@@ -37,11 +38,17 @@ def why_rest(session: Sequence[Decided]) -> str:
 
     Looked at after every 40 decisions, and once a session lasts longer than people are fresh.
     """
-    looked_at = session[: len(session) // EVERY * EVERY]
-    words = fatigue(looked_at).words if looked_at else ""
+    looked_at = tuple(session[: len(session) // EVERY * EVERY])
+    words = _tired(looked_at) if looked_at else ""
     minutes = session[-1].minute if session else 0.0
     is_long = minutes > LONGEST_SESSION_MINUTES
     lasted = (
         f"this session has lasted {minutes:.0f} minutes" if is_long and "this session has lasted" not in words else ""
     )
     return "; ".join(filter(None, (words, lasted)))
+
+
+@lru_cache(maxsize=64)
+def _tired(looked_at: tuple[Decided, ...]) -> str:
+    """What a look at these finds, kept for the 40 decisions until the next: the tests take 4 ms."""
+    return fatigue(looked_at).words

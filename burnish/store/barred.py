@@ -51,6 +51,14 @@ def barred(store: Store) -> list[Barred]:
     return [Barred(**row) for row in rows]
 
 
+def newest_barred(store: Store) -> tuple[int, str] | None:
+    """(seq, example) of the one that was barred last, which tells whether there is another one since."""
+    newest = select(barred_example.c.seq, barred_example.c.example).order_by(barred_example.c.seq.desc()).limit(1)
+    with store.db.read() as connection:
+        row = connection.execute(newest).first()
+    return None if row is None else (row.seq, row.example)
+
+
 def barred_by_batch(store: Store) -> dict[str, list[str]]:
     """Ids of barred examples by the name of their batch, in the order in which they were barred."""
     found: dict[str, list[str]] = {}

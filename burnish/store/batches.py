@@ -72,3 +72,11 @@ def batches(store: Store) -> list[Batch]:
     with store.db.read() as connection:
         rows = connection.execute(select(data_batch).order_by(data_batch.c.seq)).mappings().all()
     return [Batch(**{**row, "sources": tuple(json.loads(row["sources"]))}) for row in rows]
+
+
+def newest_batch(store: Store) -> tuple[int, str] | None:
+    """(seq, content hash) of the batch that was added last, which tells whether there is another one since."""
+    newest = select(data_batch.c.seq, data_batch.c.content_hash).order_by(data_batch.c.seq.desc()).limit(1)
+    with store.db.read() as connection:
+        row = connection.execute(newest).first()
+    return None if row is None else (row.seq, row.content_hash)

@@ -147,6 +147,17 @@ def open_counts(store: Store, reviewer: str, *, now_s: float) -> dict[Queue, int
     return {queue: number - closed.get(queue, 0) for queue, number in wanted.items()}
 
 
+def has_more(store: Store, reviewer: str, queue: Queue, number: int, *, now_s: float) -> bool:
+    """Whether a queue surely has more than `number` items for this reviewer, without counting them all.
+
+    True is certain. False may be said too early, by as many items as this reviewer has answered, others hold, or are
+    kept from somebody: then `open_counts` is quick.
+    """
+    with store.db.read() as connection:
+        most = number + 1 + connection.execute(PERHAPS_CLOSED, asker(reviewer, now_s)).scalar_one()
+        return connection.execute(COUNTED, {"queue": queue, "most": most}).scalar_one() == most
+
+
 def expire_leases(store: Store, *, now_s: float) -> int:
     """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
     with store.db.write_rows() as connection:
@@ -167,11 +178,18 @@ HELD = (
     .order_by(review_lease.c.given_s, STATE.value.desc(), STATE.item.desc())
 )
 """Items that a reviewer holds and may still decide, the first that was given first."""
-
-
+RECORD = select(review_item.c.record).where(review_item.c.seq == bindparam("seq"))
 WANTED = select(STATE.queue, func.count()).where(WANTS_MORE).group_by(STATE.queue)
 CLOSED = WANTED.where(STATE.item.in_(union(OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)), not_(IS_OPEN))
 """Of all that is wanted, what this reviewer is not asked: looked for where that can be, and nowhere else."""
+NUM_OWN, NUM_LEASED, NUM_KEPT = (
+    select(func.count()).select_from(one.subquery()).scalar_subquery() for one in (OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)
+)
+PERHAPS_CLOSED = select(NUM_OWN + NUM_LEASED + NUM_KEPT)
+"""A number that `CLOSED` never passes."""
+COUNTED = select(func.count()).select_from(
+    select(STATE.item).where(STATE.queue == bindparam("queue"), WANTS_MORE).limit(bindparam("most")).subquery()
+)
 
 
 def _hand_over(connection: Connection, reviewer: str, now_s: float, queues: Sequence[Queue]) -> None:
@@ -234,7 +252,7 @@ def _give_back(connection: Connection, seq: int, reviewer: str) -> bool:
 
 
 def _claim(connection: Connection, seq: int, reviewer: str, until_s: float) -> Claim:
-    record = connection.execute(select(review_item.c.record).where(review_item.c.seq == seq)).scalar_one()
+    record = connection.execute(RECORD, {"seq": seq}).scalar_one()
     return Claim(item_of(record), len(entries_of(connection, seq, reviewer)) + 1, until_s)
 
 

@@ -11,7 +11,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +46,8 @@ class Db:
     """The file; of a project on a server, the place where it would be."""
     url: URL | None = None
     """Address of the server; None: the database is the file."""
+    shared: Connection | None = None
+    """Of a moment: the transaction that all reads go through."""
 
     @property
     def name(self) -> str:
@@ -68,11 +70,23 @@ class Db:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one moment of the database and blocks no reader."""
+        if self.shared is not None:
+            yield self.shared
+            return
         with self.errors(), self.engine.connect() as connection:
             level: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
             reading = connection.execution_options(**level if self.url else {"burnish_reads": True})
             with reading.begin():
                 yield reading
+
+    @contextmanager
+    def moment(self) -> Iterator["Db"]:
+        """The database as it is now: all reads in the block are one transaction, and nothing can be written by it.
+
+        For a page of many small reads: a connection to a file costs 0.7 ms, most queries a tenth of that.
+        """
+        with self.read() as connection:
+            yield replace(self, shared=connection)
 
     def errors(self) -> AbstractContextManager[None]:
         """Turns errors of the database into ours."""
@@ -80,6 +94,7 @@ class Db:
 
     @contextmanager
     def _writing(self, *, beside_others: bool) -> Iterator[Connection]:
+        assert self.shared is None, "a moment of the database is only read"
         with self.errors(), self.engine.connect() as connection:
             with connection.begin():
                 if self.url:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from sqlalchemy import Connection, Row, case, func, insert, select
+from sqlalchemy import Connection, Row, bindparam, func, insert, select
 
 from burnish.errors import UsageError
 from burnish.records import Message, as_json, from_json
@@ -158,82 +158,10 @@ def review_log(store: Store) -> list[ReviewDecision]:
     return [decision_of(row) for row in rows]
 
 
-def recent_seconds(store: Store, *, last: int = 500) -> list[tuple[Queue, float]]:
-    """(queue, seconds) of the last decisions, newest first, those taken back with them; no more is read."""
-    wanted = (
-        select(review_state.c.queue, review_decision.c.seconds)
-        .join(review_state, review_decision.c.item == review_state.c.item)
-        .where(review_decision.c.kind != "undo")
-        .order_by(review_decision.c.seq.desc())
-        .limit(last)
-    )
-    with store.db.read() as connection:
-        return [(row.queue, row.seconds) for row in connection.execute(wanted)]
-
-
-class Checked(NamedTuple):
-    """A decision, and whether a hidden wrong draft was seen through; None where the item is none, or was skipped."""
-
-    decision: ReviewDecision
-    is_caught: bool | None
-
-
-def recent_decisions(store: Store, reviewer: str, *, last: int = 500) -> list[Checked]:
-    """A reviewer's last decisions, newest first, those taken back with them; of items only hidden checks are read."""
-    record = case((review_state.c.is_check == 1, review_item.c.record), else_="").label("record")
-    wanted = (
-        ENTRIES.add_columns(record)
-        .join(review_state, review_state.c.item == review_decision.c.item)
-        .where(review_decision.c.reviewer == reviewer, review_decision.c.kind != "undo")
-        .order_by(review_decision.c.seq.desc())
-        .limit(last)
-    )
-    with store.db.read() as connection:
-        return [_checked(decision_of(row), row.record) for row in connection.execute(wanted)]
-
-
-def _checked(decision: ReviewDecision, record: str) -> Checked:
-    if not record or decision.kind == "skip":
-        return Checked(decision, None)
-    return Checked(decision, decision.kind != "accept" and decision.text != item_of(record).draft)
-
-
-def recent_checks(store: Store, reviewer: str, *, last: int = 500) -> tuple[int, int]:
-    """(caught, answered) hidden wrong drafts among a reviewer's last decisions; those taken back count as answered."""
-    own = (
-        select(review_decision.c.item, review_decision.c.kind, review_decision.c.text)
-        .where(review_decision.c.reviewer == reviewer, review_decision.c.kind.not_in(["undo", "skip"]))
-        .order_by(review_decision.c.seq.desc())
-        .limit(last)
-        .subquery()
-    )
-    wanted = (
-        select(own.c.kind, own.c.text, review_item.c.record)
-        .join(review_state, review_state.c.item == own.c.item)
-        .join(review_item, review_item.c.seq == own.c.item)
-        .where(review_state.c.is_check == 1)
-    )
-    with store.db.read() as connection:
-        shown = [(row.kind, row.text, item_of(row.record)) for row in connection.execute(wanted)]
-    return sum(kind != "accept" and text != item.draft for kind, text, item in shown), len(shown)
-
-
 def last_decision(store: Store, reviewer: str) -> tuple[ReviewDecision, ReviewItem] | None:
     """The newest decision of a reviewer that holds, with what was asked; None: there is none."""
-    later = review_decision.alias()
-    undone = select(later.c.seq).where(
-        later.c.item == review_decision.c.item,
-        later.c.reviewer == review_decision.c.reviewer,
-        later.c.turn == review_decision.c.turn + 1,
-    )
-    wanted = (
-        ENTRIES.add_columns(review_item.c.record)
-        .where(review_decision.c.reviewer == reviewer, review_decision.c.kind != "undo", ~undone.exists())
-        .order_by(review_decision.c.seq.desc())
-        .limit(1)
-    )
     with store.db.read() as connection:
-        row = connection.execute(wanted).first()
+        row = connection.execute(NEWEST, {"reviewer": reviewer}).first()
         return (decision_of(row), item_of(row.record)) if row else None
 
 
@@ -248,11 +176,27 @@ def find_item(store: Store, name: str) -> ReviewItem:
 
 ENTRIES = select(review_decision, review_item.c.name).join(review_item, review_decision.c.item == review_item.c.seq)
 
+LATER = review_decision.alias()
+UNDONE = select(LATER.c.seq).where(
+    LATER.c.item == review_decision.c.item,
+    LATER.c.reviewer == review_decision.c.reviewer,
+    LATER.c.turn == review_decision.c.turn + 1,
+)
+NEWEST = (
+    ENTRIES.add_columns(review_item.c.record)
+    .where(review_decision.c.reviewer == bindparam("reviewer"), review_decision.c.kind != "undo", ~UNDONE.exists())
+    .order_by(review_decision.c.seq.desc())
+    .limit(1)
+)
+OF_ONE = ENTRIES.where(
+    review_decision.c.item == bindparam("seq"), review_decision.c.reviewer == bindparam("reviewer")
+).order_by(review_decision.c.turn)
+"""Made once: to put such a statement together takes longer than to run it."""
+
 
 def entries_of(connection: Connection, seq: int, reviewer: str) -> list[ReviewDecision]:
     """The entries of one item and one reviewer, in turn."""
-    of_one = ENTRIES.where(review_decision.c.item == seq, review_decision.c.reviewer == reviewer)
-    return [decision_of(row) for row in connection.execute(of_one.order_by(review_decision.c.turn))]
+    return [decision_of(row) for row in connection.execute(OF_ONE, {"seq": seq, "reviewer": reviewer})]
 
 
 def item_of(text: str) -> ReviewItem:

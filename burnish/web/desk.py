@@ -13,9 +13,9 @@ from starlette.responses import HTMLResponse
 
 from burnish.loop.project import Project, open_project
 from burnish.report.facts import pages
-from burnish.store.store import open_store
 from burnish.store.users import User, users
 from burnish.web.access import Access
+from burnish.web.opened import Opened
 from burnish.web.who import may_open, who
 
 HERE = Path(__file__).parent
@@ -43,17 +43,15 @@ class Desk:
     leaving: threading.Event = field(default_factory=threading.Event)
     """Set when the server ends, so that answers without an end do, too."""
 
-    opening: threading.Lock = field(default_factory=threading.Lock)
-    """Held while the project is opened: two threads that made its daily backup at once would be in each other's way."""
+    opened: Opened = field(default_factory=Opened)
 
     def open(self) -> Project:
-        """The project as it is now, with the settings of this moment; a few milliseconds."""
-        with self.opening:
-            return open_project(self.folder)
+        """The project as it is now, with the settings of this moment."""
+        return open_project(self.folder, store=self.opened.store(self.folder))
 
     def users(self) -> Sequence[User]:
         """Those who may use the project now."""
-        return users(open_store(self.folder))
+        return users(self.opened.store(self.folder))
 
 
 @cache

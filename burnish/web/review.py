@@ -4,9 +4,9 @@ An answer is on disk before the page says so. Sent twice it counts once, and a l
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from burnish.errors import BurnishError, BusyError, UsageError
-from burnish.loop.asked import left_for, left_for_all, rest_for
+from burnish.loop.asked import left_for_all, standing_of
 from burnish.loop.auditing import held_batches
 from burnish.loop.decided import release_audits
-from burnish.loop.project import Project
+from burnish.loop.project import Project, moment
 from burnish.loop.reviewing import claim, decide
-from burnish.store.claims import LEASE_S, undo_decision
+from burnish.store.claims import LEASE_S, Claim, held_items, undo_decision
 from burnish.store.reviews import ReviewItem, find_item, last_decision
 from burnish.web.answered import wish_of
 from burnish.web.desk import Desk, page
@@ -33,6 +33,9 @@ from burnish.web.who import who
 
 AHEAD = 2
 """Questions that a reviewer holds: the one on the screen, and the next."""
+PAGE_AT_ONCE = "return=representation"
+"""What the page's script prefers (RFC 7240): the next page as the answer to a form. Without it the browser is sent on,
+so that a reload sends no form again."""
 REASONS = (
     ("correct", "more correct", "c"),
     ("complete", "more complete", "m"),
@@ -129,6 +132,8 @@ def _done(room: Room, request: Request, do: Callable[[Act], None]) -> Response:
     except (BusyError, UsageError) as error:
         notice = Notice(_refusal(error, act), is_fault=True, kept=form.get("text", ""))
         return _page(room, request, reviewer, notice, status=409 if isinstance(error, BusyError) else 400)
+    if request.headers.get("prefer") == PAGE_AT_ONCE:
+        return _page(room, request, reviewer, Notice(DONE.get(verdict, "")))
     return _back(f"?done={verdict}" if verdict in DONE else "")
 
 
@@ -168,22 +173,13 @@ def _page(room: Room, request: Request, reviewer: str, notice: Notice, *, status
     """What the reviewer holds, the next question in front; what is left, what can be taken back, whether to rest."""
     project, now_s = room.desk.open(), time.time()
     is_planning = room.planner.is_busy  # asked first: a plan that ends meanwhile is seen at the next look
-    questions = _questions(room, project, reviewer, now_s)
-    if not questions:
-        _release_finished(room, project)
-    last = last_decision(project.store, reviewer)
     return page(
         request,
         "review",
         project,
         status=status,
         reviewer=reviewer,
-        questions=questions,
-        left=left_for(project, reviewer, now_s=now_s),
-        num_all=0 if questions else left_for_all(project).num_items,
-        rest=rest_for(project, reviewer, now_s=now_s),
-        last=last[0] if last else None,
-        last_words=decided_words(*last) if last else "",
+        **_shown(room, project, reviewer, now_s),
         notice=notice,
         reasons=REASONS,
         is_planning=is_planning,
@@ -193,8 +189,32 @@ def _page(room: Room, request: Request, reviewer: str, notice: Notice, *, status
     )
 
 
-def _questions(room: Room, project: Project, reviewer: str, now_s: float) -> list[Question]:
+def _shown(room: Room, project: Project, reviewer: str, now_s: float) -> dict[str, Any]:
+    """What the page shows of the database: one transaction that only reads, where the reviewer holds fresh leases."""
+    with moment(project) as seen:
+        held = held_items(seen.store, reviewer, now_s=now_s, count=AHEAD)
+        if held is not None:
+            return _seen(room, seen, reviewer, held, now_s)
     claims = claim(project, reviewer, now_s=now_s, count=AHEAD)
+    if not claims:
+        _release_finished(room, project)
+    with moment(project) as seen:
+        return _seen(room, seen, reviewer, claims, now_s)
+
+
+def _seen(room: Room, project: Project, reviewer: str, claims: Sequence[Claim], now_s: float) -> dict[str, Any]:
+    standing, last = standing_of(project, reviewer, now_s=now_s), last_decision(project.store, reviewer)
+    return {
+        "questions": _questions(room, project, claims),
+        "left": standing.left,
+        "rest": standing.rest,
+        "num_all": 0 if claims else left_for_all(project).num_items,
+        "last": last[0] if last else None,
+        "last_words": decided_words(*last) if last else "",
+    }
+
+
+def _questions(room: Room, project: Project, claims: Sequence[Claim]) -> list[Question]:
     if not claims:
         return []
     taught = room.keeper.of(project)

@@ -8,8 +8,8 @@ from burnish.data.task import task_of
 from burnish.evaluate.groundedness import taught
 from burnish.loop.project import Project
 from burnish.records import Task
-from burnish.store.barred import barred
-from burnish.store.batches import batches
+from burnish.store.barred import newest_barred
+from burnish.store.batches import newest_batch
 from burnish.store.roles import current_roles
 
 MOST_ROWS = 300
@@ -35,7 +35,7 @@ class TaskKeeper:
     def of(self, project: Project) -> Taught:
         """The task as the data states it now. Raises DataError without data."""
         store = project.store
-        state = (project.settings.task, [one.content_hash for one in batches(store)], len(barred(store)))
+        state = (project.settings.task, newest_batch(store), newest_barred(store))
         with self._lock:
             if self._kept is None or self._of != state:
                 self._of, self._kept = state, _read(project)

@@ -1,19 +1,21 @@
 """The benchmark of the review queue works a small queue whole, and its check of the log finds what is wrong."""
 
-from argparse import Namespace
-
 import pytest
 
-from benchmarks.ui import LABELS, Reviewed, check_log, fill, measured
+from benchmarks.review_queue import LABELS, fill
+from benchmarks.ui import Crowd, Reviewed, check_log, measured
 from burnish.store.claims import Wish, decide_item
 from burnish.store.reviews import review_log
 from burnish.store.store import open_store
 
 
 def test_every_decision_of_reviewers_at_once_is_in_the_log_once():
-    found = measured(Namespace(items=60, reviewers=4, cycles=3, think=0.0, http=False))
-    assert found["decisions"] == 12
-    assert 0 < found["next_ms"]["p50"] <= found["next_ms"]["longest"]
+    found = measured(60, [Crowd(1, 0.0), Crowd(4, 0.0)], 12)
+    assert [one["decisions"] for one in found["crowds"]] == [12, 12]
+    assert found["kept"] == 4 + 2 * 12  # each reviewer once to begin with
+    assert found["alone"]["cpu"] > 0
+    spread = found["crowds"][1]["next_ms"]
+    assert 0 < spread["p50"] <= spread["longest"]
 
 
 def test_a_decision_that_is_not_in_the_log_is_told(tmp_path):
@@ -22,6 +24,6 @@ def test_a_decision_that_is_not_in_the_log_is_told(tmp_path):
     before = len(review_log(store))
     decide_item(store, "item-0000000", "ann", 1, Wish("label", LABELS[0]), now_s=0)
     kept = Reviewed([], [], [("item-0000000", 1)])
-    assert check_log(store, {"ann": kept}, before) == 1
+    assert check_log(store, [("ann", kept)], before) == 1
     with pytest.raises(AssertionError, match="1 decisions are lost, 1 are strange"):
-        check_log(store, {"ann": Reviewed([], [], [("item-0000001", 1)])}, before)
+        check_log(store, [("ann", Reviewed([], [], [("item-0000001", 1)]))], before)

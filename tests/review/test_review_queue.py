@@ -19,6 +19,7 @@ from burnish.review.queue import (
     value_of,
     with_checks,
 )
+from burnish.store.recent import Spent
 from burnish.store.reviews import ReviewDecision, ReviewItem
 
 
@@ -91,9 +92,10 @@ def test_a_tenth_of_corrections_are_checks_that_look_like_their_neighbours():
 
 
 def test_the_queue_furthest_below_its_share_comes_first():
-    assert queue_order([("blind", 60.0)])[-1] == "blind"
-    assert queue_order([("blind", 40.0), ("correction", 100.0)])[0] == "preference"
-    assert queue_order([]) == ("blind", "correction", "preference")
+    assert queue_order({"blind": Spent(1, 60.0)})[-1] == "blind"
+    assert queue_order({"blind": Spent(1, 40.0), "correction": Spent(1, 100.0)})[0] == "preference"
+    assert queue_order({"correction": Spent(0, 0.0, 3)})[-1] == "correction"
+    assert queue_order({}) == ("blind", "correction", "preference")
 
 
 def test_a_decision_taken_back_does_not_hold_and_the_next_one_does():

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import event
 
 from burnish.store.backup import restore_backup
-from burnish.store.claims import Wish, claim_items, decide_item, held_items, open_counts, undo_decision
-from burnish.store.reviews import add_items, recent_checks, recent_seconds, waiting, withdraw_items
+from burnish.store.claims import Wish, claim_items, decide_item, has_more, held_items, open_counts, undo_decision
+from burnish.store.recent import recent_of, recent_spent
+from burnish.store.reviews import add_items, waiting, withdraw_items
 from burnish.store.store import Store, open_store
 from tests.review.test_claims import QUEUES, item, state_and_rebuilt
 from tests.store.older import as_format_6
@@ -58,6 +59,19 @@ def test_a_reviewer_is_counted_what_they_can_be_asked_and_nobody_what_anybody_ca
     assert open_counts(store, "", now_s=inf) == {"correction": 5}
 
 
+def test_more_than_a_number_is_said_where_it_is_so_and_found_where_nothing_hinders(tmp_path):
+    store = open_store(tmp_path)
+    work(store)
+    claim_items(store, "cy", now_s=0, queues=QUEUES, count=2)
+    for reviewer in ("ann", "bob", "cy", "new"):
+        number = open_counts(store, reviewer, now_s=1)["correction"]
+        assert not has_more(store, reviewer, "correction", number, now_s=1)
+    add_items(store, [item(f"i{number}") for number in range(20)])
+    for reviewer in ("ann", "bob", "cy", "new"):
+        assert has_more(store, reviewer, "correction", 9, now_s=1)
+    assert not has_more(store, "new", "blind", 0, now_s=1)
+
+
 def test_a_database_of_before_gets_the_state_that_its_log_gives(tmp_path):
     store = open_store(tmp_path)
     work(store)
@@ -92,8 +106,9 @@ ACTS = {
     "claim": lambda store: claim_items(store, "ann", now_s=0, queues=QUEUES),
     "reload": lambda store: held_items(store, "ann", now_s=0),
     "decide": lambda store: decide_item(store, "i7", "ann", 1, Wish("accept"), now_s=0, then=QUEUES),
-    "checks": lambda store: recent_checks(store, "ann"),
-    "seconds": recent_seconds,
+    "more": lambda store: has_more(store, "ann", "correction", 5, now_s=0),
+    "own": lambda store: recent_of(store, "ann"),
+    "spent": lambda store: recent_spent(store, longest_s=600.0),
 }
 
 

@@ -13,11 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
-from burnish.loop.project import open_project
+from burnish.loop.project import SETTINGS_FILE, open_project, settings_with
 from burnish.review.decisions import replay
-from burnish.store.claims import LEASE_S, expire_leases
+from burnish.settings import write_settings
+from burnish.store.claims import LEASE_S, expire_leases, held_items
 from burnish.store.reviews import add_items, review_log
+from burnish.store.tables import review_lease
 from tests.cli.calls import command, environment
 from tests.web.asked import BETTER, DRAFT, label_question, pair_question, text_project, text_question
 from tests.web.live import TOKEN, serving
@@ -194,6 +197,61 @@ def test_it_works_without_a_script(browser, tmp_path):
         ("undo", ""),
         ("tie", ""),
     ]
+
+
+def test_among_many_labels_one_is_found_by_typing(browser, desk):
+    project = open_project(desk)
+    many = ("pay", "deny", "refer", *(f"topic {number:02}" for number in range(30)))
+    write_settings(desk / SETTINGS_FILE, settings_with(project.settings, {"task.labels": many}))
+    items = [label_question(0), label_question(1, queue="correction", purpose="gold", draft="pay", given="pay")]
+    add_items(project.store, items)
+    with serving(desk) as access:
+        page, loud = reviewer(browser, access, "ann")
+        press(page, "/")
+        page.keyboard.type("IC 27")
+        assert page.locator("form.question .labels button:visible").all_inner_texts() == ["topic 27"]
+        page.keyboard.press("Backspace")
+        page.keyboard.type("9")
+        press(page, "Enter")
+        asked(page, "number 1")
+        press(page, "w", "/")
+        page.locator("details[open] [data-find]:focus").wait_for()
+        page.keyboard.type("no such")
+        press(page, "Enter")  # finds nothing and decides nothing
+        page.locator("details[open] [data-find]:focus").fill("28")
+        press(page, "Enter")
+        page.get_by_text("Every question is answered").wait_for()
+        assert loud == []
+        page.context.close()
+    kept = [(one.kind, one.text) for one in review_log(project.store)]
+    assert kept == [("label", "topic 29"), ("gold-wrong", "topic 28")]
+
+
+def test_typing_keeps_a_question_longer_and_nothing_that_was_typed_is_lost(browser, tmp_path):
+    project = text_project(tmp_path / "letters", [text_question()])
+    with serving(project.folder) as access:
+        page, loud = reviewer(browser, access, "ann")
+        page.clock.install()
+        page.reload()
+        listening(page)
+        looks: list[str] = []
+        page.on("request", lambda request: looks.append(request.url))
+        with project.store.db.write() as connection:
+            connection.execute(update(review_lease).values(until_s=time.time() + 60))
+        press(page, "e", "Control+End")
+        page.keyboard.type("a")
+        assert looks == []  # not at every letter
+        page.clock.fast_forward(1000 * LEASE_S)
+        page.locator("#over").wait_for()
+        with page.expect_response("**/review"):
+            page.keyboard.type("b")
+        page.locator("#over").wait_for(state="hidden")
+        page.keyboard.type("c")
+        assert page.locator("textarea:focus").input_value() == f"{DRAFT}abc"
+        assert len(looks) == 1
+        assert loud == []
+        assert held_items(project.store, "ann", now_s=time.time()) is not None  # fresh again
+        page.context.close()
 
 
 @contextmanager

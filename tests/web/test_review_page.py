@@ -112,6 +112,18 @@ def test_an_answer_is_kept_with_its_time_and_the_next_question_is_there(ann):
     assert "question number 3" in ann.get("/review").text
 
 
+def test_beyond_a_thousand_nothing_is_counted(ann):
+    add_items(ann.project.store, [label_question(number) for number in range(4, 1010)])
+    assert "More than 1 000 left for you You are ann" in " ".join(words(ann.get("/review").text).split())
+
+
+def test_who_prefers_it_gets_the_next_question_as_the_answer_to_a_form(ann):
+    answer = ann.post("/review/decide", form_of(ann, "label:pay"), prefer="return=representation")
+    assert answer.status_code == 200
+    assert "question number 1" in answer.text.split("<template")[0]
+    assert told(ann) == [("label", "pay")]
+
+
 def test_a_form_sent_twice_counts_once_and_an_old_one_never_overwrites(ann):
     form = form_of(ann, "label:pay")
     assert [ann.post("/review/decide", form).status_code for _ in range(3)] == [303] * 3

@@ -114,7 +114,9 @@ function review(section) {
     let answer, fresh;
     try {
       const body = new URLSearchParams(pending[0].body);
-      answer = await fetch(pending[0].url, { method: "POST", body, keepalive: pending[0].body.length < 60000 });
+      const headers = { Prefer: "return=representation" };
+      const keepalive = pending[0].body.length < 60000;
+      answer = await fetch(pending[0].url, { method: "POST", headers, body, keepalive });
       fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     } catch {
       later("Not saved yet: the server does not answer. Your answer is kept here and sent again until it does.");
