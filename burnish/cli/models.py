@@ -90,10 +90,13 @@ def promote_model(
 
 
 def roll_back(reason: ReasonOption, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Go back to the champion before this one."""
-    from burnish.registry import rollback
+    """Go back to the champion before this one; past those that learned from forgotten rows."""
+    from burnish.loop.kept import roll_back as go_back
 
-    _tell_move(rollback(opened(project).store, reason=reason).name, reason, as_json)
+    move = go_back(opened(project), reason=reason)
+    _tell_move(move.after, move.reason, as_json)
+    if move.reason != reason.strip():
+        tell(move.reason)
 
 
 def _tell_move(name: str, reason: str, as_json: bool) -> None:
