@@ -217,3 +217,19 @@ def test_the_audit_of_a_batch_is_judged_when_the_last_answer_is_there_and_taken_
     undo_decision(project.store, items[0].name, "ann", 1, now_s=0.0)
     assert [one.status for one in release_audits(project)] == ["not audited"]
     assert [held.audit.status for held in held_batches(project)] == ["not audited"]
+
+    answer(project, items[0].name, "ann", "skip", turn=3)
+    (audit,) = release_audits(project)
+    assert (audit.correct, audit.wrong) == (len(items) - 1, (items[0].example,)), (
+        "left out, the bound would be too high"
+    )
+    assert audit.note.endswith("1 row was skipped by everybody, which counts as not right")
+    assert [(one.num_waiting, one.num_skipped) for one in review_status(project).queues if one.queue == "blind"] == [
+        (1, 1)
+    ]
+    add_items(project.store, [asked("audited", "other", "synthetic", purpose="audit", batch=items[0].batch)])
+    answer(project, "audited", "bob", "accept")
+    assert release_audits(project) == [audit], "a newcomer undoes no audit"
+    answer(project, items[0].name, "bob", "label", items[0].given)
+    (audit,) = release_audits(project)
+    assert audit.correct == len(items), "an answer does"
