@@ -13,7 +13,7 @@ from burnish.loop.past import RESULT_FILE, find_round, is_done, results, round_f
 from burnish.loop.project import Project
 from burnish.loop.rendering import render
 from burnish.loop.result import RoundResult, save_result
-from burnish.records import ModelVersion
+from burnish.records import Answer, ModelVersion
 from burnish.registry import Approval, champion, history, promote
 from burnish.store.chain import Entry, add_entry, find_entry
 from burnish.store.failpoints import failpoint
@@ -66,6 +66,11 @@ def settle_answered(project: Project) -> None:
 def waiting(project: Project) -> list[RoundResult]:
     """Rounds whose challenger waits for an approval, oldest first, stale ones among them."""
     return [result for result in _open_rounds(project) if _answer(project, result.round) is None]
+
+
+def answers(project: Project) -> dict[str, Answer]:
+    """What people have said to each challenger that had to be approved, by its name."""
+    return {result.challenger: result.approval for result in results(project) if result.approval}
 
 
 def is_stale(project: Project, result: RoundResult) -> bool:

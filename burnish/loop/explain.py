@@ -149,7 +149,8 @@ def _settings(resolved: Mapping[str, Any]) -> tuple[SettingReason, ...]:
 def _history(project: Project, result: RoundResult) -> tuple[PastRound, ...]:
     past = [one for one in results(project) if one.round != result.round]
     return tuple(
-        PastRound(round=one.round, decision=one.decision, before=one.before, after=one.after) for one in [*past, result]
+        PastRound(round=one.round, decision=one.decision, before=one.before, after=one.after, approval=one.approval)
+        for one in [*past, result]
     )
 
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from burnish.loop.approval import approve, is_stale, refuse, waiting
+from burnish.loop.approval import answers, approve, is_stale, refuse, waiting
 from burnish.loop.kept import roll_back as go_back
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
@@ -45,6 +45,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             versions=list(reversed(models(project.store))),
             moves=list(reversed(moves)),
             asked=asked(project),
+            answers=answers(project),
             may_approve=may_open(who(request), APPROVE),
             needs_name=who(request) is None and project.settings.approval.required,
         )
