@@ -133,16 +133,17 @@ def promote(store: Store, name: str, reason: str, by: str, *, approval: Approval
     return version
 
 
-def rollback(store: Store, reason: str, by: str = "user") -> ModelVersion:
-    """Makes the previous champion champion again and returns it. A second rollback goes one further back.
+def rollback(store: Store, reason: str, by: str = "user", *, passing: int = 0) -> ModelVersion:
+    """Makes the previous champion champion again and returns it; `passing` leaves so many out that are not to be used.
+    A second rollback goes one further back.
 
     Raises UsageError without a reason, or when there is no previous champion.
     """
     line = line_of_champions(store)
-    if len(line) < 2:
+    if len(line) < 2 + passing:
         hint = "`burnish models` shows what there is to promote"
         raise UsageError("there is no earlier champion to go back to", hint=hint)
-    version = get(store, line[-2])
+    version = get(store, line[-2 - passing])
     folder_of(store, version)
     with store.db.write() as connection:
         if _line_of_champions(connection) != line:
@@ -207,11 +208,13 @@ def _move(connection: Connection, name: str, kind: str, reason: str, by: str) ->
 
 
 def _line_of_champions(connection: Connection) -> list[str]:
-    """The champions that lead to today's: a promotion adds one, a rollback takes the last away."""
+    """The champions that lead to today's: a promotion adds one, a rollback takes away what it went back over."""
     line: list[str] = []
     for move in connection.execute(select(pointer_move).order_by(pointer_move.c.seq)):
         if move.kind == "rollback":
             line.pop()
+            while line and line[-1] != move.after:
+                line.pop()
         else:
             line.append(move.after)
     return line

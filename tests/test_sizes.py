@@ -4,16 +4,12 @@ import pytest
 
 from tests.sizes import files, function_sizes
 
-LOOPS = {"train/run.py", "loop/round.py"}
-"""The two places where a story is told in one function; they may take 120 lines."""
-
 
 @pytest.mark.parametrize("path", files(), ids=lambda path: path.name)
 def test_a_file_fits_in_600_lines_and_a_function_in_80(path):
     lines = len(path.read_text().splitlines())
     assert lines <= 600, f"{path} has {lines} lines"
-    limit = 120 if str(path).endswith(tuple(LOOPS)) else 80
-    too_long = [(name, size) for size, name in function_sizes(path) if size > limit]
+    too_long = [(name, size) for size, name in function_sizes(path) if size > 80]
     assert not too_long, f"{path}: {too_long}"
 
 

@@ -22,6 +22,7 @@ def add_to(app: typer.Typer) -> None:
 def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Say where the project stands: champion, rounds, stages, budget, what is next."""
     from burnish.loop.standing import standing
+    from burnish.report.words import verdict
 
     place = opened(project)
     found, holder = standing(place), place.store.holder()
@@ -29,7 +30,9 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
         print_json({"schema_version": 1, **found, "running": asdict(holder) if holder else None})
         return
     print_text("\n".join(f"{name + ':':<11}{value}" for name, value in _lines(found, holder)))
-    rounds: list[list[object]] = [[r["round"], _decided(r), r["gain"], r["reason"]] for r in found["rounds"]]
+    rounds: list[list[object]] = [
+        [r["round"], verdict(r["decision"], r["approval"]), r["gain"], r["reason"]] for r in found["rounds"]
+    ]
     if rounds:
         print_text("")
         print_table("", ["round", "decision", "gain in points", "reason"], rounds)
@@ -37,10 +40,6 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     if stages:
         print_text("")
         print_table("", ["stage", "status", "seconds", ""], stages)
-
-
-def _decided(line: dict[str, Any]) -> str:
-    return ", ".join(part for part in (line["decision"], line["approval"]) if part)
 
 
 def _lines(found: dict[str, Any], holder: "Holder | None") -> list[tuple[str, object]]:

@@ -21,14 +21,20 @@ def add_to(app: typer.Typer) -> None:
 
 def list_models(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """List every model version; the champion is marked."""
+    from burnish.loop.approval import answers
     from burnish.records import as_json as data_of
     from burnish.registry import champion, history, models
+    from burnish.report.words import verdict
 
-    store = opened(project).store
+    place = opened(project)
+    store, said = place.store, answers(place)
     now = champion(store)
     name = now.name if now else None
     if as_json:
-        listed = [{**data_of(version), "champion": version.name == name} for version in models(store)]
+        listed = [
+            {**data_of(version), "approval": said.get(version.name, ""), "champion": version.name == name}
+            for version in models(store)
+        ]
         moves = [data_of(move) for move in history(store)]
         print_json({"schema_version": 1, "champion": name, "models": listed, "history": moves})
         return
@@ -39,7 +45,8 @@ def list_models(project: ProjectOption = HERE, as_json: JsonOption = False) -> N
     for version in models(store):
         scores = ", ".join(f"{metric} {100 * (s.value or 0):.1f}%" for metric, s in version.scores.items())
         mark = "champion" if version.name == name else ""
-        rows.append([version.name, version.round, mark, scores, version.decision, version.adapter_hash[:12]])
+        decided = verdict(version.decision, said.get(version.name, ""))
+        rows.append([version.name, version.round, mark, scores, decided, version.adapter_hash[:12]])
     print_table("", ["name", "round", "", "on dev_a", "decision", "hash"], rows)
 
 
@@ -90,10 +97,13 @@ def promote_model(
 
 
 def roll_back(reason: ReasonOption, project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
-    """Go back to the champion before this one."""
-    from burnish.registry import rollback
+    """Go back to the champion before this one; past those that learned from forgotten rows."""
+    from burnish.loop.kept import roll_back as go_back
 
-    _tell_move(rollback(opened(project).store, reason=reason).name, reason, as_json)
+    move = go_back(opened(project), reason=reason)
+    _tell_move(move.after, move.reason, as_json)
+    if move.reason != reason.strip():
+        tell(move.reason)
 
 
 def _tell_move(name: str, reason: str, as_json: bool) -> None:

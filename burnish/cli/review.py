@@ -107,12 +107,24 @@ def status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"schema_version": 1, **found.as_json()})
         return
-    columns = ["queue", "waiting", "settled", "in conflict", "minutes an item", "minutes left"]
+    columns = ["queue", "waiting", "skipped by all", "settled", "in conflict", "minutes an item", "minutes left"]
     rows: list[list[object]] = [
-        [one.queue, one.num_waiting, one.num_settled, one.num_conflicts, f"{one.minutes:.2f}", f"{one.left:.0f}"]
+        [
+            one.queue,
+            one.num_waiting,
+            one.num_skipped,
+            one.num_settled,
+            one.num_conflicts,
+            f"{one.minutes:.2f}",
+            f"{one.left:.0f}",
+        ]
         for one in found.queues
     ]
     print_table("", columns, rows)
+    if any(one.num_skipped for one in found.queues):
+        print_text(
+            "skipped by all who may answer: no round waits for these; in an audit such a row counts as not right"
+        )
     print_text(f"people have spent {found.spent_minutes:.1f} minutes")
     for name, (caught, count) in found.catches.items():
         print_text(f"{name} caught {caught} of {count} hidden wrong drafts")

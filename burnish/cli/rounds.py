@@ -138,12 +138,13 @@ def _finish(place: "Project", results: "list[RoundResult]", *, as_json: bool, un
 
 
 def _lines(result: "RoundResult", place: "Project") -> list[str]:
+    from burnish.report.words import verdict
+
     cost = result.cost
     money = f", ${cost.usd:.2f}" if cost.usd else ""
-    answer = {"waiting": ", waits for an approval", "approved": ", approved", "refused": ", refused"}
     money += f", {cost.reviewer_minutes:.0f} minutes of people" if cost.reviewer_minutes else ""
     return [
-        f"round {result.round}: {result.decision}{answer.get(result.approval, '')}  {result.reason}",
+        f"round {result.round}: {verdict(result.decision, result.approval)}  {result.reason}",
         f"  {result.metric} on {result.gain.n} rows of dev_a: {result.previous_champion} {_percent(result.before)} -> "
         f"{result.challenger} {_percent(result.after)}",
         f"  gain {_points(result.gain)}",

@@ -7,15 +7,14 @@ round's files follow from it, so that a process that dies in between loses nothi
 from dataclasses import replace
 
 from burnish.errors import BusyError, UsageError
+from burnish.loop.kept import demand_kept
 from burnish.loop.logged import evidence_by_hand, evidence_of
 from burnish.loop.past import RESULT_FILE, find_round, is_done, results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.rendering import render
 from burnish.loop.result import RoundResult, save_result
-from burnish.loop.traces import round_traces
-from burnish.records import ModelVersion
+from burnish.records import Answer, ModelVersion
 from burnish.registry import Approval, champion, history, promote
-from burnish.store.barred import barred
 from burnish.store.chain import Entry, add_entry, find_entry
 from burnish.store.failpoints import failpoint
 from burnish.store.users import checked_name, users
@@ -30,7 +29,7 @@ def approve(project: Project, number: int, *, by: str, reason: str) -> RoundResu
     result, by, entry = _asked(project, number, by, reason)
     if entry is None:
         _demand_fresh(project, result)
-        _demand_kept(project, result)
+        demand_kept(project, result.challenger, otherwise="to close this one, refuse it")
         facts = {"by": by, "reason": reason.strip(), **evidence_of(project, result)}
         approval = Approval(approval_subject(number), facts, over=result.previous_champion)
         move = f"round {number}, approved by {by}"
@@ -67,6 +66,11 @@ def settle_answered(project: Project) -> None:
 def waiting(project: Project) -> list[RoundResult]:
     """Rounds whose challenger waits for an approval, oldest first, stale ones among them."""
     return [result for result in _open_rounds(project) if _answer(project, result.round) is None]
+
+
+def answers(project: Project) -> dict[str, Answer]:
+    """What people have said to each challenger that had to be approved, by its name."""
+    return {result.challenger: result.approval for result in results(project) if result.approval}
 
 
 def is_stale(project: Project, result: RoundResult) -> bool:
@@ -157,16 +161,6 @@ def _demand_fresh(project: Project, result: RoundResult) -> None:
             f"round {result.round} was judged against {result.previous_champion}, and "
             f"{now.name if now else 'nothing'} is champion now: its verdict does not compare the two",
             hint="run a new round against today's champion: burnish round --again; to close this one, refuse it",
-        )
-
-
-def _demand_kept(project: Project, result: RoundResult) -> None:
-    gone = {one.example: one.batch for one in barred(project.store)}
-    learned = {trace.round: trace.learned for trace in round_traces(project, gone)}.get(result.round, 0)
-    if learned:
-        raise UsageError(
-            f"{result.challenger} learned {learned} of the rows that were forgotten since round {result.round}",
-            hint="run a new round, which leaves them out: burnish round; to close this one, refuse it",
         )
 
 

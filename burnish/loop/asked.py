@@ -12,6 +12,7 @@ from burnish.review.concord import QueueAgreement, agreement_of
 from burnish.review.cost import LONGEST_S, expected_minutes, item_costs, spent_minutes
 from burnish.review.decisions import catches, outcomes
 from burnish.review.session import Answered, session_of, why_rest
+from burnish.review.skipped import unanswerable
 from burnish.store.claims import has_more, open_counts
 from burnish.store.recent import Recent, Spent, recent_of, recent_spent
 from burnish.store.reviews import (
@@ -36,6 +37,8 @@ class QueueStatus:
     """Items that want an answer still, withdrawn ones left out."""
     num_settled: int
     num_conflicts: int
+    num_skipped: int
+    """Items that everybody who may answer has skipped: nothing waits for them."""
     minutes: float
     """Per item."""
     left: float
@@ -60,6 +63,7 @@ def review_status(project: Project) -> ReviewStatus:
     """Where the review stands now; of items that nobody has answered only their number is read."""
     items, log, open_ = answered_items(project.store), review_log(project.store), waiting(project.store)
     found, costs = outcomes(items, log), item_costs(items, log)
+    closed = unanswerable(project.store, found)
     queues = []
     for queue, cost in costs.items():
         own = [one for one in found if one.item.queue == queue]
@@ -70,6 +74,7 @@ def review_status(project: Project) -> ReviewStatus:
                 num_waiting=wanted.num_items,
                 num_settled=sum(one.settled is not None for one in own),
                 num_conflicts=sum(one.is_conflict for one in own),
+                num_skipped=sum(one.item.name in closed for one in own),
                 minutes=cost.minutes,
                 left=wanted.num_answers * cost.minutes,
             )

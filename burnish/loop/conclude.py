@@ -35,6 +35,24 @@ VERSIONS_FILE = "versions.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """The challenger against the champion: both on the same rows, and what the gate says."""
+
+    before: Evaluation
+    """The champion on dev_a."""
+    after: Evaluation
+    """The challenger on the same rows."""
+    comparison: Comparison
+    measures: tuple[MeasureChange, ...]
+    """Both models beside the score, on dev_a."""
+    judged: JudgedReport | None
+    """What people and a judge say of both; None where answers are no texts."""
+    handoffs: HandoffChange
+    """Cases of dev_a that go to a person, of both models."""
+    ruling: Ruling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """All that a round found out."""
 
@@ -45,22 +63,11 @@ class Outcome:
     choice: Choice
     preferred: str
     """What was learned from people's preferences, in a sentence; empty: nothing was to be."""
-    before: Evaluation
-    """The champion on dev_a."""
-    after: Evaluation
-    """The challenger on the same rows."""
-    comparison: Comparison
     diagnosis: Diagnosis
     """Of the champion, before training."""
-    measures: tuple[MeasureChange, ...]
-    """Both models beside the score, on dev_a."""
-    judged: JudgedReport | None
-    """What people and a judge say of both; None where answers are no texts."""
-    handoffs: HandoffChange
-    """Cases of dev_a that go to a person, of both models."""
     synthesis: Synthesis | None
     """Rows that this round made; None: none were."""
-    ruling: Ruling
+    contest: Contest
 
 
 def conclude(shop: Shop, outcome: Outcome) -> RoundResult:
@@ -119,7 +126,11 @@ def _act(project: Project, result: RoundResult) -> None:
 
 
 def _result(shop: Shop, outcome: Outcome) -> RoundResult:
-    seen, verdict, challenger = outcome.comparison.overall, outcome.ruling.verdict, outcome.choice.challenger
+    seen, verdict, challenger = (
+        outcome.contest.comparison.overall,
+        outcome.contest.ruling.verdict,
+        outcome.choice.challenger,
+    )
     passed = verdict.decision == "PROMOTE"
     waits = passed and shop.project.settings.approval.required
     return RoundResult(
@@ -131,7 +142,7 @@ def _result(shop: Shop, outcome: Outcome) -> RoundResult:
         previous_champion=outcome.champion.name,
         challenger=challenger.name,
         challenger_hash=challenger.adapter_hash,
-        metric=outcome.comparison.metric,
+        metric=outcome.contest.comparison.metric,
         before=seen.before,
         after=seen.after,
         gain=seen.gain,
@@ -139,25 +150,25 @@ def _result(shop: Shop, outcome: Outcome) -> RoundResult:
         losses=seen.losses,
         ties=seen.ties,
         p_value=seen.p_value,
-        smallest_gain_shown=outcome.comparison.smallest_gain_shown,
-        slices=outcome.comparison.slices,
-        warnings=likely_bugs(outcome.before) + likely_bugs(outcome.after),
+        smallest_gain_shown=outcome.contest.comparison.smallest_gain_shown,
+        slices=outcome.contest.comparison.slices,
+        warnings=likely_bugs(outcome.contest.before) + likely_bugs(outcome.contest.after),
         cost=total_cost(shop),
         report=shop.project.shown(round_folder(shop.project, shop.number) / "report.html"),
         vault=verdict.vault,
-        retired=outcome.ruling.retired,
+        retired=outcome.contest.ruling.retired,
         baselines=outcome.untuned.baselines,
         diagnosis=outcome.diagnosis,
-        measures=outcome.measures,
+        measures=outcome.contest.measures,
         approval="waiting" if waits else "",
     )
 
 
 def _reasons(shop: Shop, outcome: Outcome) -> dict[str, str]:
-    trial = outcome.choice.trial.candidate
+    trial, metric = outcome.choice.trial.candidate, outcome.contest.comparison.metric
     return {
         "train.precision": shop.bench.base.reason,
-        "train.lr": f"{trial.lr:.2g} had the best {outcome.comparison.metric} on dev_b of {_lrs(outcome.choice)}",
+        "train.lr": f"{trial.lr:.2g} had the best {metric} on dev_b of {_lrs(outcome.choice)}",
     }
 
 

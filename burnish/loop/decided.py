@@ -13,6 +13,7 @@ from burnish.loop.project import Project
 from burnish.loop.rubric import JUDGING
 from burnish.records import Example, Message, Preference, Thumb, as_json
 from burnish.review.decisions import Outcome, outcomes
+from burnish.review.skipped import is_skipped, unanswerable
 from burnish.store.audits import append_audit
 from burnish.store.reviews import review_items, review_log
 from burnish.store.roles import current_roles
@@ -112,28 +113,41 @@ def corrected(rows: Sequence[Example], corrections: Mapping[str, str]) -> list[E
 def release_audits(project: Project) -> list[Audit]:
     """Judges each synthetic batch whose whole sample people have answered, writes the audits down and returns them.
 
-    The same decisions again change nothing. An audit of this queue whose answers were taken back becomes none.
+    A row that everybody who may answer has skipped counts as not right (review/skipped.py says why). The same decisions
+    again change nothing. An audit of this queue whose answers were taken back becomes none.
     """
+    every = reviewed(project)
+    closed = unanswerable(project.store, every)
     own: dict[str, list[Outcome]] = {}
-    for one in reviewed(project):
+    for one in every:
         if one.item.purpose == "audit" and not one.item.settles:
             own.setdefault(one.item.batch, []).append(one)
-    found = [_release(project, held, own[held.name]) for held in held_batches(project) if held.name in own]
+    found = [_release(project, held, own[held.name], closed) for held in held_batches(project) if held.name in own]
     return [audit for audit in found if audit]
 
 
-def _release(project: Project, held: Held, found: Sequence[Outcome]) -> Audit | None:
-    sample = sample_of(project, held)
-    results = {one.item.example: _is_right(one) for one in found if one.settled}
+def _release(project: Project, held: Held, found: Sequence[Outcome], closed: Collection[str]) -> Audit | None:
+    """The audit, once each row is answered or closed; one that was judged stays so until a skip becomes an answer or is
+    taken back, whoever joins the reviewers meanwhile."""
+    sample, was_judged = sample_of(project, held), held.audit.by == BY
+    results: dict[str, bool | None] = {one.item.example: _is_right(one) for one in found if one.settled}
+    skipped = [one.item.example for one in found if one.item.name in closed or (was_judged and is_skipped(one))]
+    results |= dict.fromkeys(skipped, None)
     if all(row.id in results for row in sample):
         needed = project.settings.synthesize.audit_needed
         audit = judge_audit(held.name, len(held.rows), sample, results, by=BY, needed=needed)
+        audit = replace(audit, note="; ".join(filter(None, (audit.note, _skipped_words(len(skipped))))))
     elif held.audit.by == BY:
         audit = not_audited(held.name, len(held.rows), note=TAKEN_BACK)
     else:
         return None
     append_audit(project.store, held.name, as_json(audit), by=BY)
     return audit
+
+
+def _skipped_words(number: int) -> str:
+    rows = "1 row was" if number == 1 else f"{number} rows were"
+    return f"{rows} skipped by everybody, which counts as not right" if number else ""
 
 
 def _is_right(one: Outcome) -> bool:

@@ -55,21 +55,21 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         after=result.after,
         gain=result.gain,
         measured_on="rows of dev_a, which played no part in any choice",
-        comparison=outcome.comparison,
+        comparison=outcome.contest.comparison,
         diagnosis=_diagnosis(shop, outcome),
         synthesis=synthesis_report(shop, outcome.synthesis),
         review=review_report(shop, outcome.preferred),
         attribution=last_attribution(shop.project, shop.seeds.trusted.weights),
-        measures=outcome.measures,
-        judged=outcome.judged,
+        measures=outcome.contest.measures,
+        judged=outcome.contest.judged,
         agreement=reviewers_agreement(shop.project, shop.seeds),
-        handoffs=outcome.handoffs,
+        handoffs=outcome.contest.handoffs,
         baselines=_baselines(outcome.untuned),
         trials=tuple(finite(trial) for trial in outcome.choice.trials),
         chosen=outcome.choice.trial.candidate.name,
         guessing_loss=shop.bench.guessing_loss,
         search=searches_of(shop),
-        verdict=outcome.ruling.verdict,
+        verdict=outcome.contest.ruling.verdict,
         attempts=shop.project.settings.gate.attempts,
         costs=tuple(StageCost(stage=stage, cost=cost) for stage, cost in stage_costs(shop).items()),
         data=_summary(shop.project, shop.seeds, outcome.found),
@@ -127,10 +127,10 @@ def _summary(project: Project, seeds: Seeds, found: DataCheck) -> DataSummary:
 
 
 def _warnings(shop: Shop, outcome: "Outcome") -> tuple[str, ...]:
-    evaluations = (outcome.before, outcome.after)
+    evaluations = (outcome.contest.before, outcome.contest.after)
     told = [problem.message for problem in outcome.found.problems if problem.severity == "warning"]
     told += [f"{evaluation.model}: {warning}" for evaluation in evaluations for warning in evaluation.warnings]
-    after, commonest = outcome.comparison.overall.after, outcome.untuned.commonest.value or 0.0
+    after, commonest = outcome.contest.comparison.overall.after, outcome.untuned.commonest.value or 0.0
     if (after.low or 0.0) <= commonest:
         told.append(
             f"{outcome.choice.challenger.name}: not clearly better than giving the commonest answer to everything, "
@@ -149,7 +149,8 @@ def _settings(resolved: Mapping[str, Any]) -> tuple[SettingReason, ...]:
 def _history(project: Project, result: RoundResult) -> tuple[PastRound, ...]:
     past = [one for one in results(project) if one.round != result.round]
     return tuple(
-        PastRound(round=one.round, decision=one.decision, before=one.before, after=one.after) for one in [*past, result]
+        PastRound(round=one.round, decision=one.decision, before=one.before, after=one.after, approval=one.approval)
+        for one in [*past, result]
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from burnish.data.dataset import every_row, load_examples, set_hash
 from burnish.errors import UsageError
+from burnish.loop.kept import learned_since, way_out
 from burnish.loop.project import Project
 from burnish.loop.seeds import is_vault
 from burnish.loop.traces import (
@@ -25,7 +26,6 @@ from burnish.loop.traces import (
     round_traces,
 )
 from burnish.records import Example, as_json
-from burnish.registry import BASE, history, models
 from burnish.store.barred import Barred, bar, barred
 from burnish.store.failpoints import failpoint
 from burnish.store.looks import append_look, finish_look, looks
@@ -256,13 +256,9 @@ def _few(found: Forgotten) -> str:
 
 
 def _way_back(project: Project, found: Forgotten) -> str:
-    """The command that puts the latest champion that learned nothing from the rows in its place."""
-    tainted = {model.name for model in found.models if model.use == "learned"}
-    earlier = [move.after for move in reversed(history(project.store)) if move.after not in tainted]
-    name = earlier[0] if earlier else BASE
-    passed = name == BASE or any(one.name == name and one.decision == "PROMOTE" for one in models(project.store))
-    force = "" if passed else " --force"
-    return f'`burnish promote {name}{force} --reason "forget {found.example}"`.'
+    """The command that puts the latest champion that learned from nothing forgotten in its place."""
+    tainted = {model.name for model in found.models if model.use == "learned"} | learned_since(project).keys()
+    return f'`{way_out(project, tainted)} --reason "forget {found.example}"`.'
 
 
 def _block(title: str, lines: Sequence[str]) -> list[str]:

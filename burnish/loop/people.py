@@ -18,6 +18,7 @@ from burnish.records import Cost, Example, ModelVersion
 from burnish.report.record import ReviewReport
 from burnish.review.decisions import Outcome
 from burnish.review.queue import SHARES
+from burnish.review.skipped import unanswerable
 from burnish.store.files import write_atomic
 from burnish.store.reviews import review_items
 from burnish.talk import Talk
@@ -89,11 +90,14 @@ def ask_preferences(shop: Shop, champion: ModelVersion, challenger: ModelVersion
 
 
 def waiting_answers(shop: Shop) -> Counter[str]:
-    """Answers that the round needs and nobody has given, by what they are for; nobody waits for a label skipped."""
+    """Answers that the round needs and nobody has given, by what they are for; nobody waits for a label that was
+    skipped, nor for a row of an audit that everybody has skipped."""
     asked = {item.name for item in review_items(shop.project.store, with_withdrawn=False)}
     measuring = {row.id for row in shop.seeds.of("dev_a")}
     missing: Counter[str] = Counter()
-    for one in reviewed(shop.project):
+    found = reviewed(shop.project)
+    asked -= unanswerable(shop.project.store, found)
+    for one in found:
         if one.item.name in asked and (what := _needed(shop, one, measuring)):
             skipped = 0 if one.item.purpose == "audit" else sum(entry.kind == "skip" for entry in one.decisions)
             missing[what] += max(0, one.item.wanted - one.num_answers - skipped)

@@ -18,11 +18,17 @@ REPORT_RECORD = "record.json"
 def render(project: Project, result: RoundResult) -> None:
     """Writes report.html, report.md and report.json of a round, and the model card beside them."""
     folder = round_folder(project, result.round)
-    report = replace(load_report(project, result.round), approval=result.approval)
+    report = _answered(load_report(project, result.round), result)
     write_atomic(folder / "report.html", render_html(report).encode())
     write_atomic(folder / "report.md", render_markdown(report).encode())
     write_atomic(folder / "report.json", render_json(report).encode())
     write_atomic(folder / "card.md", render_card(get(project.store, result.challenger), report).encode())
+
+
+def _answered(report: RoundReport, result: RoundResult) -> RoundReport:
+    """The report with what people have said to the gate's verdict since it was recorded."""
+    history = [replace(one, approval=result.approval) if one.round == result.round else one for one in report.history]
+    return replace(report, approval=result.approval, history=tuple(history))
 
 
 def load_report(project: Project, number: int) -> RoundReport:

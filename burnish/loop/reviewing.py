@@ -12,7 +12,6 @@ from random import Random
 from burnish.data.answers import parse_fields
 from burnish.data.dataset import load_examples
 from burnish.data.provenance import SYNTHETIC
-from burnish.data.split import ASIDE
 from burnish.data.task import task_of
 from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
@@ -23,7 +22,7 @@ from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.minutes import minutes_left
 from burnish.loop.project import Project, moment
 from burnish.loop.rubric import QUESTIONS
-from burnish.loop.seeds import Seeds, gather, is_vault
+from burnish.loop.seeds import Seeds, gather
 from burnish.records import Evaluation, Example, Task
 from burnish.review.cost import LONGEST_S, ItemCost, item_costs
 from burnish.review.decisions import Outcome, conflicts, outcomes, replay
@@ -51,8 +50,8 @@ from burnish.store.reviews import (
     review_items,
     review_log,
 )
+from burnish.store.roles import current_roles, is_hidden
 
-MEASURING = ("dev_b", "audit", ASIDE)
 FOR_GOLD = "Asked because answers on file are checked from time to time."
 FOR_AUDIT = "Asked because made rows train only after people have judged a sample of them."
 FOR_CALIBRATION = "Asked because judges are compared with people on a random sample."
@@ -81,7 +80,8 @@ def plan_reviews(project: Project, *, count: int, answers: tuple[Evaluation, Eva
     """
     seeds, known, log = gather(project), review_items(project.store), review_log(project.store)
     costs, is_within = item_costs(known, log), _room(project, known, log)
-    first = [*_audits(project, seeds.task), *([item] for item in _conflict_items(outcomes(known, log)))]
+    disputed = _conflict_items(outcomes(known, log), current_roles(project.store))
+    first = [*_audits(project, seeds.task), *([item] for item in disputed)]
     items: list[ReviewItem] = []
     for part in first:
         items += part if is_within([*items, *part]) else []
@@ -176,8 +176,7 @@ def preference_items(seeds: Seeds, first: Evaluation, second: Evaluation, count:
 def refuse_measuring(items: Sequence[ReviewItem]) -> None:
     """An AssertionError where a row that measures would be shown, or a suggestion on a row of dev_a."""
     for item in items:
-        is_hidden = item.role in MEASURING or is_vault(item.role)
-        assert not is_hidden, f"{item.example} measures as {item.role}: nobody sees it"
+        assert not is_hidden(item.role), f"{item.example} measures as {item.role}: nobody sees it"
         is_judged = item.purpose in (question.purpose for question in QUESTIONS)
         assert item.role != "dev_a" or item.queue == "blind" or is_judged, f"a suggestion on {item.example} of dev_a"
 
@@ -276,8 +275,8 @@ def _audit_item(held: Held, row: Example, task: Task, num_drawn: int) -> ReviewI
     return replace(item, probability=num_drawn / len(held.rows), value=2.0)
 
 
-def _conflict_items(found: Sequence[Outcome]) -> list[ReviewItem]:
-    """The question again, for somebody who has not answered it."""
+def _conflict_items(found: Sequence[Outcome], roles: Mapping[str, str]) -> list[ReviewItem]:
+    """The question again, for somebody who has not answered it; not about a row that nobody sees any more."""
     return [
         named(
             replace(
@@ -291,6 +290,7 @@ def _conflict_items(found: Sequence[Outcome]) -> list[ReviewItem]:
             )
         )
         for one in conflicts(found)
+        if not is_hidden(roles.get(one.item.example, one.item.role))
     ]
 
 

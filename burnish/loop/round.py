@@ -5,7 +5,6 @@ first writes what was decided and then acts on it, so that a killed round is fin
 """
 
 from collections.abc import Callable
-from functools import partial
 
 from burnish.budget import open_budget
 from burnish.data.check import DataCheck
@@ -13,7 +12,7 @@ from burnish.evaluate.compare import compare
 from burnish.evaluate.handoff import HandoffChange
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.choose import Choice, choose_challenger
-from burnish.loop.conclude import Outcome, conclude, finish_interrupted
+from burnish.loop.conclude import Contest, Outcome, conclude, finish_interrupted
 from burnish.loop.decided import release_audits
 from burnish.loop.diagnosing import diagnosis_stage
 from burnish.loop.forget import bar_late_descendants
@@ -98,42 +97,25 @@ def _opened(project: Project, seeds: Seeds, talk: Talk, should_stop: Callable[[]
 
 def _turned(shop: Shop, key: str, found: DataCheck, kit: Kit) -> RoundResult:
     """The wheel itself: what is done in a round, in its order."""
-    step = partial(shop.talk.step, steps=STEPS)
     untuned, now = _measured(shop)
-    step("diagnose")
+    shop.talk.step("diagnose", STEPS)
     diagnosis = diagnosis_stage(shop, now.version)
-    step("synthesize")
+    shop.talk.step("synthesize", STEPS)
     shop, synthesis = with_synthesis(shop, now.version, diagnosis)
     wait_for_people(shop)
     preferred = _trained(shop, now)
-    choice = preferred.choice
-    step("measure the challenger")
-    new = Side(choice.challenger, score_stage(shop, choice.challenger, "dev_a"))
-    for warning in likely_bugs(now.evaluation) + likely_bugs(new.evaluation):
-        shop.talk.warn(warning)
-    comparison = compare(now.evaluation, new.evaluation)
-    measures = measure_stage(shop, kit, now, new)
-    handoffs = _handed_off(shop, now, new, choice)
-    judged = judge_round(shop, now.evaluation, new.evaluation)
-    step("ask the gate")
-    ruling = ask_gate(shop, now.version, choice, new.evaluation, kit, shots=now.shots, judged=judged)
-    step("conclude")
+    contest = _contested(shop, kit, now, preferred.choice)
+    shop.talk.step("conclude", STEPS)
     outcome = Outcome(
         key=key,
         found=found,
         untuned=untuned,
         champion=now.version,
-        choice=choice,
+        choice=preferred.choice,
         preferred=preferred.note,
-        before=now.evaluation,
-        after=new.evaluation,
-        comparison=comparison,
         diagnosis=diagnosis,
         synthesis=synthesis,
-        measures=measures,
-        judged=judged,
-        handoffs=handoffs,
-        ruling=ruling,
+        contest=contest,
     )
     return conclude(shop, outcome)
 
@@ -156,6 +138,28 @@ def _trained(shop: Shop, now: Side) -> Preferred:
     preferred = preference_stage(shop, choose_challenger(shop, sealed, trials, now.version), now.version)
     ask_preferences(shop, now.version, preferred.choice.challenger, now.shots)
     return preferred
+
+
+def _contested(shop: Shop, kit: Kit, now: Side, choice: Choice) -> Contest:
+    """The challenger on dev_a beside the champion, and the gate's answer from a vault."""
+    shop.talk.step("measure the challenger", STEPS)
+    new = Side(choice.challenger, score_stage(shop, choice.challenger, "dev_a"))
+    for warning in likely_bugs(now.evaluation) + likely_bugs(new.evaluation):
+        shop.talk.warn(warning)
+    comparison = compare(now.evaluation, new.evaluation)
+    measures = measure_stage(shop, kit, now, new)
+    handoffs = _handed_off(shop, now, new, choice)
+    judged = judge_round(shop, now.evaluation, new.evaluation)
+    shop.talk.step("ask the gate", STEPS)
+    return Contest(
+        before=now.evaluation,
+        after=new.evaluation,
+        comparison=comparison,
+        measures=measures,
+        judged=judged,
+        handoffs=handoffs,
+        ruling=ask_gate(shop, now.version, choice, new.evaluation, kit, shots=now.shots, judged=judged),
+    )
 
 
 def _handed_off(shop: Shop, now: Side, new: Side, choice: Choice) -> HandoffChange:

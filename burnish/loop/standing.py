@@ -8,6 +8,7 @@ from burnish.budget import Budget
 from burnish.data.dataset import load_examples
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_by_hand, is_stale, waiting
+from burnish.loop.kept import demand_kept
 from burnish.loop.past import find_round, results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.seeds import vault_number
@@ -20,9 +21,11 @@ from burnish.store.stage import stage_runs
 def promote_by_hand(project: Project, name: str, *, reason: str, force: bool, by: str = "") -> str:
     """Makes a version champion; `by` is who does it, and where the project asks for approvals an approver.
 
-    Raises UsageError for a version that the gate did not pass, unless forced, and without the approval.
+    Raises UsageError for a version that the gate did not pass, unless forced, without the approval, and for one that
+    learned from a row which was forgotten since, forced or not.
     """
     version = get(project.store, name)
+    demand_kept(project, version.name)
     if version.decision != "PROMOTE" and name != BASE and not force:
         raise UsageError(
             f"the gate did not pass {name}: its verdict was {version.decision or 'never asked for'}",

@@ -107,7 +107,8 @@ def _history_plots(report: RoundReport) -> Plots | None:
         return None
     axis = words.metric_name(report.metric).lower()
     told = [
-        f"round {past.round} {words.percent(past.before.value)} to {words.percent(past.after.value)}, {past.decision}"
+        f"round {past.round} {words.percent(past.before.value)} to {words.percent(past.after.value)}, "
+        f"{words.outcome(past.decision, past.approval).lower()}"
         for past in report.history
     ]
     return _twice(lambda width: history_plot(report.history, width, f"Rounds: {'; '.join(told)}", axis=axis))

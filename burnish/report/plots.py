@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from burnish.records import Interval, Trial
 from burnish.report.record import PastRound, SearchReport, SearchTrial
-from burnish.report.words import visible
+from burnish.report.words import is_in_use, visible
 
 Scale = Callable[[float], float]
 NARROW_BELOW = 480
@@ -221,7 +221,7 @@ def history_plot(rounds: Sequence[PastRound], width: int, label: str, *, axis: s
     for place, past in enumerate(rounds):
         middle = left + step * (place + 0.5)
         gap = min(14.0, step / 5)
-        promoted = "promoted" if past.decision == "PROMOTE" else "hollow"
+        promoted = "promoted" if is_in_use(past) else "hollow"
         parts.append(_tower(middle - gap, past.before, up, "before"))
         parts.append(_tower(middle + gap, past.after, up, f"after {promoted}"))
         parts.append(_text(middle, height - 14, f"{past.round}", "tick", anchor="middle"))

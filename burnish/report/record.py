@@ -69,6 +69,8 @@ class PastRound:
     decision: Decision
     before: Interval
     after: Interval
+    approval: Answer = ""
+    """What people had said to the gate's PROMOTE when the report was written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

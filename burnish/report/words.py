@@ -3,11 +3,12 @@
 import unicodedata
 
 from burnish.records import Cost, Interval
-from burnish.report.record import RoundReport
+from burnish.report.record import PastRound, RoundReport
 
 METRICS = {"accuracy": "Right answers", "field_accuracy": "Right fields", "token_f1": "Word overlap (F1)"}
 DECISIONS = {"PROMOTE": "Promoted", "HOLD": "Held back", "INCONCLUSIVE": "Inconclusive"}
 ANSWERS = {"waiting": "Passed, waits for approval", "refused": "Passed, and refused"}
+SAID = {"waiting": "waits for approval", "approved": "approved", "refused": "refused"}
 MINUS = "\N{MINUS SIGN}"
 LONGEST_TEXT = 900
 """Characters of a row's text on the page; the rows themselves stay whole in the evaluation."""
@@ -96,12 +97,22 @@ def headline(report: RoundReport) -> str:
 
 def decided(report: RoundReport) -> str:
     """What came of the round in two or three words, the answer of people included."""
-    return ANSWERS.get(report.approval, DECISIONS[report.decision])
+    return outcome(report.decision, report.approval)
 
 
-def is_in_use(report: RoundReport) -> bool:
-    """Whether the round put its challenger into use."""
-    return report.decision == "PROMOTE" and report.approval in ("", "approved")
+def outcome(decision: str, approval: str = "") -> str:
+    """The same of any round, by the gate's verdict and people's answer to it: "Passed, waits for approval"."""
+    return ANSWERS.get(approval, DECISIONS[decision])
+
+
+def verdict(decision: str, approval: str = "") -> str:
+    """The gate's own word with people's answer, as a terminal shows it: "PROMOTE, waits for approval"."""
+    return ", ".join(filter(None, (decision, SAID.get(approval, ""))))
+
+
+def is_in_use(one: RoundReport | PastRound) -> bool:
+    """Whether a round put its challenger into use."""
+    return one.decision == "PROMOTE" and one.approval in ("", "approved")
 
 
 def plain_verdict(report: RoundReport) -> str:

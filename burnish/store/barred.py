@@ -11,6 +11,7 @@ from sqlalchemy import insert, select
 from burnish.fingerprint import fingerprint
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
+from burnish.store.reviews import withdraw_examples
 from burnish.store.store import Store
 from burnish.store.tables import barred_example
 
@@ -30,7 +31,8 @@ class Barred:
 
 
 def bar(store: Store, rows: Mapping[str, str], *, asked: str, reason: str) -> int:
-    """Bars examples, given by id with the name of their batch, in one transaction: all of them, or none.
+    """Bars examples, given by id with the name of their batch, and withdraws what people are asked about them, in one
+    transaction: all of it, or nothing.
 
     Returns how many are new; one that is barred already keeps its first entry.
     """
@@ -40,6 +42,7 @@ def bar(store: Store, rows: Mapping[str, str], *, asked: str, reason: str) -> in
         fresh = [{"example": row, "batch": batch, **entry} for row, batch in rows.items() if row not in known]
         if fresh:
             connection.execute(insert(barred_example), fresh)
+            withdraw_examples(connection, {str(one["example"]) for one in fresh}, "its row was forgotten")
             failpoint("barred.commit")
     return len(fresh)
 

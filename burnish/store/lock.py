@@ -1,16 +1,19 @@
 """One writer per project: an advisory lock on .burnish/lock, freed by the kernel when its holder dies, however it dies.
 
 The file's content only tells people who holds it; the lock itself is the flock, so a stale file never blocks anyone.
+Nobody can ask whether a flock is held without trying to take it, so its holder marks the file with a second lock that
+can be asked about (an open file description lock): who only looks takes nothing and is in nobody's way.
 """
 
 import fcntl
 import json
 import os
 import socket
+import struct
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +28,9 @@ NETWORK_FILE_SYSTEMS = frozenset(
     ["nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "glusterfs", "lustre", "fuse.sshfs", "fuse.glusterfs"]
 )
 PATIENCE_S = 0.3
-"""How long the lock is tried for: another process that only asks who holds it takes it for an instant."""
+"""How long the lock is tried for: its holder may be letting go, or a child of it be on its way to another program."""
+MARK = "hhqqi4x"
+"""Linux' struct flock: kind, whence, start, length (0: all of the file), process (0 for an open file description)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +74,9 @@ class ProjectLock:
         if not self.path.exists():
             return None
         with storage_errors("reading the lock", self.path.parent), self.path.open("rb") as file:
-            return None if _flock(file) else _read_holder(file)
+            held = is_marked(file)
+            failpoint("lock.looked")
+            return _read_holder(file) if held else None
 
     def _take(self, talk: Talk) -> None:
         kind = file_system_of(self.path.parent)
@@ -83,6 +90,7 @@ class ProjectLock:
             with file:
                 raise _busy(self.path.parent.parent, _read_holder(file))
         self._file, self._pid, self._depth = file, os.getpid(), 0
+        mark_held(file)
         try:
             with storage_errors("taking the lock", self.path.parent):
                 file.truncate(0)
@@ -120,6 +128,23 @@ def exclusive(path: Path, *, timeout_s: float) -> Iterator[None]:
         yield
 
 
+def mark_held(file: IO[bytes]) -> None:
+    """Lets others see that the holder of the flock on `file` has it, for as long as it is open; only Linux can."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # Where a file system knows no such lock, the flock still keeps others out.
+            fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack(MARK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+
+
+def is_marked(file: IO[bytes]) -> bool:
+    """Whether somebody holds the lock file; nothing is taken, but where Linux is not, a shared flock for an instant."""
+    if sys.platform == "linux":
+        asked = struct.pack(MARK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+        with suppress(OSError):
+            kind: int = struct.unpack(MARK, fcntl.fcntl(file, fcntl.F_OFD_GETLK, asked))[0]
+            return kind != fcntl.F_UNLCK
+    return not _flock(file, kind=fcntl.LOCK_SH)
+
+
 def this_process() -> Holder:
     """What others are told about this process when it holds the lock."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]) if sys.argv else ""
@@ -151,11 +176,11 @@ def file_system_of(folder: Path, mounts: str | None = None) -> str:
     return kind
 
 
-def _flock(file: IO[bytes], *, patience_s: float = 0.0) -> bool:
+def _flock(file: IO[bytes], *, patience_s: float = 0.0, kind: int = fcntl.LOCK_EX) -> bool:
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
             if time.monotonic() >= deadline:

@@ -5,7 +5,7 @@ holds is the last one of an odd turn, and the database itself refuses a second b
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -102,20 +102,29 @@ def add_items(store: Store, items: Sequence[ReviewItem]) -> int:
 
 def withdraw_items(store: Store, names: Sequence[str], reason: str) -> int:
     """Takes items out of the queue for good, with what was decided on them kept; returns how many were in it."""
+    wanted = set(names)
     with store.db.write() as connection:
-        taken = set(connection.execute(select(review_withdrawal.c.item)).scalars())
-        wanted = set(names)
-        known = connection.execute(select(review_item.c.seq, review_item.c.name)).all()
-        rows = [
-            {"item": row.seq, "reason": reason, "at": now()}
-            for row in known
-            if row.name in wanted and row.seq not in taken
-        ]
-        if rows:
-            connection.execute(insert(review_withdrawal), rows)
-            for row in rows:
-                follow_decisions(connection, row["item"])
-            failpoint("review.withdraw")
+        known = connection.execute(select(review_item.c.seq, review_item.c.name))
+        return _withdraw(connection, [row.seq for row in known if row.name in wanted], reason)
+
+
+def withdraw_examples(connection: Connection, examples: Collection[str], reason: str) -> int:
+    """The same of every item about these examples, inside the transaction that makes them nobody's to see.
+
+    Also of those that are decided: an answer that is taken back would put the question again.
+    """
+    known = connection.execute(select(review_item.c.seq, review_item.c.record))
+    return _withdraw(connection, [row.seq for row in known if item_of(row.record).example in examples], reason)
+
+
+def _withdraw(connection: Connection, seqs: Sequence[int], reason: str) -> int:
+    taken = set(connection.execute(select(review_withdrawal.c.item)).scalars())
+    rows = [{"item": seq, "reason": reason, "at": now()} for seq in seqs if seq not in taken]
+    if rows:
+        connection.execute(insert(review_withdrawal), rows)
+        for row in rows:
+            follow_decisions(connection, row["item"])
+        failpoint("review.withdraw")
     return len(rows)
 
 

@@ -1,4 +1,7 @@
-"""Which role each example has. History is append-only: the last change of an example counts."""
+"""Which role each example has. History is append-only: the last change of an example counts.
+
+Rows of a hidden role are shown to nobody, so a row that gets one takes every question about it out of the review.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -7,9 +10,13 @@ from sqlalchemy import insert, select
 
 from burnish.records import Role
 from burnish.store.db import now
+from burnish.store.reviews import withdraw_examples
 from burnish.store.store import Store
 from burnish.store.tables import role_change
 
+HIDDEN_ROLES = ("dev_b", "audit", "aside")
+"""Beside the vaults."""
+NOT_SHOWN = "its row measures now, and nobody sees it"
 IN_ORDER = select(role_change.c.example, role_change.c.role).order_by(role_change.c.seq)
 
 
@@ -23,8 +30,16 @@ class RoleChange(NamedTuple):
     at: str
 
 
+def is_hidden(role: Role) -> bool:
+    """Whether nobody is shown the rows of a role: those that choose and judge, and those put aside."""
+    return role.startswith("vault_") or role in HIDDEN_ROLES
+
+
 def append_roles(store: Store, mapping: Mapping[str, Role], reason: str) -> int:
-    """Gives examples (by id) their roles, in one transaction; returns how many changed. The same again is free."""
+    """Gives examples (by id) their roles, in one transaction; returns how many changed. The same again is free.
+
+    What people were asked about a row that is hidden from now on is withdrawn with it.
+    """
     with store.db.write() as connection:
         known = {row.example: row.role for row in connection.execute(IN_ORDER)}
         at = now()
@@ -35,6 +50,9 @@ def append_roles(store: Store, mapping: Mapping[str, Role], reason: str) -> int:
         ]
         if rows:
             connection.execute(insert(role_change), rows)
+        hidden = {row["example"] for row in rows if is_hidden(row["role"])}
+        if hidden:
+            withdraw_examples(connection, hidden, NOT_SHOWN)
     return len(rows)
 
 

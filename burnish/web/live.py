@@ -75,7 +75,7 @@ def _held(holder: Holder, before: Live | None) -> Live:
     """Somebody holds the project and tells nothing."""
     if before is not None and before.progress is not None and before.progress.is_of(holder):
         return before  # between its last word and its end
-    if not holder.pid:  # the lock is just being taken, or another reader asks for it
+    if not holder.pid:  # the lock is just being taken
         return before or Live("idle")
     return Live("busy", holder=holder)
 

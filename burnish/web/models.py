@@ -8,12 +8,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from burnish.loop.approval import approve, is_stale, refuse, waiting
+from burnish.loop.approval import answers, approve, is_stale, refuse, waiting
+from burnish.loop.kept import roll_back as go_back
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.standing import promote_by_hand
 from burnish.records import ModelVersion
-from burnish.registry import champion, history, models, rollback
+from burnish.registry import champion, history, models
 from burnish.web.desk import Desk, page
 from burnish.web.forms import LONGEST_LINE, form_of, line_of
 from burnish.web.who import APPROVE, may_open, name_of, who
@@ -44,6 +45,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             versions=list(reversed(models(project.store))),
             moves=list(reversed(moves)),
             asked=asked(project),
+            answers=answers(project),
             may_approve=may_open(who(request), APPROVE),
             needs_name=who(request) is None and project.settings.approval.required,
         )
@@ -76,7 +78,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             _demand_seen(project, form.get("seen"))
             user = who(request)
             by = f"{user.name}, {BY}" if user else BY
-            rollback(project.store, line_of(form, "reason", "The reason"), by)
+            go_back(project, reason=line_of(form, "reason", "The reason"), by=by)
         return RedirectResponse("/models", status_code=303)
 
 

@@ -99,7 +99,9 @@ def curve(past: list[RoundResult]) -> tuple[Markup, Markup] | None:
     """Champion and challenger of each round with their intervals, for wide and for narrow screens; None without one."""
     if not past:
         return None
-    rounds = [PastRound(round=r.round, decision=r.decision, before=r.before, after=r.after) for r in past]
+    rounds = [
+        PastRound(round=r.round, decision=r.decision, before=r.before, after=r.after, approval=r.approval) for r in past
+    ]
     told = "; ".join(
         f"round {r.round} {percent(r.before.value)} {span(r.before)} to {percent(r.after.value)} {span(r.after)}"
         for r in rounds

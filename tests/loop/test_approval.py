@@ -25,6 +25,7 @@ from burnish.store.chain import entries
 from burnish.store.users import add_user
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
+from tests.cli.calls import burnish
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
 
 PLACES = ("approval.written", "approval.refused", "approval.rendered")
@@ -64,7 +65,21 @@ def state(folder: Path) -> dict[str, object]:
     }
 
 
-def test_a_round_that_passes_waits_with_exit_code_4_and_moves_nothing(project):
+def said_of_the_round(project: Project) -> tuple[str, str, str, str]:
+    """What the report's history says of the round, in Markdown and JSON, and `burnish models` of its challenger."""
+    folder = round_folder(project, 1)
+    markdown = (folder / "report.md").read_text(encoding="utf-8").partition("## Rounds so far")[2]
+    told = json.loads((folder / "report.json").read_text(encoding="utf-8"))["history"][0]
+    words = ("models", "--project", project.folder)
+    (listed,) = [one for one in burnish(*words, "--json").data["models"] if one["round"] and one["decision"]]
+    (line,) = [one for one in burnish(*words).out.splitlines() if listed["name"] in one]
+    cells = next(line for line in markdown.splitlines() if line.startswith("| 1 |")).split("|")
+    shown = next((words for words in ("waits for approval", "approved") if words in line), "")
+    return cells[4].strip(), told["approval"], listed["approval"], f"{listed['decision']}, {shown}"
+
+
+def test_a_round_that_passes_waits_with_exit_code_4_and_moves_nothing(project, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
     (result,) = results(project)
     assert (result.decision, result.approval, result.exit_code) == ("PROMOTE", "waiting", EXIT_WAITS)
     assert champion(project.store).name == result.champion == result.previous_champion == "base"
@@ -72,13 +87,20 @@ def test_a_round_that_passes_waits_with_exit_code_4_and_moves_nothing(project):
     assert standing(project)["next"].startswith("burnish approve 1 ")
     page = (round_folder(project, 1) / "report.html").read_text(encoding="utf-8")
     assert "waits for approval" in page
+    assert said_of_the_round(project) == (
+        "Passed, waits for approval",
+        "waiting",
+        "waiting",
+        "PROMOTE, waits for approval",
+    )
     assert "is now in use" not in page
     done, why = run_rounds(project, Silence(), rounds=3)
     assert (done, why) == ([result], "round 1 waits for an approval: burnish approve 1")
     assert check_log(project).breaks == ()
 
 
-def test_an_approval_moves_the_champion_and_seals_who_why_and_the_evidence(project):
+def test_an_approval_moves_the_champion_and_seals_who_why_and_the_evidence(project, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "250")
     before = waiting(project)[0]
     result = approve(project, 1, **ANSWER)
     assert champion(project.store).name == result.champion == before.challenger
@@ -95,6 +117,7 @@ def test_an_approval_moves_the_champion_and_seals_who_why_and_the_evidence(proje
     assert entry.facts["after"] == json.loads(json.dumps(as_json(before.after)))
     assert entry.facts["data"] == dict(version.data)
     assert len(entry.facts["settings_file"]) == 64
+    assert said_of_the_round(project) == ("Promoted", "approved", "approved", "PROMOTE, approved")
     page = (round_folder(project, 1) / "report.html").read_text(encoding="utf-8")
     assert "is now in use" in page
     assert load_report(project, 1).decision == "PROMOTE"
@@ -105,8 +128,9 @@ def test_a_challenger_that_learned_what_was_forgotten_since_can_only_be_refused(
     forget(project, gather(project).of("dev_a")[0].id, reason="asked for it")
     row = gather(project).of("train")[0].id
     forget(project, row, reason="asked for it")
-    with pytest.raises(UsageError, match="learned 1 of the rows that were forgotten since round 1"):
+    with pytest.raises(UsageError, match="learned from 1 row that was forgotten since") as caught:
         approve(project, 1, **ANSWER)
+    assert caught.value.hint.endswith("to close this one, refuse it")
     assert champion(project.store).name == "base"
     assert refuse(project, 1, **ANSWER).approval == "refused"
     assert check_log(project).breaks == ()

@@ -18,6 +18,7 @@ from burnish.loop.reviewing import plan_reviews
 from burnish.loop.round import run_round
 from burnish.loop.seeds import DECISIONS, gather
 from burnish.loop.synthesizing import synthesize_project
+from burnish.loop.trusted import latest_audits
 from burnish.records import Example
 from burnish.registry import models
 from burnish.store.batches import batches
@@ -219,7 +220,9 @@ def test_too_few_pairs_and_what_nobody_has_shown_are_said(tmp_path, small_base):
 
 
 def test_a_round_asks_waits_for_audit_and_labels_and_goes_on_with_the_same_batch(tmp_path, small_base):
-    project = desk(tmp_path / "desk", small_base, synthesize__rows=40, review__per_round=20)
+    project = desk(
+        tmp_path / "desk", small_base, synthesize__rows=40, synthesize__audit_needed=0.8, review__per_round=20
+    )
     with pytest.raises(WaitingError, match="is waiting for") as caught:
         run_round(project, Silence())
     assert caught.value.exit_code == 4
@@ -231,8 +234,11 @@ def test_a_round_asks_waits_for_audit_and_labels_and_goes_on_with_the_same_batch
     assert review_items(project.store) == asked, "a round asks once"
     row = gather(project).of("train")[0]
     answer(project, ask(project, "mine", row), "edit", other_than(row.answer))  # another plan than before
+    hard = next(item for item in asked if item.purpose == "audit")
+    for by in ("ann", "bob"):
+        answer(project, hard.name, "skip", by=by)
     for item in asked:
-        if item.queue == "blind":
+        if item.queue == "blind" and item is not hard:
             for by in ("ann", "bob")[: item.wanted]:
                 answer(project, item.name, "label", item.given, by=by)
     assert run_round(project, Silence())[1]
@@ -240,6 +246,8 @@ def test_a_round_asks_waits_for_audit_and_labels_and_goes_on_with_the_same_batch
     assert len(made) == 1
     report = load_report(project, 1)
     assert report.synthesis.state == "accepted"
+    (audit,) = latest_audits(project).values()
+    assert (audit.correct, audit.wrong) == (audit.n - 1, (hard.example,))
     assert report.review.num_corrected == {"train": 1}
     assert report.review.unproven == ()
     assert run_round(project, Silence()) == (results(project)[-1], False)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,20 @@ from sqlalchemy import select
 from burnish.data.dataset import ROWS, add_files, load_examples, set_hash
 from burnish.errors import UsageError
 from burnish.loop.forget import Forgotten, bar_late_descendants, forget
+from burnish.loop.integrity import check_log
+from burnish.loop.kept import roll_back
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
-from burnish.loop.standing import standing
+from burnish.loop.standing import promote_by_hand, standing
 from burnish.loop.traces import PROVENANCE_FILE
 from burnish.records import Example, Provenance, as_json
-from burnish.registry import champion, get
+from burnish.registry import champion, get, history, promote, register
 from burnish.store.audits import append_audit
 from burnish.store.barred import barred
 from burnish.store.batches import add_batch
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
-from burnish.store.roles import append_roles, current_roles
+from burnish.store.roles import append_roles, current_roles, role_history
 from burnish.store.stage import run_stage
 from burnish.store.tables import barred_example
 from burnish.synthesize.audit import Audit
@@ -285,3 +288,48 @@ def test_other_rows_of_the_group_stay_and_are_named(small_project: Project, tmp_
     assert all(any(name in step for step in found.plan) for name in mine[1:])
     left: list[Example] = list(load_examples(small_project.store))
     assert {one.id for one in left} >= set(mine[1:])
+
+
+def taught(project: Project) -> list[str]:
+    """Rows that the first round learned from."""
+    first: dict[str, str] = {}
+    for change in role_history(project.store):
+        first.setdefault(change.example, change.role)
+    return [name for name, role in first.items() if role == "train"]
+
+
+def test_a_model_that_learned_what_was_forgotten_since_is_not_put_into_use_by_hand_or_by_going_back(promoted: Project):
+    store, tainted = promoted.store, champion(promoted.store).name
+    judged = replace(get(store, "base"), name="mended", decision="PROMOTE", created_at="")
+    for name in ("mended", "mended-2"):
+        register(store, replace(judged, name=name))
+        promote(store, name, "better", "gate")
+    measured = with_role(promoted, "dev_a")[0]
+    forget(promoted, measured)
+    promote_by_hand(promoted, tainted, reason="it only was measured on it", force=False)
+    assert roll_back(promoted, reason="no").reason == "no"
+
+    for mine in taught(promoted)[:2]:
+        forget(promoted, mine)
+    for force in (False, True):
+        with pytest.raises(UsageError, match=f"{tainted} learned from 2 rows that were forgotten since") as caught:
+            promote_by_hand(promoted, tainted, reason="it was good", force=force)
+    assert "burnish promote mended-2 --reason" in caught.value.hint
+    assert roll_back(promoted, reason="worse").after == "mended"
+    move = roll_back(promoted, reason="worse still")
+    assert (move.after, champion(store).name) == ("base", "base")
+    assert move.reason == f"worse still (passed over: {tainted} learned from 2 rows that were forgotten since)"
+    promote_by_hand(promoted, "mended", reason="again", force=False)
+    assert roll_back(promoted, reason="and back").after == "base", "what was passed over once stays out of the line"
+    assert check_log(promoted).breaks == ()
+
+
+def test_going_back_where_every_earlier_champion_learned_it_is_refused(promoted: Project):
+    store, tainted = promoted.store, champion(promoted.store).name
+    forget(promoted, taught(promoted)[0])
+    register(store, replace(get(store, "base"), name="mended", created_at=""))
+    promote(store, "mended", "better", "gate")
+    assert roll_back(promoted, reason="worse").after == "base"
+    with pytest.raises(UsageError, match="no earlier champion"):
+        roll_back(promoted, reason="worse")
+    assert tainted not in (move.after for move in history(store)[2:])

@@ -33,9 +33,11 @@ NOT_IN_A_ROUND = {
     "review",
     "users",
     "approval",
+    "lock.looked",
 }
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py)."""
+asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py);
+looking who works on a project."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""

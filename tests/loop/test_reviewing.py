@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from burnish.data.dataset import add_files
-from burnish.errors import UsageError
+from burnish.errors import BusyError, UsageError
 from burnish.loop.asked import review_status
 from burnish.loop.auditing import held_batches
 from burnish.loop.decided import BY, corrected, release_audits, rows_of_decisions
@@ -23,8 +23,10 @@ from burnish.loop.seeds import gather
 from burnish.loop.synthesizing import synthesize_project
 from burnish.records import Evaluation, Interval, Message, RowResult
 from burnish.store.audits import audits
+from burnish.store.barred import bar
 from burnish.store.claims import Wish, undo_decision
 from burnish.store.reviews import ReviewItem, add_items, review_items
+from burnish.store.roles import append_roles
 from burnish.talk import Silence
 from tests.loop.conftest import small_settings, write_rows
 
@@ -142,6 +144,32 @@ def test_two_that_disagree_are_settled_by_a_third_that_the_next_plan_asks(projec
     assert rows_of_decisions(project).corrections == ({row.id: "appeal"} if row.answer != "appeal" else {})
 
 
+@pytest.mark.parametrize("role", ["vault_2", "dev_b", "audit"])
+def test_what_was_asked_about_a_row_that_measures_from_now_on_is_shown_to_nobody_any_more(project, role):
+    moved, stays = (row.id for row in gather(project).of("train")[:2])
+    items = [asked(name, moved, "train") for name in ("held", "decided", "doubled")]
+    items = [*items[:2], replace(items[2], wanted=2), asked("other", stays, "train")]
+    add_items(project.store, items)
+    answer(project, "decided", "ann", "accept")
+    answer(project, "doubled", "cy", "accept")
+    answer(project, "doubled", "eve", "reject")
+    held = {one.item.name for one in claim(project, "ann", now_s=0.0, count=4)}
+    assert held == {"held", "other"}
+    append_roles(project.store, {moved: role}, reason="sealed")
+    assert [one.item.name for one in claim(project, "ann", now_s=1.0, count=4)] == ["other"]
+    assert [one.item.name for one in claim(project, "bob", now_s=1000.0, count=4)] == ["other"]
+    with pytest.raises(BusyError, match="no longer asked: its row measures now"):
+        answer(project, "held", "ann", "accept")
+    undo_decision(project.store, "decided", "ann", 1, now_s=0.0)
+    assert [one.item.name for one in claim(project, "ann", now_s=1000.0, count=4)] == []
+    assert plan_reviews(project, count=0).items == (), "two disagree on it, and nobody is asked to settle that"
+    assert {one.example for one in review_items(project.store, with_withdrawn=False)} == {stays}
+    append_roles(project.store, {stays: "dev_a"}, reason="ages")
+    assert len(review_items(project.store, with_withdrawn=False)) == 1
+    bar(project.store, {stays: "rows.jsonl"}, asked=stays, reason="asked for")
+    assert claim(project, "bob", now_s=1000.0) == []
+
+
 def test_an_edit_of_what_a_model_wrote_and_a_preference_become_pairs(project):
     row = gather(project).of("train")[0]
     pair = asked("p", row.id, "train", queue="preference", purpose="preference", other="appeal", draft_by="m1")
@@ -189,3 +217,19 @@ def test_the_audit_of_a_batch_is_judged_when_the_last_answer_is_there_and_taken_
     undo_decision(project.store, items[0].name, "ann", 1, now_s=0.0)
     assert [one.status for one in release_audits(project)] == ["not audited"]
     assert [held.audit.status for held in held_batches(project)] == ["not audited"]
+
+    answer(project, items[0].name, "ann", "skip", turn=3)
+    (audit,) = release_audits(project)
+    assert (audit.correct, audit.wrong) == (len(items) - 1, (items[0].example,)), (
+        "left out, the bound would be too high"
+    )
+    assert audit.note.endswith("1 row was skipped by everybody, which counts as not right")
+    assert [(one.num_waiting, one.num_skipped) for one in review_status(project).queues if one.queue == "blind"] == [
+        (1, 1)
+    ]
+    add_items(project.store, [asked("audited", "other", "synthetic", purpose="audit", batch=items[0].batch)])
+    answer(project, "audited", "bob", "accept")
+    assert release_audits(project) == [audit], "a newcomer undoes no audit"
+    answer(project, items[0].name, "bob", "label", items[0].given)
+    (audit,) = release_audits(project)
+    assert audit.correct == len(items), "an answer does"

@@ -155,6 +155,9 @@ def test_every_round_has_its_pair_and_only_promotions_are_filled(width):
     whiskers = by_class(svg, "line", "whisker")
     assert all(abs(float(line.get("y2")) - float(line.get("y1"))) > 3 for line in whiskers)
     assert_inside(svg)
+    waiting = replace(rounds[1], approval="waiting")
+    svg = drawn(history_plot([rounds[0], waiting], width, "rounds"))
+    assert (len(by_class(svg, "circle", "promoted")), len(by_class(svg, "circle", "hollow"))) == (1, 1)
 
 
 def test_labels_of_any_text_stay_text():

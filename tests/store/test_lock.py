@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,26 @@ def test_a_second_process_is_told_host_pid_start_and_command_of_the_holder(store
     holder = store.holder()
     assert holder is not None
     assert holder.pid == holding_child
+
+
+def test_who_only_looks_takes_nothing_and_keeps_nobody_out(store, tmp_path):
+    with store.lock():
+        pass
+    pid = start_child(store.holder, "lock.looked=sleep:60")
+    try:
+        opened = Path(f"/proc/{pid}/fd")
+        while not any(os.path.realpath(fd) == str(store.root / "lock") for fd in opened.iterdir()):
+            time.sleep(0.005)
+        with store.lock():
+            assert store.holder().pid == os.getpid()
+            assert in_child(lambda: check(store.holder().pid == os.getppid())) == 0
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        assert end_of(pid) == KILLED
+
+
+def check(is_so: bool) -> None:
+    assert is_so
 
 
 def test_the_lock_of_a_killed_process_is_free_at_once(store, tmp_path):
@@ -89,8 +110,6 @@ def test_waiting_for_a_moment_ends_with_a_busy_error(tmp_path):
 )
 def test_the_file_system_of_a_folder_is_the_one_of_the_longest_mount_point(folder, kind, tmp_path):
     mounts = "dev / ext4 rw 0 0\nhost:/me /home/me nfs4 rw 0 0\n//s/a /mnt/a\\040b cifs rw 0 0\nbad line"
-    from pathlib import Path
-
     assert file_system_of(Path(folder), mounts) == kind
     assert (kind in NETWORK_FILE_SYSTEMS) == (kind != "ext4")
     assert file_system_of(tmp_path) != ""

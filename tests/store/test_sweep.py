@@ -53,6 +53,7 @@ def live(project: Path) -> None:
     review(store)
     if not users(store):
         add_user(store, "ann", "approver")
+    store.holder()
     restore_backup(project)
 
 

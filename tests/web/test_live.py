@@ -11,7 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from burnish.records import as_json
-from burnish.store.lock import this_process
+from burnish.store.lock import mark_held, this_process
 from burnish.store.progress import FILE, Progress
 from burnish.web import live as live_page
 from burnish.web.live import Live, live
@@ -79,10 +79,12 @@ def test_a_good_end_is_told_to_those_who_watched(site):
     assert live(site.project, done) is done
 
 
-def test_a_lock_that_is_only_asked_for_is_no_work(site):
+def test_a_lock_that_is_just_being_taken_is_no_work(site):
     running = Live("running", Progress(pid=0, command="main.py round", started="", steps=("a",)))
     with (site.project.store.root / "lock").open("a+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
+        mark_held(file)
+        assert site.project.store.holder() is not None
         assert live(site.project).state == "idle"
         assert live(site.project, running) is running
         assert "A process works" not in site.get("/").text

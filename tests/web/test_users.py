@@ -147,6 +147,8 @@ def test_an_approver_answers_once_under_the_own_name_and_an_engineer_sees_no_for
     form = {"round": "2", "answer": "approve", "reason": "legal agrees", "by": "somebody else"}
     engineer, approver = as_user(project, tokens["engineer"]), as_user(project, tokens["approver"])
     assert "waits for an approval" in engineer.get("/models").text
+    for place in ("/models", "/rounds", "/rounds/2", "/"):
+        assert "Passed, waits for approval" in engineer.get(place).text, place
     assert 'action="/models/approve"' not in engineer.get("/models").text
     assert post(engineer, "/models/approve", form).status_code == 403
     assert champion(project.store).name == "round-1"
