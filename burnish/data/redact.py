@@ -15,8 +15,8 @@ MOST_PASSES = 4
 MORE = {
     "phone": r"(?<![\w.+/-])(?<!\d )(?:00\d{1,3}(?:[ .()/-]{0,2}\d){7,13}"
     r"|(?:\(0\d{1,5}\)|0\d{1,5})(?:[ ./-]{1,3}\d{1,8}){1,5})(?![\w-])",
-    "birth-date": r"(?i:\b(?:born(?: on)?|dob|date of birth|birth ?da(?:y|te)|geb(?:oren)?(?: am)?|geburtsdatum|née? le)"
-    r"\b[\s:.=-]{0,4}(?:the )?)(?:\d{1,4}[./ -]\d{1,2}[./ -]\d{1,4}"
+    "birth-date": r"(?i:\b(?:born(?: on)?|dob|date of birth|birth ?da(?:y|te)|geb(?:oren)?(?: am)?|geburtsdatum)\b"
+    r"[\s:.=-]{0,4}(?:the )?)(?:\d{1,4}[./ -]\d{1,2}[./ -]\d{1,4}"
     r"|\d{1,2}(?:st|nd|rd|th|\.)? [^\W\d_]{3,9},? \d{4}|[^\W\d_]{3,9} \d{1,2}(?:st|nd|rd|th)?,? \d{4})",
 }
 MORE_PATTERNS = {kind: re.compile(pattern) for kind, pattern in MORE.items()}
