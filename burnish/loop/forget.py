@@ -11,6 +11,7 @@ from typing import Any
 
 from burnish.data.dataset import every_row, load_examples, set_hash
 from burnish.errors import UsageError
+from burnish.loop.forget_served import BATCH, is_served, served_example, served_rounds, take_away
 from burnish.loop.project import Project
 from burnish.loop.seeds import is_vault
 from burnish.loop.traces import (
@@ -100,12 +101,14 @@ def forget(
     with project.store.lock(talk or Silence()):
         found = _found(project, example, reason, dry_run=False)
         if not found.is_new:
+            take_away(project, example)
             return found
         rows = {row.example: row.batch for row in found.rows}
         _keep_looks(project, rows)
         failpoint("forget.looks")
         bar(project.store, rows, asked=example, reason=reason.strip() or NO_REASON)
         failpoint("forget.barred")
+        take_away(project, example)
         entry = _entry(project, example)
     assert entry is not None, example
     return replace(found, at=entry.at, reason=entry.reason)
@@ -132,7 +135,7 @@ def _found(project: Project, example: str, reason: str, *, dry_run: bool) -> For
     entry = _entry(project, example)
     held = _rows_of(project, example)
     rows = {row.example: row.batch for row in held.rows}
-    rounds = round_traces(project, rows)
+    rounds = served_rounds(project, example) if is_served(example) else round_traces(project, rows)
     touched = model_traces(project, rounds)
     found = Forgotten(
         example=example,
@@ -166,6 +169,9 @@ class _Held:
 
 def _rows_of(project: Project, example: str) -> _Held:
     """The example and all that was made from it. Raises UsageError with near ids when there is no such example."""
+    if is_served(example):
+        row = RowTrace(example=example, batch=BATCH, role="train")
+        return _Held(rows=(row,), examples={example: served_example(project, example)}, same_group=())
     made = descendants(project.store, {example})
     roles = current_roles(project.store)
     root: tuple[str, Example] | None = None
