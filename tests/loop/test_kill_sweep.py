@@ -38,21 +38,6 @@ NOT_IN_A_ROUND = {
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
 asking a teacher; people's decisions; users; what was served (tests/store/test_sweep.py); approving (test_approval.py);
 forgetting (test_forget.py)."""
-IN_A_ROUND = {
-    "store.folder",
-    "backup",
-    "restore",
-    "barred",
-    "forget",
-    "audit",
-    "teacher",
-    "review",
-    "users",
-    "approval",
-    "traffic",
-}
-"""Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; people's decisions; users; what was served (tests/store/test_sweep.py); approving (test_approval.py); forgetting (test_forget.py)."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
