@@ -34,6 +34,14 @@ from burnish.store.roles import current_roles
 from burnish.talk import Silence, Talk
 
 NO_REASON = "no reason given"
+TEXT_STAYS = (
+    "The text stays on this disk in the sealed batch, in the evaluations and reports named above, in trained weights, "
+    "and in whatever was exported: burnish does not rewrite sealed files."
+)
+SERVED_TEXT_STAYS = (
+    "The answer and the feedback on it are deleted. What people were asked about it stays in the log of the review, "
+    "copies of the database keep it for a week, and trained weights and exports for good."
+)
 SHOWN = 12
 """Lines of each kind that the text shows; the JSON has all."""
 
@@ -249,10 +257,7 @@ def _plan(project: Project, found: Forgotten) -> list[str]:
         steps.append(f"{', '.join(vaults)} loses rows; the challengers that it judged stay counted.")
     if found.same_group:
         steps.append(f"Other rows of the same group stay; forget each of them too if it is meant: {_few(found)}.")
-    steps.append(
-        "The text stays on this disk in the sealed batch, in the evaluations and reports named above, in trained "
-        "weights, and in whatever was exported: burnish does not rewrite sealed files."
-    )
+    steps.append(SERVED_TEXT_STAYS if is_served(found.example) else TEXT_STAYS)
     return steps
 
 

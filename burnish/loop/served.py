@@ -2,6 +2,7 @@
 
 import json
 
+from burnish.data.provenance import TRAFFIC
 from burnish.errors import WaitingError
 from burnish.loop.decided import reviewed
 from burnish.loop.past import next_number, round_folder
@@ -16,16 +17,18 @@ TRAFFIC_FILE = "traffic.json"
 
 
 def ask_about_traffic(project: Project, count: int, talk: Talk) -> None:
-    """Asks about `count` served answers for the next round. Raises WaitingError until people have answered.
+    """Asks about served answers for the next round until `count` wait. Raises WaitingError until people have answered.
 
     Skipped questions are not waited for. The same call again asks nothing new before that round is done.
     """
     number = next_number(project)
     file = round_folder(project, number) / TRAFFIC_FILE
     if not file.exists():
-        planned = plan_traffic(project, count=count)
+        waiting = _open_items(project)
+        planned = plan_traffic(project, count=max(0, count - len(waiting)))
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(file, json.dumps({"items": [item.name for item in planned.items]}, indent=2).encode())
+        names = [*waiting, *(item.name for item in planned.items)]
+        write_atomic(file, json.dumps({"items": names}, indent=2).encode())
         talk.say(f"review: {planned.num_new} served answers to look at, about {planned.minutes:.0f} minutes in all")
     if missing := _missing(project, set(json.loads(file.read_bytes())["items"])):
         raise WaitingError(
@@ -37,10 +40,15 @@ def ask_about_traffic(project: Project, count: int, talk: Talk) -> None:
 
 def _missing(project: Project, asked: set[str]) -> int:
     """Answers that are still wanted to these items."""
-    held = asked & {item.name for item in review_items(project.store, with_withdrawn=False)}
-    missing = 0
+    return sum(number for name, number in _open_items(project).items() if name in asked)
+
+
+def _open_items(project: Project) -> dict[str, int]:
+    """How many answers each question about a served answer wants still; questions that were skipped want none."""
+    held = {item.name for item in review_items(project.store, with_withdrawn=False) if item.purpose == TRAFFIC}
+    found = {}
     for one in reviewed(project):
-        if one.item.name in held:
-            skipped = sum(entry.kind == "skip" for entry in one.decisions)
-            missing += max(0, one.item.wanted - one.num_answers - skipped)
-    return missing
+        skipped = sum(entry.kind == "skip" for entry in one.decisions)
+        if one.item.name in held and (left := one.item.wanted - one.num_answers - skipped) > 0:
+            found[one.item.name] = left
+    return found

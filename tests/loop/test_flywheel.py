@@ -1,5 +1,4 @@
-"""Served answers become questions once, and rows when people have answered; never a row that measures, nor a forgotten
-one."""
+"""Served answers become questions once, and rows when people have answered; none that measures or was forgotten."""
 
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from burnish.loop.seeds import gather
 from burnish.loop.served import ask_about_traffic
 from burnish.records import Message
 from burnish.store.claims import Wish, decide_item
-from burnish.store.reviews import ReviewItem
+from burnish.store.reviews import ReviewItem, review_items
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic, find_traffic
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
@@ -135,8 +134,6 @@ def test_a_round_from_traffic_asks_once_and_waits_for_the_answers(project):
             ask_about_traffic(project, 2, Silence())
     (left,) = plan_traffic(project, count=9).items
     assert left.purpose == "traffic"
-    from burnish.store.reviews import review_items
-
     for item in review_items(project.store):
         answer(project, item, "label", next(iter(TOPICS)))
     ask_about_traffic(project, 2, Silence())
