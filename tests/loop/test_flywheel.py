@@ -14,7 +14,7 @@ from burnish.loop.seeds import gather
 from burnish.loop.served import ask_about_traffic
 from burnish.records import Message
 from burnish.store.claims import Wish, decide_item
-from burnish.store.reviews import ReviewItem, review_items
+from burnish.store.reviews import ReviewItem, add_items, review_items
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic, find_traffic
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
@@ -100,7 +100,7 @@ def test_a_label_that_people_give_trains_and_one_out_of_scope_does_not(project):
     assert row.answer in TOPICS
 
 
-def test_a_prompt_that_measures_or_trains_already_is_not_asked_and_one_that_comes_to_measure_teaches_nothing(project):
+def test_a_prompt_that_measures_or_trains_already_is_not_asked_and_teaches_nothing_if_it_was(project):
     seeds = gather(project)
     for at, role in enumerate(("train", "dev_a", "dev_b", "vault_1")):
         serve(project, f"known-{at}", seeds.of(role)[0].prompt[-1].content)
@@ -108,6 +108,13 @@ def test_a_prompt_that_measures_or_trains_already_is_not_asked_and_one_that_come
     serve(project, "near", f"{sealed} !")
     serve(project, "raw", "a text that goes on", endpoint="completions")
     assert plan_traffic(project, count=40).items == ()
+    prompt = (Message(role="user", content=f"{sealed} !"),)
+    asked = ReviewItem(
+        name="x", queue="blind", purpose="traffic", example="traffic:near", role="train", messages=prompt
+    )  # asked about before the text was added to what measures
+    add_items(project.store, [asked])
+    answer(project, asked, "label", next(iter(TOPICS)))
+    assert own(project) == []
 
 
 def test_a_forgotten_answer_leaves_the_traffic_the_queue_and_what_is_learned_even_after_a_kill(project):
