@@ -344,6 +344,25 @@ class BudgetSettings(Section):
     """Price of this machine, from which money is counted."""
 
 
+class TrafficSettings(Section):
+    """What `burnish serve` writes down of requests and answers. Nothing, before `keep` is switched on."""
+
+    keep: bool = False
+    """Write answers down and take feedback on them. Say so to those whose texts they are."""
+
+    sample: Share = 1.0
+    """Share of answers whose texts are kept. Of the others the version, times and counts are, so that feedback on them
+    is taken as well."""
+
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Days after which an answer and the feedback on it are deleted from the database; its daily copies live a week
+    longer."""
+
+    redact: bool = True
+    """Replace personal data and secrets before anything is written. Patterns find e-mail addresses, phone, card and
+    account numbers and the like; names and street addresses they do not find."""
+
+
 class ServeSettings(Section):
     """How `burnish serve` answers."""
 
@@ -361,6 +380,8 @@ class ServeSettings(Section):
 
     adapter_mb: Annotated[int, Field(ge=1)] = 1024
     """Memory for adapters; those used longest ago make room for others. At least one always fits."""
+
+    traffic: TrafficSettings = TrafficSettings()
 
 
 class Settings(Section):

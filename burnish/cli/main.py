@@ -25,6 +25,7 @@ from burnish.cli import (
     serve,
     synthesize,
     teacher,
+    traffic,
     tune,
     ui,
     users,
@@ -86,6 +87,7 @@ PARTS = (
     inspect,
     ui,
     serve,
+    traffic,
     users,
 )
 

@@ -34,10 +34,11 @@ NOT_IN_A_ROUND = {
     "users",
     "approval",
     "lock.looked",
+    "traffic",
 }
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py);
-looking who works on a project."""
+asking a teacher; people's decisions; users; what was served (tests/store/test_sweep.py); approving (test_approval.py);
+forgetting (test_forget.py); looking who works on a project."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
