@@ -16,6 +16,7 @@ from burnish.model.base import Base
 from burnish.records import ModelVersion
 from burnish.serve.answers import Form, Kind
 from burnish.serve.asked import ChatAsked, TextAsked
+from burnish.serve.canary import conversation_of, routed
 from burnish.serve.catalog import Catalog
 from burnish.serve.engine import Began, Ended, Engine, Failed, Job, Said, Spoke
 from burnish.serve.faults import LOG, ApiError
@@ -60,6 +61,7 @@ class Exchange:
         self.endpoint = "chat" if kind == "chat" else "completions"
         self.started = time.monotonic()
         self.deadline = asyncio.get_running_loop().time() + service.settings.timeout_s
+        self.conversation = ""
         self.version: ModelVersion | None = None
         self.line = Line()
         self.wish: Wish | None = None
@@ -68,6 +70,7 @@ class Exchange:
 
     async def answer(self, request: Request) -> Response:
         """The response, its headers saying which version and weights answer. Raises ApiError."""
+        self.conversation = conversation_of(self.asked, request.headers)
         try:
             async with asyncio.timeout_at(self.deadline):
                 version = await unless_gone(request.receive, self._begin())
@@ -91,6 +94,7 @@ class Exchange:
         """Queues the request, and gives the version that answers it once its adapter is there."""
         asked, service = self.asked, self.service
         versions = await asyncio.to_thread(service.catalog.find, asked.model)
+        versions = await asyncio.to_thread(routed, service.catalog, asked.model, versions, self.conversation)
         self.wish = wish = await asyncio.to_thread(service.wishes.of, asked)
         if service.is_full or service.is_draining:
             status, why = (503, "The server is about to end.") if service.is_draining else (429, "Too many wait here.")
