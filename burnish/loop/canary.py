@@ -1,11 +1,11 @@
-"""A challenger on real traffic: started by a person, moved by evidence, ended by proof, by a person, or by what changed.
+"""A challenger on real traffic: started by a person, moved and ended by evidence, by a person, or by what changed.
 
 The champion stays champion until benefit is proven at the last stage; until then going back is to stop asking the
 challenger. Its pointer is moved by the registry alone, under the project's rule of approval.
 """
 
 import threading
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_subject, demand_approver
@@ -106,6 +106,32 @@ def put_into_use(project: Project, name: str, *, by: str, reason: str, force: bo
 def look(project: Project, canary: Canary) -> Found:
     """What the outcomes that are written down say."""
     return weigh(canary, canary_outcomes(project.store, canary))
+
+
+def facts(project: Project, canary: Canary, found: Found | None) -> dict[str, Any]:
+    """A canary as scripts get it."""
+    last, gain = canary.moves[-1], found.gain if found else None
+    return {
+        "canary": canary.number,
+        "challenger": canary.challenger,
+        "against": canary.against,
+        "mode": canary.plan.mode,
+        "shares": list(canary.plan.shares),
+        "stage": canary.stage,
+        "share": canary.share,
+        "alpha": canary.plan.alpha,
+        "outcome": last.outcome or "running",
+        "started": canary.moves[0].at,
+        "moved": last.at,
+        "by": last.by,
+        "reason": last.reason,
+        "pairs": found.evidence.pairs if found else last.pairs,
+        "harm": found.evidence.harm if found else last.harm,
+        "benefit": found.evidence.benefit if found else last.benefit,
+        "gain": {"value": gain.value, "low": gain.low, "high": gain.high, "n": gain.n} if gain else None,
+        "conversations": {"challenger": found.num_challenger, "champion": found.num_champion} if found else None,
+        "feedback_kept": project.settings.serve.traffic.keep,
+    }
 
 
 def watch(project: Project, stop: threading.Event, talk: Talk) -> None:

@@ -178,7 +178,7 @@ def add_outcomes(store: Store, canary: Canary, outcomes: Sequence[CanaryOutcome]
     """Writes outcomes down; a conversation that has one keeps it. Returns how many are new."""
     with store.db.write() as connection:
         known = {one.conversation for one in _outcomes(connection, canary.number)}
-        fresh = {}
+        fresh: dict[str, CanaryOutcome] = {}
         for one in outcomes:
             if one.conversation not in known:
                 fresh.setdefault(one.conversation, one)
