@@ -333,6 +333,46 @@ class BudgetSettings(Section):
     """Price of this machine, from which money is counted."""
 
 
+class TrafficSettings(Section):
+    """What `burnish serve` writes down of requests and answers. Nothing, before `keep` is switched on."""
+
+    keep: bool = False
+    """Write answers down and take feedback on them. Say so to those whose texts they are."""
+
+    sample: Share = 1.0
+    """Share of answers whose texts are kept. Of the others the version, times and counts are, so that feedback on them
+    is taken as well."""
+
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Days after which an answer and the feedback on it are deleted from the database; its daily copies live a week
+    longer."""
+
+    redact: bool = True
+    """Replace personal data and secrets before anything is written. Patterns find e-mail addresses, phone, card and
+    account numbers and the like; names and street addresses they do not find."""
+
+
+class ServeSettings(Section):
+    """How `burnish serve` answers."""
+
+    max_rows: Annotated[int, Field(ge=1, le=1024)] = 64
+    """Requests that are answered side by side; each takes a row of the batch and memory for its text."""
+
+    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 256
+    """Requests that may wait for a row; beyond them clients are told to come back later (429)."""
+
+    max_new_tokens: Annotated[int, Field(ge=1, le=131072)] = 1024
+    """Longest answer in tokens; a request that asks for more is refused."""
+
+    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
+    """Seconds after which an answer is given up, waiting included."""
+
+    adapter_mb: Annotated[int, Field(ge=1)] = 1024
+    """Memory for adapters; those used longest ago make room for others. At least one always fits."""
+
+    traffic: TrafficSettings = TrafficSettings()
+
+
 class CanarySettings(Section):
     """How a challenger is tried out on real traffic (`burnish deploy`); a canary keeps what it was started with."""
 
@@ -363,25 +403,6 @@ class CanarySettings(Section):
         if not self.shares or list(self.shares) != sorted(set(self.shares)):
             raise ValueError(f"canary.shares must rise, such as [0.01, 0.05, 0.25]; found {list(self.shares)}")
         return self
-
-
-class ServeSettings(Section):
-    """How `burnish serve` answers."""
-
-    max_rows: Annotated[int, Field(ge=1, le=1024)] = 64
-    """Requests that are answered side by side; each takes a row of the batch and memory for its text."""
-
-    max_waiting: Annotated[int, Field(ge=0, le=100_000)] = 256
-    """Requests that may wait for a row; beyond them clients are told to come back later (429)."""
-
-    max_new_tokens: Annotated[int, Field(ge=1, le=131072)] = 1024
-    """Longest answer in tokens; a request that asks for more is refused."""
-
-    timeout_s: Annotated[float, Field(gt=0, le=3600)] = 120.0
-    """Seconds after which an answer is given up, waiting included."""
-
-    adapter_mb: Annotated[int, Field(ge=1)] = 1024
-    """Memory for adapters; those used longest ago make room for others. At least one always fits."""
 
 
 class Settings(Section):

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from burnish.records import ModelVersion
-from burnish.serve import faults
+from burnish.serve import faults, feedback
 from burnish.serve.asked import ChatAsked, TextAsked
 from burnish.serve.exchange import Exchange, Service
 from burnish.serve.faults import ApiError
@@ -47,6 +47,7 @@ def make_routes(service: Service) -> FastAPI:
         versions = await asyncio.to_thread(service.catalog.find, name)
         return _model(service, name, versions[0])
 
+    feedback.add_to(app, service)
     _add_watch(app, service)
     return app
 

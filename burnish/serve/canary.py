@@ -11,6 +11,7 @@ from burnish.records import ModelVersion
 from burnish.registry import get
 from burnish.serve.asked import ChatAsked, TextAsked
 from burnish.serve.catalog import Catalog
+from burnish.serve.recorder import conversation_key, turns_of
 from burnish.store.deployments import place_of, running_canary
 
 HEADER = "x-conversation-id"
@@ -26,11 +27,7 @@ def conversation_of(asked: ChatAsked | TextAsked, headers: Mapping[str, str]) ->
         return _key("header", name)
     if asked.user:
         return _key("user", asked.user)
-    if isinstance(asked, TextAsked):
-        return _key("opening", asked.text)
-    turns = [[turn.role, turn.text] for turn in asked.messages]
-    first = next((at for at, turn in enumerate(turns, 1) if turn[0] == "user"), len(turns))
-    return _key("opening", turns[:first])
+    return conversation_key(tuple(turns_of(asked)))
 
 
 def routed(catalog: Catalog, name: str, versions: tuple[ModelVersion, ...], key: str) -> tuple[ModelVersion, ...]:

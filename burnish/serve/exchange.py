@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from burnish.serve.engine import Began, Ended, Engine, Failed, Job, Said, Spoke
 from burnish.serve.faults import LOG, ApiError
 from burnish.serve.line import Gone, Line, unless_gone
 from burnish.serve.metrics import NOBODY, Metrics
+from burnish.serve.recorder import Recorder
 from burnish.serve.speech import Speech, Spelling
 from burnish.serve.wishes import Wish, Wishes
 
@@ -44,6 +46,7 @@ class Service:
     settings: ServeSettings
     metrics: Metrics
     spelling: Spelling
+    recorder: Recorder
     is_draining: bool = field(default=False)
 
     @property
@@ -59,7 +62,9 @@ class Exchange:
     def __init__(self, service: Service, asked: ChatAsked | TextAsked, kind: Kind) -> None:
         self.service, self.asked, self.kind = service, asked, kind
         self.endpoint = "chat" if kind == "chat" else "completions"
+        self.id = secrets.token_hex(12)
         self.started = time.monotonic()
+        self.first_token_s: float | None = None
         self.deadline = asyncio.get_running_loop().time() + service.settings.timeout_s
         self.conversation = ""
         self.version: ModelVersion | None = None
@@ -149,6 +154,7 @@ class Exchange:
         assert self.version, self.endpoint
         assert self.wish, self.endpoint
         return Form(
+            id=self.id,
             kind=self.kind,
             model=self.version.name,
             fingerprint=self.service.base.base_hash[:12],
@@ -159,12 +165,14 @@ class Exchange:
 
     def _heard(self, said: Said, *, is_first: bool) -> None:
         if is_first and self.version:
-            self.service.metrics.first_token(self.endpoint, self.version.name, time.monotonic() - self.started)
+            self.first_token_s = time.monotonic() - self.started
+            self.service.metrics.first_token(self.endpoint, self.version.name, self.first_token_s)
 
     def _finish(self, said: Ended) -> None:
         assert self.version, self.endpoint
         assert self.wish, self.endpoint
         self.service.metrics.tokens(self.version.name, len(self.wish.request.prompt), said.num_tokens)
+        self.service.recorder.heard(self, said)
         self.end(200)
 
     def end(self, status: int) -> None:

@@ -23,6 +23,7 @@ from burnish.serve.faults import LOG, ApiError
 from burnish.serve.guard import Door
 from burnish.serve.metrics import Metrics
 from burnish.serve.pool import Check, Pool
+from burnish.serve.recorder import Recorder
 from burnish.serve.speech import Spelling
 from burnish.serve.wishes import Wishes
 from burnish.store.store import Store
@@ -39,13 +40,17 @@ def make_service(base: Base, store: Store, settings: Settings, task: Task, check
     pool = Pool(base, store, check=check, adapter_bytes=settings.serve.adapter_mb << 20)
     engine = Engine(pool, max_rows=settings.serve.max_rows)
     engine.start()
+    metrics, recorder = Metrics(engine), Recorder(store, settings.serve.traffic)
+    metrics.watch("traffic_kept", "Answers written down since the start", lambda: recorder.num_kept)
+    metrics.watch("traffic_dropped", "Answers that could not be written down", lambda: recorder.num_dropped)
     return Service(
         base=base,
         engine=engine,
         catalog=Catalog(store=store, project=settings.project),
         wishes=Wishes(base, task, settings.serve),
         settings=settings.serve,
-        metrics=Metrics(engine),
+        metrics=metrics,
+        recorder=recorder,
         spelling=Spelling(base),
     )
 
@@ -80,6 +85,7 @@ def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[],
         server_of(service, door).run(sockets=[bound])
     finally:
         service.engine.close(END_S)
+        service.recorder.close(END_S)
 
 
 def server_of(service: Service, door: Door) -> "Server":

@@ -108,6 +108,7 @@ def serving(
             server.should_exit = True
             thread.join(timeout=20)
             assert service.engine.close(20)
+            service.recorder.close(20)
             service.engine.pool.close()
 
 
