@@ -5,6 +5,8 @@ challenger. Its pointer is moved by the registry alone, under the project's rule
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 from burnish.errors import BurnishError, UsageError
@@ -34,6 +36,8 @@ from burnish.talk import Talk
 
 MACHINE = "burnish"
 """Who moves a canary on evidence."""
+END_S = 10.0
+"""Seconds that a look may take to end with the server."""
 
 
 class Step(NamedTuple):
@@ -132,6 +136,19 @@ def facts(project: Project, canary: Canary, found: Found | None) -> dict[str, An
         "conversations": {"challenger": found.num_challenger, "champion": found.num_champion} if found else None,
         "feedback_kept": project.settings.serve.traffic.keep,
     }
+
+
+@contextmanager
+def watched(project: Project, talk: Talk) -> Iterator[None]:
+    """Looks at the evidence every `canary.look_s` seconds, in a thread, while the block runs."""
+    ending = threading.Event()
+    thread = threading.Thread(target=watch, args=(project, ending, talk), name="burnish-canary", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join(END_S)
 
 
 def watch(project: Project, stop: threading.Event, talk: Talk) -> None:

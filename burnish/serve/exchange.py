@@ -24,6 +24,7 @@ from burnish.serve.faults import LOG, ApiError
 from burnish.serve.line import Gone, Line, unless_gone
 from burnish.serve.metrics import NOBODY, Metrics
 from burnish.serve.recorder import Recorder
+from burnish.serve.shadow import Shadow
 from burnish.serve.speech import Speech, Spelling
 from burnish.serve.wishes import Wish, Wishes
 
@@ -47,6 +48,7 @@ class Service:
     metrics: Metrics
     spelling: Spelling
     recorder: Recorder
+    shadow: Shadow
     is_draining: bool = field(default=False)
 
     @property
@@ -67,6 +69,7 @@ class Exchange:
         self.first_token_s: float | None = None
         self.deadline = asyncio.get_running_loop().time() + service.settings.timeout_s
         self.conversation = ""
+        self.job: Job | None = None
         self.version: ModelVersion | None = None
         self.line = Line()
         self.wish: Wish | None = None
@@ -104,9 +107,9 @@ class Exchange:
         if service.is_full or service.is_draining:
             status, why = (503, "The server is about to end.") if service.is_draining else (429, "Too many wait here.")
             raise ApiError(status, f"{why} Try again later.", code="overloaded", retry_s=RETRY_S)
-        self._ticket = service.engine.submit(
-            Job(request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell)
-        )
+        service.shadow.make_way()
+        self.job = Job(request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell)
+        self._ticket = service.engine.submit(self.job)
         said = await self.line.next()
         if isinstance(said, Failed):
             raise _of(said)
@@ -173,6 +176,8 @@ class Exchange:
         assert self.wish, self.endpoint
         self.service.metrics.tokens(self.version.name, len(self.wish.request.prompt), said.num_tokens)
         self.service.recorder.heard(self, said)
+        if self.job:
+            self.service.shadow.offer(self, self.job, said)
         self.end(200)
 
     def end(self, status: int) -> None:
