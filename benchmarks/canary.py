@@ -114,6 +114,24 @@ def _delays(world: World, random: np.random.Generator, gain: float) -> tuple[flo
     return at, used, first_over(log_wealth(world.draw(random, gain).values))
 
 
+def adapting(runs: int) -> dict[str, list[float]]:
+    """Median delays of harm by one process: our mixture, and a bet that adapts (aGRAPA, Waudby-Smith and Ramdas)."""
+    random, draw = np.random.default_rng(SEED), split(0.5)
+    found: dict[str, list[float]] = {}
+    for gain in GAINS:
+        drawn = [-draw(random, -gain).values for _ in range(max(1, runs // 4))]
+        ways = (log_wealth, _agrapa)
+        found[f"{100 * gain:.0f}"] = [_median([first_over(way(values)) for values in drawn]) for way in ways]
+    return found
+
+
+def _agrapa(gains: Floats) -> Floats:
+    counts = np.arange(1, gains.size + 1)
+    mean = np.concatenate([[0.0], (np.cumsum(gains) / (counts + 1))[:-1]])
+    square = np.concatenate([[0.25], ((np.cumsum(gains**2) + 0.25) / (counts + 1))[:-1]])
+    return np.concatenate([[0.0], np.cumsum(np.log1p(np.clip(mean / square, 0, 0.75) * gains))])
+
+
 def late(runs: int, *, is_staged: bool) -> float:
     """Median delay of harm of 10 points that begins with the second stage, after 500 differences of 5 points better."""
     random, draw = np.random.default_rng(SEED), split(0.25)
@@ -137,8 +155,10 @@ def main() -> None:
     asked = parser.parse_args()
     found = {world.name: simulate(world, asked.runs) for world in WORLDS}
     late_s = {name: late(asked.runs, is_staged=name == "parts") for name in ("parts", "one_process")}
+    ways = adapting(asked.runs)
     if asked.json:
-        print(json.dumps({"name": "canary", "runs": asked.runs, "worlds": found, "late_harm": late_s}))
+        told = {"worlds": found, "late_harm": late_s, "mixture_and_adapting": ways}
+        print(json.dumps({"name": "canary", "runs": asked.runs, **told}))
         return
     print(
         "| world | false rollback | false ramp | harm proven after, by points | conversations | benefit proven after |"
@@ -146,6 +166,7 @@ def main() -> None:
     for name, one in found.items():
         columns = [", ".join(f"{gain}: {told[at]:.0f}" for gain, told in one["delays"].items()) for at in range(3)]
         print(f"| {name} | {one['rolled_back']:.1%} | {one['ramped']:.1%} | {' | '.join(columns)} |")
+    print(f"mixture and adapting bet, harm by points: {ways}")
     parts, one_process = late_s["parts"], late_s["one_process"]
     print(f"late harm of 10 points: {parts:.0f} with a part for each stage, {one_process:.0f} with one process")
 
