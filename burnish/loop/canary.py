@@ -225,7 +225,7 @@ def _go_up(project: Project, canary: Canary, found: Found) -> Step:
         return Step("ramped", ramp_canary(project.store, canary, found.evidence, reason=why, by=MACHINE), found)
     if project.settings.approval.required:
         return Step("waits", canary, found)
-    promote(project.store, canary.challenger, why, f"canary {canary.number}")
+    promote(project.store, canary.challenger, why, f"canary {canary.number}", over=canary.against)
     failpoint("canary.promoted")
     return Step("ended", _end(project, canary, "promoted", why, found), found)
 

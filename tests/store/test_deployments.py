@@ -76,7 +76,10 @@ def test_it_moves_by_turns_and_keeps_each_outcome_once(tmp_path: Path):
 def test_nothing_goes_up_once_another_champion_has_come(tmp_path: Path):
     store = open_store(tmp_path)
     canary = started(store)
+    register(store, replace(OLD, name="third"))
     promote(store, "new", "by hand", "ann")
+    with pytest.raises(BusyError, match="the champion has just become new"):
+        promote(store, "third", "proven", "canary 1", over="old")
     with pytest.raises(BusyError, match="the champion has just become new"):
         ramp_canary(store, canary, Evidence(), reason="better", by="burnish")
 
