@@ -112,6 +112,15 @@ def look(project: Project, canary: Canary) -> Found:
     return weigh(canary, canary_outcomes(project.store, canary))
 
 
+def in_words(project: Project) -> str:
+    """Where the canary that runs stands, as a sentence; empty: none runs."""
+    canary = running_canary(project.store)
+    if canary is None:
+        return ""
+    way = "unseen beside" if canary.plan.mode == "shadow" else f"at {canary.share:.0%} against"
+    return f"Canary of {canary.challenger} {way} {canary.against}: {told(look(project, canary))}."
+
+
 def facts(project: Project, canary: Canary, found: Found | None) -> dict[str, Any]:
     """A canary as scripts get it."""
     last, gain = canary.moves[-1], found.gain if found else None
