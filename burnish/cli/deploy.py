@@ -1,5 +1,6 @@
-"""Commands that put a version into use: deploy NAME, at once or as a canary; deploy status, step and stop."""
+"""Commands that put a version into use: deploy NAME, at once or as a canary; deploy status, step, outcomes and stop."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ class Deploy(TyperGroup):
 
 group = typer.Typer(
     cls=Deploy,
-    help="Put a version into use, at once or with a share of real traffic: deploy NAME [--canary], status, step, stop.",
+    help="Put a version into use, at once or with a share of real traffic: deploy NAME [--canary], status, step, outcomes, stop.",
     no_args_is_help=True,
 )
 
@@ -116,6 +117,29 @@ def take_step(project: ProjectOption = HERE, as_json: JsonOption = False) -> Non
         raise typer.Exit(EXIT_WAITS)
     if done.canary.moves[-1].outcome == "rolled back":
         raise typer.Exit(EXIT_GATE_HELD)
+
+
+@group.command("outcomes")
+def take_outcomes(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL with response_id and value, 0 bad to 1 good.")],
+    project: ProjectOption = HERE,
+    as_json: JsonOption = False,
+) -> None:
+    """Add what a judge, people or a scorer make of answers as outcomes of the canary."""
+    from burnish.errors import UsageError
+    from burnish.loop.outcomes import add_scores, read_scores
+    from burnish.store.deployments import running_canary
+
+    place = opened(project)
+    canary = running_canary(place.store)
+    if canary is None:
+        raise UsageError("no canary runs", hint="see `burnish deploy status`")
+    scores = read_scores(file, canary.plan.mode)
+    new = add_scores(place, canary, scores)
+    if as_json:
+        print_json({"schema_version": 1, "read": len(scores), "new": new})
+    else:
+        print_text(f"{new} new outcomes of {len(scores)}")
 
 
 @group.command("stop")

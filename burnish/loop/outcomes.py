@@ -4,17 +4,21 @@ One for each, as turns of one conversation are alike and a test that took them f
 what comes later depends on it.
 """
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from math import exp
+from pathlib import Path
 from typing import NamedTuple
 
 from burnish.betting import Interval, Outcome, differences, log_wealth, mean_interval, staged_wealth
 from burnish.config import CanarySettings
+from burnish.errors import DataError
 from burnish.loop.project import Project
 from burnish.store.deployments import (
     Canary,
     CanaryOutcome,
     Evidence,
+    Mode,
     ShadowAnswer,
     add_outcomes,
     answer_hash,
@@ -27,6 +31,7 @@ from burnish.store.traffic import Feedback, Spoken, feedback_since, find_traffic
 
 AT_ONCE = 1000
 """Entries of feedback that are read together."""
+SCORE = 'one JSON object a line: {"response_id": "chatcmpl-...", "value": 1}'
 MOST_LOG = 690.0
 """Nats of evidence, beyond which it is not told apart."""
 
@@ -52,6 +57,40 @@ def gather_outcomes(project: Project, canary: Canary) -> int:
         at = given[-1].seq
         new += add_outcomes(project.store, canary, list(_outcomes(project, canary, given)))
     return new
+
+
+def read_scores(path: Path, mode: Mode) -> dict[str, float]:
+    """Scores of answers by response id, from JSONL with `response_id` and `value`.
+
+    A value is 0 (bad) to 1 (good), of a shadow -1 to 1, challenger minus champion. Raises DataError, naming the line.
+    """
+    scores, low = {}, -1.0 if mode == "shadow" else 0.0
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            name, value = str(row["response_id"]), float(row["value"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}:{number} is no score: {line[:80]!r}", hint=SCORE) from error
+        if not low <= value <= 1.0:
+            raise DataError(f"{path}:{number} has the value {value:g}", hint=f"here values lie from {low:g} to 1")
+        scores[name] = value
+    return scores
+
+
+def add_scores(project: Project, canary: Canary, scores: Mapping[str, float]) -> int:
+    """Takes what a judge, people or a scorer make of answers as outcomes; returns how many conversations are new.
+
+    Which answers were scored must not depend on who gave them. Answers that are not here, or whose version chance did
+    not choose, are left out, as they are where users say something.
+    """
+    answers = find_traffic(project.store, list(scores))
+    found = []
+    for name, value in scores.items():
+        spoken = answers.get(name)
+        if spoken is not None and (model := _arm(canary, spoken)) is not None:
+            key = conversation_hash(canary, spoken.conversation or name)
+            found.append(CanaryOutcome(key, model, value, canary.feedback))
+    return add_outcomes(project.store, canary, found)
 
 
 def weigh(canary: Canary, outcomes: Sequence[CanaryOutcome]) -> Found:
@@ -81,15 +120,14 @@ def _outcomes(project: Project, canary: Canary, given: Sequence[Feedback]) -> It
     beside = shadow_answers(project.store, canary, names) if canary.plan.mode == "shadow" else {}
     for one in given:
         spoken = answers.get(one.response_id)
-        if spoken is None or spoken.source != "serve":
+        if spoken is None or (is_challenger := _arm(canary, spoken)) is None:
             continue
-        settings, key = project.settings.canary, spoken.conversation or spoken.response_id
         if canary.plan.mode == "shadow":
-            value = _compared(one, beside.get(one.response_id)) if spoken.model == canary.against else None
+            value = _compared(one, beside.get(one.response_id))
         else:
-            value = value_of(one, spoken, settings) if _is_drawn(canary, spoken.model, key) else None
+            value = value_of(one, spoken, project.settings.canary)
         if value is not None:
-            is_challenger = canary.plan.mode == "shadow" or spoken.model == canary.challenger
+            key = spoken.conversation or spoken.response_id
             yield CanaryOutcome(conversation_hash(canary, key), is_challenger, value, one.seq)
 
 
@@ -117,12 +155,17 @@ def _compared(said: Feedback, both: ShadowAnswer | None) -> float | None:
     return float(both.challenger == right) - float(both.champion == right)
 
 
-def _is_drawn(canary: Canary, model: str, key: str) -> bool:
-    """Whether chance gave this conversation to this version; who asks for a version by its name is no fair sample.
+def _arm(canary: Canary, spoken: Spoken) -> bool | None:
+    """Whether an answer counts for the challenger; None where it counts for nobody: chance did not choose its version.
 
-    Where a stage has gone up since, a conversation that the champion had keeps its outcome.
+    Who asks for a version by its name is no fair sample. Where a stage has gone up since, a conversation that the
+    champion had keeps its outcome. A shadow's outcomes are differences, on what the champion answered.
     """
-    place = place_of(canary, key)
-    if model == canary.challenger:
-        return place < canary.share
-    return model == canary.against and place >= canary.plan.shares[0]
+    if spoken.source != "serve":
+        return None
+    if canary.plan.mode == "shadow":
+        return True if spoken.model == canary.against else None
+    place = place_of(canary, spoken.conversation or spoken.response_id)
+    if spoken.model == canary.challenger:
+        return True if place < canary.share else None
+    return False if spoken.model == canary.against and place >= canary.plan.shares[0] else None

@@ -9,7 +9,7 @@ import pytest
 
 from burnish.config import Settings
 from burnish.errors import UsageError
-from burnish.loop.canary import put_into_use, start, step, stop
+from burnish.loop.canary import look, put_into_use, start, step, stop
 from burnish.loop.integrity import check_log
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.records import ModelVersion
@@ -202,6 +202,23 @@ def test_each_conversation_counts_once_and_only_where_chance_gave_it_its_version
         CanaryOutcome(conversation_hash(canary, low), True, 1.0, 1),
         CanaryOutcome(conversation_hash(canary, high), False, 0.0, 4),
     ]
+
+
+def test_scores_of_a_judge_or_of_people_are_outcomes_too(project, tmp_path):
+    canary = start(project, "new", mode="split", **WHO)
+    talked(project, canary, {True: Remark("text", "hm"), False: Remark("text", "hm")}, 70)
+    file, where = tmp_path / "scores.jsonl", ("--project", project.folder)
+    values = {f"r{n}": 0.25 if place_of(canary, f"key {n}") < 0.3 else 0.75 for n in range(70)} | {"gone": 1.0}
+    file.write_text("".join(f'{{"response_id": "{name}", "value": {value}}}\n' for name, value in values.items()))
+    for new in (70, 0):
+        data = burnish("deploy", "outcomes", file, *where, "--json").data
+        assert (data["read"], data["new"]) == (71, new)
+    found = look(project, canary)
+    assert (found.gain.value, found.num_challenger + found.num_champion) == (-0.5, 70)
+    for line, told in (('{"value": 1}', ":1 is no score"), ('{"response_id": "r1", "value": -1}', "has the value -1")):
+        file.write_text(line)
+        call = burnish("deploy", "outcomes", file, *where)
+        assert (call.code, told in call.err) == (65, True)
 
 
 def test_a_shadow_is_compared_where_the_right_answer_is_told(project):
