@@ -34,7 +34,7 @@ class Deploy(TyperGroup):
 
 group = typer.Typer(
     cls=Deploy,
-    help="Put a version into use, at once or with a share of real traffic: deploy NAME [--canary], status, step, outcomes, stop.",
+    help="Put a version into use, at once or as a canary: deploy NAME [--canary], status, step, outcomes, stop.",
     no_args_is_help=True,
 )
 

@@ -65,7 +65,7 @@ def read_scores(path: Path, mode: Mode) -> dict[str, float]:
     A value is 0 (bad) to 1 (good), of a shadow -1 to 1, challenger minus champion. Raises DataError, naming the line.
     """
     scores, low = {}, -1.0 if mode == "shadow" else 0.0
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
         try:
             row = json.loads(line)
             name, value = str(row["response_id"]), float(row["value"])
