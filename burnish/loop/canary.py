@@ -19,18 +19,9 @@ from burnish.records import ModelVersion
 from burnish.registry import BASE, champion, folder_of, get, promote
 from burnish.store.barred import barred
 from burnish.store.chain import find_entry
-from burnish.store.deployments import (
-    Canary,
-    End,
-    Mode,
-    Plan,
-    canary_outcomes,
-    end_canary,
-    ramp_canary,
-    running_canary,
-    start_canary,
-)
+from burnish.store.deployments import Canary, End, Mode, Plan, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.failpoints import failpoint
+from burnish.store.outcomes import canary_outcomes
 from burnish.store.users import checked_name
 from burnish.talk import Talk
 

@@ -14,17 +14,14 @@ from burnish.betting import Interval, Outcome, differences, log_wealth, mean_int
 from burnish.config import CanarySettings
 from burnish.errors import DataError
 from burnish.loop.project import Project
-from burnish.store.deployments import (
-    Canary,
+from burnish.store.deployments import Canary, Evidence, Mode, place_of
+from burnish.store.outcomes import (
     CanaryOutcome,
-    Evidence,
-    Mode,
     ShadowAnswer,
     add_outcomes,
     answer_hash,
     canary_outcomes,
     conversation_hash,
-    place_of,
     shadow_answers,
 )
 from burnish.store.traffic import Feedback, Spoken, feedback_since, find_traffic

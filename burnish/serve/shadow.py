@@ -15,7 +15,8 @@ from burnish.registry import get
 from burnish.serve.catalog import Catalog
 from burnish.serve.engine import Ended, Engine, Failed, Job, Said
 from burnish.serve.faults import LOG
-from burnish.store.deployments import Canary, add_shadow, place_of, running_canary
+from burnish.store.deployments import Canary, place_of, running_canary
+from burnish.store.outcomes import add_shadow
 
 if TYPE_CHECKING:
     from burnish.serve.exchange import Exchange

@@ -14,16 +14,8 @@ from burnish.loop.integrity import check_log
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.records import ModelVersion
 from burnish.registry import champion, history, promote, register, rollback
-from burnish.store.deployments import (
-    Canary,
-    CanaryOutcome,
-    add_shadow,
-    canaries,
-    canary_outcomes,
-    conversation_hash,
-    place_of,
-    running_canary,
-)
+from burnish.store.deployments import Canary, canaries, place_of, running_canary
+from burnish.store.outcomes import CanaryOutcome, add_shadow, canary_outcomes, conversation_hash
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic
 from tests.child import KILLED, in_child
 from tests.cli.calls import burnish

@@ -12,7 +12,8 @@ from burnish.loop.project import Project, open_project, settings_with
 from burnish.registry import champion, get
 from burnish.serve.asked import ChatAsked
 from burnish.serve.canary import conversation_of
-from burnish.store.deployments import answer_hash, place_of, running_canary, shadow_answers
+from burnish.store.deployments import place_of, running_canary
+from burnish.store.outcomes import answer_hash, shadow_answers
 from burnish.store.traffic import traffic_since
 from burnish.talk import Silence
 from tests.cli.conftest import write_settings

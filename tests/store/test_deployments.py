@@ -12,21 +12,16 @@ from burnish.store.chain import entries
 from burnish.store.deployments import (
     MOST_EVIDENCE,
     Canary,
-    CanaryOutcome,
     Evidence,
     Plan,
-    add_outcomes,
-    add_shadow,
-    answer_hash,
     canaries,
-    canary_outcomes,
     end_canary,
     place_of,
     ramp_canary,
     running_canary,
-    shadow_answers,
     start_canary,
 )
+from burnish.store.outcomes import CanaryOutcome, add_outcomes, add_shadow, answer_hash, canary_outcomes, shadow_answers
 from burnish.store.store import Store, open_store
 
 PLAN = Plan(mode="split", shares=(0.01, 0.05, 0.25), alpha=0.05, least=30)
