@@ -26,6 +26,7 @@ from burnish.cli import (
     serve,
     synthesize,
     teacher,
+    traffic,
     tune,
     ui,
     users,
@@ -88,6 +89,7 @@ PARTS = (
     ui,
     serve,
     deploy,
+    traffic,
     users,
 )
 

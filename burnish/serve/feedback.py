@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI
 from pydantic import Field, model_validator
 
-from burnish.errors import BurnishError
+from burnish.errors import BurnishError, BusyError
 from burnish.serve.asked import Body
 from burnish.serve.exchange import Service
 from burnish.serve.faults import LOG, ApiError
@@ -62,11 +62,12 @@ def _take(service: Service, asked: FeedbackAsked) -> Accepted | None:
     try:
         remarks = asked.remarks(service)
         taken = append_feedback(service.recorder.store, asked.response_id, remarks)
-        if taken is None and service.recorder.flush():
+        if taken is None:
+            if not service.recorder.flush():
+                raise BusyError("answers wait too long to be written", hint="see what holds the database")
             taken = append_feedback(service.recorder.store, asked.response_id, remarks)
     except BurnishError as error:
         LOG.error("feedback could not be kept: %s", ascii(error.message))
-        raise ApiError(
-            503, "The feedback could not be kept. Send it again.", code="overloaded", retry_s=RETRY_S
-        ) from error
+        told = "The feedback could not be kept. Send it again."
+        raise ApiError(503, told, code="overloaded", retry_s=RETRY_S) from error
     return taken

@@ -176,6 +176,20 @@ def find_traffic(store: Store, response_ids: Sequence[str]) -> dict[str, Spoken]
     return {row.response_id: row for row in found}
 
 
+def newest_traffic(store: Store, limit: int) -> list[Spoken]:
+    """The answers that were written down last, the newest first."""
+    wanted = select(traffic).where(SPOKEN.expires_at > now()).order_by(SPOKEN.seq.desc()).limit(limit)
+    with store.db.read() as connection:
+        return [_spoken(row) for row in connection.execute(wanted)]
+
+
+def feedback_on(store: Store, response_id: str) -> list[Feedback]:
+    """What was said of one answer, in order."""
+    with store.db.read() as connection:
+        rows = connection.execute(_all_feedback(FEEDBACK.response_id == response_id)).all()
+    return [Feedback(**row._mapping) for row in rows]
+
+
 def feedback_since(store: Store, seq: int = 0, limit: int = 1000) -> list[Feedback]:
     """The feedback after place `seq`, in the order in which it was given, at most `limit` entries."""
     wanted = _all_feedback(FEEDBACK.seq > seq).limit(limit)
