@@ -116,7 +116,8 @@ class Shadow:
 
     def _ask(self, job: Job, version: ModelVersion) -> str | None:
         """What the challenger says; None where it had to give way, or may not answer."""
-        self._said = said = queue.SimpleQueue()
+        said: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
+        self._said = said
         asked = Job(request=job.request, versions=(version,), choices=job.choices, tell=said.put)
         ticket = self._engine.submit(asked)
         try:
