@@ -147,6 +147,10 @@ def _median(values: list[float]) -> float:
     return float(np.median(values))
 
 
+def _shown(delay: float) -> str:
+    return "-" if math.isnan(delay) else f"{delay:.0f}"
+
+
 def main() -> None:
     """Prints a line for each world, or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -164,7 +168,7 @@ def main() -> None:
         "| world | false rollback | false ramp | harm proven after, by points | conversations | benefit proven after |"
     )
     for name, one in found.items():
-        columns = [", ".join(f"{gain}: {told[at]:.0f}" for gain, told in one["delays"].items()) for at in range(3)]
+        columns = [", ".join(f"{gain}: {_shown(told[at])}" for gain, told in one["delays"].items()) for at in range(3)]
         print(f"| {name} | {one['rolled_back']:.1%} | {one['ramped']:.1%} | {' | '.join(columns)} |")
     print(f"mixture and adapting bet, harm by points: {ways}")
     parts, one_process = late_s["parts"], late_s["one_process"]

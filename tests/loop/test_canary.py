@@ -6,6 +6,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from burnish.config import Settings
 from burnish.errors import UsageError
@@ -16,6 +17,7 @@ from burnish.records import ModelVersion
 from burnish.registry import champion, history, promote, register, rollback
 from burnish.store.deployments import Canary, canaries, place_of, running_canary
 from burnish.store.outcomes import CanaryOutcome, add_shadow, canary_outcomes, conversation_hash
+from burnish.store.tables import traffic_feedback
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic
 from tests.child import KILLED, in_child
 from tests.cli.calls import burnish
@@ -46,17 +48,25 @@ def made(folder: Path, **changes: object) -> Project:
 
 def talked(project: Project, canary: Canary, remarks: dict[bool, Remark], size: int, start: int = 0) -> None:
     """As many conversations, each with the version to which chance gives it, and what their users say by version."""
+    rows, feedback = [], []
     for number in range(start, start + size):
         is_challenger = place_of(canary, f"key {number}") < canary.share
         model = canary.challenger if is_challenger else canary.against
-        said(project, f"r{number}", model, f"key {number}", remarks[is_challenger])
+        rows.append(spoken(f"r{number}", model, f"key {number}"))
+        feedback.append({"response_id": f"r{number}", "model": model, **remarks[is_challenger]._asdict(), "at": "2026"})
+    append_traffic(project.store, rows)
+    with project.store.db.write() as connection:  # at once, as each by itself would wait for the disk
+        connection.execute(insert(traffic_feedback), feedback)
 
 
-def said(project: Project, name: str, model: str, key: str, *remarks: Remark, answer: str = "yes") -> None:
+def said(project: Project, name: str, model: str, key: str, *remarks: Remark) -> None:
     """One answer and what its user says of it."""
-    row = Spoken(response_id=name, at="2026", model=model, conversation=key, answer=answer, expires_at="2999")
-    append_traffic(project.store, [row])
+    append_traffic(project.store, [spoken(name, model, key)])
     append_feedback(project.store, name, remarks)
+
+
+def spoken(name: str, model: str, key: str) -> Spoken:
+    return Spoken(response_id=name, at="2026", model=model, conversation=key, answer="yes", expires_at="2999")
 
 
 BETTER = {True: Remark("up"), False: Remark("down")}
