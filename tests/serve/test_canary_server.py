@@ -4,11 +4,12 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
 from burnish.loop.canary import start, step, watched
-from burnish.loop.project import Project, open_project, settings_with
+from burnish.loop.project import Project, settings_with
 from burnish.registry import champion, get
 from burnish.serve.asked import ChatAsked
 from burnish.serve.canary import conversation_of
@@ -16,7 +17,6 @@ from burnish.store.deployments import place_of, running_canary
 from burnish.store.outcomes import answer_hash, shadow_answers
 from burnish.store.traffic import traffic_since
 from burnish.talk import Silence
-from tests.cli.conftest import write_settings
 from tests.serve.town import Town, chat, serving, user
 
 KEEP = {"traffic.keep": True}
@@ -27,8 +27,8 @@ NUM = 100
 
 @pytest.fixture
 def project(project: Project) -> Project:
-    write_settings(project.folder, {"canary.shares": [0.3, 0.6], "canary.look_s": 0.05, "serve.traffic.keep": True})
-    return open_project(project.folder)
+    changes = {"canary.shares": [0.3, 0.6], "canary.look_s": 0.05}
+    return replace(project, settings=settings_with(project.settings, changes))
 
 
 def ask(town: Town, number: int, how: str, model: str = "small"):
@@ -107,8 +107,7 @@ def test_a_challenger_that_cannot_be_loaded_leaves_its_place_to_the_champion(pro
 
 
 def test_a_shadow_answers_unseen_and_only_its_hash_is_kept(project):
-    changed = settings_with(project.settings, {"canary.shadow_share": 1.0})
-    shadowed = Project(folder=project.folder, settings=changed, store=project.store)
+    shadowed = replace(project, settings=settings_with(project.settings, {"canary.shadow_share": 1.0}))
     old, canary = champion(project.store).name, start(shadowed, "ada", mode="shadow", **WHO)
     asked = [f"no code comes, case {number}" for number in range(5)]
     form = {"response_format": {"type": "task"}}
