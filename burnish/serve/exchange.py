@@ -177,7 +177,7 @@ class Exchange:
         self.service.metrics.tokens(self.version.name, len(self.wish.request.prompt), said.num_tokens)
         self.service.recorder.heard(self, said)
         if self.job:
-            self.service.shadow.offer(self, self.job, said)
+            self.service.shadow.offer(self.service.catalog, self, self.job, said)
         self.end(200)
 
     def end(self, status: int) -> None:

@@ -45,7 +45,7 @@ def make_service(base: Base, store: Store, settings: Settings, task: Task, check
     metrics.watch("traffic_kept", "Answers written down since the start", lambda: recorder.num_kept)
     metrics.watch("traffic_dropped", "Answers that could not be written down", lambda: recorder.num_dropped)
     catalog = Catalog(store=store, project=settings.project)
-    shadow = Shadow(engine, catalog)
+    shadow = Shadow(engine)
     metrics.watch("shadow_answered", "Answers of a shadow since the start", lambda: shadow.num_answered)
     metrics.watch("shadow_dropped", "Answers that a shadow had no time for", lambda: shadow.num_dropped)
     return Service(

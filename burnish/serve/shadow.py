@@ -7,7 +7,7 @@ once a user has told it.
 import queue
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from burnish.records import ModelVersion
@@ -35,6 +35,7 @@ FRESH_S = 1.0
 class _Answered:
     """A finished answer of the champion."""
 
+    catalog: Catalog
     response_id: str
     version: str
     job: Job
@@ -44,21 +45,22 @@ class _Answered:
 class Shadow:
     """Asks the challenger what the champion was asked, while a shadow runs; one thread."""
 
-    def __init__(self, engine: Engine, catalog: Catalog) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.num_answered = self.num_dropped = 0
-        self._engine, self._catalog = engine, catalog
+        self._engine = engine
         self._inbox: queue.Queue[_Answered | None] = queue.Queue(MOST_WAITING)
         self._said: queue.SimpleQueue[Said | None] | None = None
-        self._known: tuple[float, Canary | None] = (-FRESH_S, None)
+        self._known: dict[str, tuple[float, Canary | None]] = {}
         self._thread = threading.Thread(target=self._work, name="burnish-shadow", daemon=True)
         self._thread.start()
 
-    def offer(self, exchange: "Exchange", job: Job, ended: Ended) -> None:
+    def offer(self, catalog: Catalog, exchange: "Exchange", job: Job, ended: Ended) -> None:
         """Takes a finished answer and returns at once; only those to the project's name count."""
-        if exchange.asked.model != self._catalog.project or exchange.version is None:
+        if exchange.asked.model != catalog.project or exchange.version is None:
             return
+        form, version = exchange.form, exchange.version.name
         try:
-            self._inbox.put_nowait(_Answered(exchange.form.response_id, exchange.version.name, job, ended.text))
+            self._inbox.put_nowait(_Answered(catalog, form.response_id, version, job, ended.text))
         except queue.Full:
             self.num_dropped += 1
 
@@ -87,23 +89,23 @@ class Shadow:
                 LOG.error("a shadow could not answer", exc_info=error)
 
     def _shadow(self, one: _Answered) -> None:
-        canary = self._running()
+        canary = self._running(one.catalog)
         if canary is None or canary.plan.mode != "shadow" or one.version != canary.against:
             return
         if place_of(canary, one.response_id) >= canary.share:
             return
-        text = self._ask(one.job, get(self._catalog.store, canary.challenger)) if self._is_idle_soon() else None
+        text = self._ask(one.job, get(one.catalog.store, canary.challenger)) if self._is_idle_soon() else None
         if text is None:
             self.num_dropped += 1
             return
-        add_shadow(self._catalog.store, canary, one.response_id, text, one.text)
+        add_shadow(one.catalog.store, canary, one.response_id, text, one.text)
         self.num_answered += 1
 
-    def _running(self) -> Canary | None:
-        at, canary = self._known
+    def _running(self, catalog: Catalog) -> Canary | None:
+        at, canary = self._known.get(catalog.project, (-FRESH_S, None))
         if time.monotonic() - at >= FRESH_S:
-            canary = running_canary(self._catalog.store)
-            self._known = (time.monotonic(), canary)
+            canary = running_canary(catalog.store)
+            self._known[catalog.project] = (time.monotonic(), canary)
         return canary
 
     def _is_idle_soon(self) -> bool:
@@ -118,8 +120,7 @@ class Shadow:
         """What the challenger says; None where it had to give way, or may not answer."""
         said: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
         self._said = said
-        asked = Job(request=job.request, versions=(version,), choices=job.choices, tell=said.put)
-        ticket = self._engine.submit(asked)
+        ticket = self._engine.submit(replace(job, versions=(version,), tell=said.put))
         try:
             while not isinstance(one := said.get(), Ended | Failed | None):
                 pass
