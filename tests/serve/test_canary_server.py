@@ -21,8 +21,6 @@ from tests.serve.town import Town, chat, serving, user
 
 KEEP = {"traffic.keep": True}
 WHO = {"by": "ann", "reason": "tried out in a test", "force": True}
-NUM = 100
-"""Conversations."""
 
 
 @pytest.fixture
@@ -55,17 +53,16 @@ def test_each_conversation_stays_with_its_version_and_the_share_is_that_of_the_s
         canary = start(project, "ada", mode="split", **WHO)
         with ThreadPoolExecutor(4) as pool:
             for how in ("header", "user", "opening"):
-                first = [version for version, _ in pool.map(lambda n, how=how: ask(town, n, how), range(NUM // 2))]
-                again = [version for version, _ in pool.map(lambda n, how=how: ask(town, n, how), range(NUM // 2))]
-                assert first == again
-                # Five standard deviations of a binomial count of 50 at 30%: 16.
-                assert abs(first.count("ada") - 15) <= 16
-                assert set(first) == {"ada", old}
+                turns = [version for version, _ in pool.map(lambda n, how=how: ask(town, n % 40, how), range(60))]
+                assert turns[:20] == turns[40:]
+                # Four standard deviations of a binomial count of 40 at 30%.
+                assert abs(turns[:40].count("ada") - 12) <= 12
+                assert set(turns) == {"ada", old}
         assert ask(town, 0, "user", "bea")[0] == "bea"
         assert {one.id: one.root for one in town.client().models.list()}["small"] == old
     rows = {row.response_id: row for row in traffic_since(project.store)}
     by_canary = [row for row in rows.values() if row.seq > 3 and row.model != "bea"]
-    assert len(by_canary) == 6 * (NUM // 2)
+    assert len(by_canary) == 3 * 60
     assert all((place_of(canary, row.conversation) < 0.3) is (row.model == "ada") for row in by_canary)
 
 
@@ -74,20 +71,18 @@ def test_harm_that_users_report_sends_everybody_back_to_the_champion_and_no_requ
     over, versions = threading.Event(), []
 
     def keep_asking(town: Town) -> None:
-        number = 1000
         while not over.is_set():
-            versions.append(ask(town, number % 1040, "user")[0])
-            number = 1000 + (number + 1) % 40
+            versions.append(ask(town, 1000 + len(versions) % 40, "user")[0])
 
     with serving(project, **KEEP) as town, ThreadPoolExecutor(2) as pool, watched(project, Silence()):
         asking = [pool.submit(keep_asking, town) for _ in range(2)]
         try:
-            for number in range(NUM):
+            for number in range(80):
                 version, answer = ask(town, number, "user")
                 told = {"response_id": answer.id, "thumb": "down" if version == "ada" else "up"}
                 assert town.post("/v1/feedback", told).status_code == 200
             settled(lambda: running_canary(project.store) is None)
-            assert {ask(town, number, "user")[0] for number in range(NUM)} == {old}
+            assert {ask(town, number, "user")[0] for number in range(30)} == {old}
         finally:
             over.set()
         for one in asking:
