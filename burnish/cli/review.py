@@ -24,18 +24,21 @@ def add_to(app: typer.Typer) -> None:
 def plan(
     project: ProjectOption = HERE,
     count: Annotated[int, typer.Option(min=0, max=100_000, help="Rows to ask about, beside audits.")] = 40,
+    from_traffic: Annotated[
+        int, typer.Option("--from-traffic", min=0, max=100_000, help="Ask about so many served answers instead.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Choose what to ask people; what was asked before is not asked again."""
     from collections import Counter
 
     from burnish.loop.project import locked
-    from burnish.loop.reviewing import plan_reviews
+    from burnish.loop.reviewing import plan_reviews, plan_traffic
     from burnish.talk import Silence
 
     place = opened(project)
     with locked(place, Silence()):
-        found = plan_reviews(place, count=count)
+        found = plan_traffic(place, count=from_traffic) if from_traffic else plan_reviews(place, count=count)
     purposes = Counter(f"{item.queue}: {item.purpose}" for item in found.items)
     told = {"num_new": found.num_new, "num_items": len(found.items), "minutes": found.minutes}
     told |= {"is_limited": found.is_limited}

@@ -65,6 +65,9 @@ def _kept_input(home: Path) -> Path:
 def one_round(
     project: ProjectOption = HERE,
     again: AgainOption = False,
+    from_traffic: Annotated[
+        int, typer.Option("--from-traffic", min=0, max=100_000, help="Ask people about so many served answers first.")
+    ] = 0,
     changes: SetOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -75,7 +78,10 @@ def one_round(
 
     with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
         from burnish.loop.round import run_round
+        from burnish.loop.served import ask_about_traffic
 
+        if from_traffic:
+            ask_about_traffic(place, from_traffic, talk)
         result, is_new = run_round(place, talk, again=again, should_stop=should_stop)
     _finish(place, [result], as_json=as_json, unchanged=not is_new)
 

@@ -104,13 +104,16 @@ def show(
 ) -> None:
     """Show one answer with its prompt and what users said of it."""
     from burnish.records import as_json as data_of
-    from burnish.store.traffic import feedback_on, find_traffic
+    from burnish.store.traffic import feedback_of, find_traffic
 
     store = opened(project).store
     found = find_traffic(store, [response_id]).get(response_id)
     if found is None:
         raise unknown(response_id)
-    said = [{"kind": one.kind, "value": one.value, "at": one.at} for one in feedback_on(store, response_id)]
+    said = [
+        {"kind": one.kind, "value": one.value, "at": one.at}
+        for one in feedback_of(store, [response_id]).get(response_id, ())
+    ]
     if as_json:
         print_json({"schema_version": 1, **data_of(found), "feedback": said})
         return

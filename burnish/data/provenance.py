@@ -1,10 +1,10 @@
-"""Where an example comes from, as its columns say: people, a synthetic batch, or replay."""
+"""Where an example comes from, as its columns say: people, traffic that people answered, a synthetic batch, replay."""
 
 from burnish.records import Example
 
 PROVENANCE = "provenance"
-"""The column that tells where a row comes from: human, synthetic or replay; rows without it are human."""
-HUMAN, SYNTHETIC, REPLAY = "human", "synthetic", "replay"
+"""The column that tells where a row comes from: human, traffic, synthetic or replay; rows without it are human."""
+HUMAN, TRAFFIC, SYNTHETIC, REPLAY = "human", "traffic", "synthetic", "replay"
 BATCH = "batch"
 """The column that names the synthetic batch a row came with."""
 PROVENANCE_FILE = "provenance.jsonl"
@@ -12,5 +12,10 @@ PROVENANCE_FILE = "provenance.jsonl"
 
 
 def provenance(example: Example) -> str:
-    """human, synthetic or replay, as the column says."""
+    """human, traffic, synthetic or replay, as the column says."""
     return example.slices.get(PROVENANCE, "") or HUMAN
+
+
+def is_by_people(example: Example) -> bool:
+    """Whether a person gave its answer, to a prompt of the seed data or of a user."""
+    return provenance(example) in (HUMAN, TRAFFIC)

@@ -1,5 +1,4 @@
-"""Takes personal data out of texts that users wrote, before they are kept: more than `mask` finds, at the price of more
-false alarms.
+"""Takes personal data out of texts of users before they are kept: more than `mask` finds, with more false alarms.
 
 Patterns, not understanding: names, street addresses and what is spelled out in words stay.
 """

@@ -6,7 +6,7 @@ Computed from the log each time, so a decision that is taken back takes its cons
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from burnish.data.provenance import SYNTHETIC
+from burnish.data.provenance import PROVENANCE, SYNTHETIC, TRAFFIC
 from burnish.fingerprint import fingerprint
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
@@ -14,6 +14,7 @@ from burnish.loop.rubric import JUDGING
 from burnish.records import Example, Message, Preference, Thumb, as_json
 from burnish.review.decisions import Outcome, outcomes
 from burnish.store.audits import append_audit
+from burnish.store.barred import barred
 from burnish.store.reviews import review_items, review_log
 from burnish.store.roles import current_roles
 from burnish.synthesize.audit import Audit, judge_audit, not_audited
@@ -62,6 +63,13 @@ class Decided:
 
 
 NO_DECISIONS = Decided()
+SERVED = "traffic:"
+"""Before the id of a response, in the id of the example that it may become."""
+
+
+def example_of(response_id: str) -> str:
+    """The id of the example that a served answer may become."""
+    return f"{SERVED}{response_id}"
 
 
 def reviewed(project: Project) -> list[Outcome]:
@@ -75,7 +83,9 @@ def rows_of_decisions(project: Project) -> Decided:
 
     A row that has become dev_b, vault or audit since it was asked about is left out.
     """
-    found = [one for one in reviewed(project) if one.settled and not one.item.settles]
+    gone = {one.example for one in barred(project.store)}
+    settled = [one for one in reviewed(project) if one.settled and not one.item.settles]
+    found = [one for one in settled if one.item.example not in gone]
     if not found:
         return NO_DECISIONS
     roles = current_roles(project.store)
@@ -156,8 +166,8 @@ def _is_correction(one: Outcome) -> bool:
 
 
 def _is_taught(one: Outcome) -> bool:
-    """Whether people's answer is a row of its own: a corrected one, and the blind label of a made row."""
-    return _is_correction(one) or one.item.purpose == "audit"
+    """Whether people's answer is a row of its own: a corrected one, and the blind label of a made or served row."""
+    return _is_correction(one) or one.item.purpose in ("audit", TRAFFIC)
 
 
 def _num_agreeing(one: Outcome) -> int:
@@ -168,7 +178,8 @@ def _row(one: Outcome) -> Example:
     assert one.answer is not None, f"{one.item.name} has no answer"
     turns = (*one.item.messages, Message(role="assistant", content=one.answer))
     source = f"review:{one.item.name}"
-    return Example(id=source, messages=turns, group=one.item.example, source=source)
+    slices = {PROVENANCE: TRAFFIC} if one.item.purpose == TRAFFIC else {}
+    return Example(id=source, messages=turns, group=one.item.example, source=source, slices=slices)
 
 
 def _pairs(one: Outcome) -> list[Preference]:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from burnish.data.split import ASIDE
-from burnish.loop.decided import NO_DECISIONS, Decided, corrected, rows_of_decisions
+from burnish.loop.decided import NO_DECISIONS, SERVED, Decided, corrected, rows_of_decisions
 from burnish.loop.project import Project
-from burnish.loop.trusted import decontaminator
-from burnish.records import Example, Preference, Task, Thumb
+from burnish.loop.trusted import clean, decontaminator
+from burnish.records import Example, Message, Preference, Task, Thumb
 from burnish.synthesize.decontaminate import Decontaminator
 
 Asked = TypeVar("Asked", Example, Preference, Thumb)
@@ -23,17 +23,20 @@ def decisions_in_use(
     made: Sequence[Example],
     protected: Sequence[Example],
 ) -> Decided:
-    """The decisions about rows that train or are in dev_a now, and about `made` rows; the roles are those of the file.
+    """The decisions about rows that train or are in dev_a now, about `made` rows and about served answers.
 
-    Their prompts train already. An answer in people's own words that is too like one of the `protected` rows is left
-    out.
+    The roles are those of the file.
+
+    Their prompts train already, but for those of served answers: one too like a `protected` row is left out. So is an
+    answer in people's own words that is too like one.
     """
     found = rows_of_decisions(project)
     if found == NO_DECISIONS:
         return found
     train = {row.id: row for row in by_role.get("train", ())}
     measuring = {row.id: row for row in by_role.get("dev_a", ())}
-    found = found.about({*train, *measuring, *(row.id for row in made)})
+    served = _served(project, found, protected)
+    found = found.about({*train, *measuring, *served, *(row.id for row in made)})
     service = decontaminator(project, protected) if task.kind == "text" else None
     answers = _corrections(service, train, measuring, found)
     taught = {row.content_hash for row in (*corrected(list(train.values()), answers), *made)}
@@ -43,7 +46,7 @@ def decisions_in_use(
         pairs=tuple(_clean(service, found.pairs)),
         judged=tuple(_clean(service, found.judged)),
         corrections=answers,
-        out_of_scope=tuple(name for name in found.out_of_scope if name not in measuring),
+        out_of_scope=tuple(name for name in found.out_of_scope if name not in measuring and name not in served),
     )
 
 
@@ -66,6 +69,19 @@ def _corrections(
     taught = corrected([train[name] for name in new if name in train], new)
     clean = {row.id for row in _clean(service, taught)}
     return {name: answer for name, answer in new.items() if name in measuring or name in clean}
+
+
+def _served(project: Project, found: Decided, protected: Sequence[Example]) -> set[str]:
+    """The served answers that people decided on and whose prompts are not too like a row that measures."""
+    prompts = {row.group: row.prompt for row in found.rows}
+    prompts |= {pair.group: pair.prompt for pair in found.pairs}
+    prompts |= {thumb.group: thumb.prompt for thumb in found.judged}
+    rows = [
+        Example(id=name, messages=(*prompt, Message(role="assistant", content="")), group=name)
+        for name, prompt in prompts.items()
+        if name.startswith(SERVED)
+    ]
+    return {row.id for row, is_kept in zip(rows, clean(project, protected, rows), strict=False) if is_kept}
 
 
 def _clean(service: Decontaminator | None, asked: Sequence[Asked]) -> list[Asked]:

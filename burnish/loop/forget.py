@@ -11,6 +11,7 @@ from typing import Any
 
 from burnish.data.dataset import every_row, load_examples, set_hash
 from burnish.errors import UsageError
+from burnish.loop.forget_served import BATCH, is_served, served_example, served_rounds, take_away
 from burnish.loop.project import Project
 from burnish.loop.seeds import is_vault
 from burnish.loop.traces import (
@@ -33,6 +34,14 @@ from burnish.store.roles import current_roles
 from burnish.talk import Silence, Talk
 
 NO_REASON = "no reason given"
+TEXT_STAYS = (
+    "The text stays on this disk in the sealed batch, in the evaluations and reports named above, in trained weights, "
+    "and in whatever was exported: burnish does not rewrite sealed files."
+)
+SERVED_TEXT_STAYS = (
+    "The answer and the feedback on it are deleted. What people were asked about it stays in the log of the review, "
+    "copies of the database keep it for a week, and trained weights and exports for good."
+)
 SHOWN = 12
 """Lines of each kind that the text shows; the JSON has all."""
 
@@ -100,12 +109,14 @@ def forget(
     with project.store.lock(talk or Silence()):
         found = _found(project, example, reason, dry_run=False)
         if not found.is_new:
+            take_away(project, example)
             return found
         rows = {row.example: row.batch for row in found.rows}
         _keep_looks(project, rows)
         failpoint("forget.looks")
         bar(project.store, rows, asked=example, reason=reason.strip() or NO_REASON)
         failpoint("forget.barred")
+        take_away(project, example)
         entry = _entry(project, example)
     assert entry is not None, example
     return replace(found, at=entry.at, reason=entry.reason)
@@ -132,7 +143,7 @@ def _found(project: Project, example: str, reason: str, *, dry_run: bool) -> For
     entry = _entry(project, example)
     held = _rows_of(project, example)
     rows = {row.example: row.batch for row in held.rows}
-    rounds = round_traces(project, rows)
+    rounds = served_rounds(project, example) if is_served(example) else round_traces(project, rows)
     touched = model_traces(project, rounds)
     found = Forgotten(
         example=example,
@@ -166,6 +177,9 @@ class _Held:
 
 def _rows_of(project: Project, example: str) -> _Held:
     """The example and all that was made from it. Raises UsageError with near ids when there is no such example."""
+    if is_served(example):
+        row = RowTrace(example=example, batch=BATCH, role="train")
+        return _Held(rows=(row,), examples={example: served_example(project, example)}, same_group=())
     made = descendants(project.store, {example})
     roles = current_roles(project.store)
     root: tuple[str, Example] | None = None
@@ -243,10 +257,7 @@ def _plan(project: Project, found: Forgotten) -> list[str]:
         steps.append(f"{', '.join(vaults)} loses rows; the challengers that it judged stay counted.")
     if found.same_group:
         steps.append(f"Other rows of the same group stay; forget each of them too if it is meant: {_few(found)}.")
-    steps.append(
-        "The text stays on this disk in the sealed batch, in the evaluations and reports named above, in trained "
-        "weights, and in whatever was exported: burnish does not rewrite sealed files."
-    )
+    steps.append(SERVED_TEXT_STAYS if is_served(found.example) else TEXT_STAYS)
     return steps
 
 

@@ -20,6 +20,7 @@ from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop.asking import verdict_items
 from burnish.loop.auditing import Held, held_batches, sample_of
+from burnish.loop.flywheel import traffic_items
 from burnish.loop.minutes import minutes_left
 from burnish.loop.project import Project
 from burnish.loop.rubric import QUESTIONS
@@ -109,6 +110,19 @@ def plan_preferences(project: Project, seeds: Seeds, answers: tuple[Evaluation, 
     return Planned(
         items=tuple(items), num_new=add_items(project.store, items), minutes=minutes, is_limited=asked < count
     )
+
+
+def plan_traffic(project: Project, *, count: int) -> Planned:
+    """Asks people about `count` served answers, or as many as there are minutes for; none is asked about twice.
+
+    Raises DataError without data.
+    """
+    seeds, known, log = gather(project), review_items(project.store), review_log(project.store)
+    is_within, asked = _room(project, known, log), count
+    while not is_within(items := traffic_items(project, seeds, known, count=asked)):
+        asked = asked * 4 // 5
+    num_new, minutes = add_items(project.store, items), _minutes(items, item_costs(known, log))
+    return Planned(items=tuple(items), num_new=num_new, minutes=minutes, is_limited=asked < count)
 
 
 def _room(

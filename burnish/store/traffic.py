@@ -176,18 +176,22 @@ def find_traffic(store: Store, response_ids: Sequence[str]) -> dict[str, Spoken]
     return {row.response_id: row for row in found}
 
 
-def newest_traffic(store: Store, limit: int) -> list[Spoken]:
-    """The answers that were written down last, the newest first."""
+def newest_traffic(store: Store, limit: int, *, with_text: bool = False) -> list[Spoken]:
+    """The answers that were written down last, the newest first; with `with_text` those whose texts are kept."""
     wanted = select(traffic).where(SPOKEN.expires_at > now()).order_by(SPOKEN.seq.desc()).limit(limit)
+    wanted = wanted.where(SPOKEN.prompt != NO_TEXT) if with_text else wanted
     with store.db.read() as connection:
         return [_spoken(row) for row in connection.execute(wanted)]
 
 
-def feedback_on(store: Store, response_id: str) -> list[Feedback]:
-    """What was said of one answer, in order."""
+def feedback_of(store: Store, response_ids: Sequence[str]) -> dict[str, list[Feedback]]:
+    """What was said of these answers, in order, by id; one of which nothing was said is not named."""
+    found: dict[str, list[Feedback]] = {}
     with store.db.read() as connection:
-        rows = connection.execute(_all_feedback(FEEDBACK.response_id == response_id)).all()
-    return [Feedback(**row._mapping) for row in rows]
+        for some in _portions(response_ids):
+            for row in connection.execute(_all_feedback(FEEDBACK.response_id.in_(some))):
+                found.setdefault(row.response_id, []).append(Feedback(**row._mapping))
+    return found
 
 
 def feedback_since(store: Store, seq: int = 0, limit: int = 1000) -> list[Feedback]:

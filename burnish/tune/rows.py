@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from burnish.data.provenance import HUMAN, REPLAY, provenance
+from burnish.data.provenance import REPLAY, is_by_people, provenance
 from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.records import Example
@@ -40,10 +40,10 @@ def with_recipe(examples: Sequence[Example], *, human_weight: float, replay_shar
     they are. Raises DataError when a share is asked for and there is nothing but replay rows.
     """
     mixed = _with_share(examples, replay_share, seed=seed) if replay_share else list(examples)
-    if all(provenance(example) == HUMAN for example in mixed):
+    if all(map(is_by_people, mixed)):
         return mixed
     return [
-        replace(example, weight=example.weight * human_weight) if provenance(example) == HUMAN else example
+        replace(example, weight=example.weight * human_weight) if is_by_people(example) else example
         for example in mixed
     ]
 
