@@ -384,6 +384,38 @@ class ServeSettings(Section):
     traffic: TrafficSettings = TrafficSettings()
 
 
+class CanarySettings(Section):
+    """How a challenger is tried out on real traffic (`burnish deploy`); a canary keeps what it was started with."""
+
+    shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.01, 0.05, 0.25)
+    """Share of the conversations that the challenger answers at each stage, rising; after the last it is promoted."""
+
+    shadow_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the requests that a shadow answers too, unseen, while the server has nothing else to do."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Most probability with which a challenger that is not worse is ever rolled back, and one that is not better ever
+    goes up a stage."""
+
+    least: Annotated[int, Field(ge=1)] = 30
+    """Differences between the two that each stage needs before the next, however strong the evidence is."""
+
+    look_s: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    """Seconds between two looks of `burnish serve` at the evidence."""
+
+    good: tuple[str, ...] = ("resolved", "accepted", "success")
+    """Names of outcomes in the feedback of users that count as good."""
+
+    bad: tuple[str, ...] = ("escalated", "rejected", "failure")
+    """Names of outcomes that count as bad; others count as nothing."""
+
+    @model_validator(mode="after")
+    def _shares_rise(self) -> "CanarySettings":
+        if not self.shares or list(self.shares) != sorted(set(self.shares)):
+            raise ValueError(f"canary.shares must rise, such as [0.01, 0.05, 0.25]; found {list(self.shares)}")
+        return self
+
+
 class Settings(Section):
     """A whole project."""
 
@@ -413,3 +445,4 @@ class Settings(Section):
     approval: ApprovalSettings = ApprovalSettings()
     budget: BudgetSettings = BudgetSettings()
     serve: ServeSettings = ServeSettings()
+    canary: CanarySettings = CanarySettings()

@@ -14,6 +14,7 @@ from burnish import __version__
 from burnish.cli import (
     attribute,
     data,
+    deploy,
     diagnose,
     handoffs,
     inspect,
@@ -87,6 +88,7 @@ PARTS = (
     inspect,
     ui,
     serve,
+    deploy,
     traffic,
     users,
 )

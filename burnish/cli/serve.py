@@ -37,12 +37,14 @@ def serve_models(
         number = bound.getsockname()[1]
         way_in = door(host, number, os.environ.get(KEY))
         service, version = _service(desk, quiet=as_json)
+        from burnish.loop.canary import watched
         from burnish.serve.server import serve
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/v1"
         told = {"url": url, "host": host, "port": number, "model": desk.settings.project, "version": version.name}
         try:
-            serve(service, bound, way_in, lambda: _say(told, as_json=as_json))
+            with watched(desk, make_talk(quiet=as_json)):
+                serve(service, bound, way_in, lambda: _say(told, as_json=as_json))
         except KeyboardInterrupt:
             tell("ended")
 

@@ -17,12 +17,14 @@ from burnish.model.base import Base
 from burnish.records import ModelVersion
 from burnish.serve.answers import Form, Kind
 from burnish.serve.asked import ChatAsked, TextAsked
+from burnish.serve.canary import conversation_of, routed
 from burnish.serve.catalog import Catalog
 from burnish.serve.engine import Began, Ended, Engine, Failed, Job, Said, Spoke
 from burnish.serve.faults import LOG, ApiError
 from burnish.serve.line import Gone, Line, unless_gone
 from burnish.serve.metrics import NOBODY, Metrics
 from burnish.serve.recorder import Recorder
+from burnish.serve.shadow import Shadow
 from burnish.serve.speech import Speech, Spelling
 from burnish.serve.wishes import Wish, Wishes
 
@@ -46,6 +48,7 @@ class Service:
     metrics: Metrics
     spelling: Spelling
     recorder: Recorder
+    shadow: Shadow
     is_draining: bool = field(default=False)
 
     @property
@@ -65,6 +68,8 @@ class Exchange:
         self.started = time.monotonic()
         self.first_token_s: float | None = None
         self.deadline = asyncio.get_running_loop().time() + service.settings.timeout_s
+        self.conversation = ""
+        self.job: Job | None = None
         self.version: ModelVersion | None = None
         self.line = Line()
         self.wish: Wish | None = None
@@ -73,6 +78,7 @@ class Exchange:
 
     async def answer(self, request: Request) -> Response:
         """The response, its headers saying which version and weights answer. Raises ApiError."""
+        self.conversation = conversation_of(self.asked, request.headers)
         try:
             async with asyncio.timeout_at(self.deadline):
                 version = await unless_gone(request.receive, self._begin())
@@ -96,13 +102,14 @@ class Exchange:
         """Queues the request, and gives the version that answers it once its adapter is there."""
         asked, service = self.asked, self.service
         versions = await asyncio.to_thread(service.catalog.find, asked.model)
+        versions = await asyncio.to_thread(routed, service.catalog, asked.model, versions, self.conversation)
         self.wish = wish = await asyncio.to_thread(service.wishes.of, asked)
         if service.is_full or service.is_draining:
             status, why = (503, "The server is about to end.") if service.is_draining else (429, "Too many wait here.")
             raise ApiError(status, f"{why} Try again later.", code="overloaded", retry_s=RETRY_S)
-        self._ticket = service.engine.submit(
-            Job(request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell)
-        )
+        service.shadow.make_way()
+        self.job = Job(request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell)
+        self._ticket = service.engine.submit(self.job)
         said = await self.line.next()
         if isinstance(said, Failed):
             raise _of(said)
@@ -169,6 +176,8 @@ class Exchange:
         assert self.wish, self.endpoint
         self.service.metrics.tokens(self.version.name, len(self.wish.request.prompt), said.num_tokens)
         self.service.recorder.heard(self, said)
+        if self.job:
+            self.service.shadow.offer(self.service.catalog, self, self.job, said)
         self.end(200)
 
     def end(self, status: int) -> None:

@@ -42,6 +42,7 @@ class _Heard:
     model: str
     adapter_hash: str
     asked: ChatAsked | TextAsked
+    conversation: str
     num_prompt: int
     ended: Ended
     seconds: float
@@ -141,14 +142,14 @@ class Recorder:
     def _row(self, one: _Heard) -> Spoken:
         is_task = isinstance(one.asked, ChatAsked) and one.asked.form == "task"
         has_text = drawn(one.response_id, self.settings.sample)
-        messages = tuple(Message(role=turn.role, content=self.redacted(turn.content)) for turn in _turns(one.asked))
+        messages = tuple(Message(role=turn.role, content=self.redacted(turn.content)) for turn in turns_of(one.asked))
         return Spoken(
             response_id=one.response_id,
             at=one.at.isoformat(timespec="seconds"),
             model=one.model,
             adapter_hash=one.adapter_hash,
             endpoint="task" if is_task else "chat" if isinstance(one.asked, ChatAsked) else "completions",
-            conversation=conversation_key(messages),
+            conversation=one.conversation,
             messages=messages if has_text else (),
             answer=self.redacted(one.ended.text) if has_text else "",
             num_prompt=one.num_prompt,
@@ -192,6 +193,7 @@ def _heard(exchange: "Exchange", ended: Ended) -> _Heard:
         model=exchange.version.name,
         adapter_hash=exchange.version.adapter_hash,
         asked=asked,
+        conversation=exchange.conversation,
         num_prompt=form.num_prompt,
         ended=ended,
         seconds=time.monotonic() - exchange.started,
@@ -200,7 +202,8 @@ def _heard(exchange: "Exchange", ended: Ended) -> _Heard:
     )
 
 
-def _turns(asked: ChatAsked | TextAsked) -> list[Message]:
+def turns_of(asked: ChatAsked | TextAsked) -> list[Message]:
+    """The messages that were asked, the prompt of a completion as one of the user."""
     if isinstance(asked, TextAsked):
         return [Message(role="user", content=asked.text)]
     return [

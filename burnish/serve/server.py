@@ -24,6 +24,7 @@ from burnish.serve.guard import Door
 from burnish.serve.metrics import Metrics
 from burnish.serve.pool import Check, Pool
 from burnish.serve.recorder import Recorder
+from burnish.serve.shadow import Shadow
 from burnish.serve.speech import Spelling
 from burnish.serve.wishes import Wishes
 from burnish.store.store import Store
@@ -43,14 +44,19 @@ def make_service(base: Base, store: Store, settings: Settings, task: Task, check
     metrics, recorder = Metrics(engine), Recorder(store, settings.serve.traffic)
     metrics.watch("traffic_kept", "Answers written down since the start", lambda: recorder.num_kept)
     metrics.watch("traffic_dropped", "Answers that could not be written down", lambda: recorder.num_dropped)
+    catalog = Catalog(store=store, project=settings.project)
+    shadow = Shadow(engine)
+    metrics.watch("shadow_answered", "Answers of a shadow since the start", lambda: shadow.num_answered)
+    metrics.watch("shadow_dropped", "Answers that a shadow had no time for", lambda: shadow.num_dropped)
     return Service(
         base=base,
         engine=engine,
-        catalog=Catalog(store=store, project=settings.project),
+        catalog=catalog,
         wishes=Wishes(base, task, settings.serve),
         settings=settings.serve,
         metrics=metrics,
         recorder=recorder,
+        shadow=shadow,
         spelling=Spelling(base),
     )
 
@@ -84,6 +90,7 @@ def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[],
     try:
         server_of(service, door).run(sockets=[bound])
     finally:
+        service.shadow.close(END_S)
         service.engine.close(END_S)
         service.recorder.close(END_S)
 

@@ -296,6 +296,53 @@ traffic_feedback = Table(
     sqlite_autoincrement=True,
 )
 
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("canary", Integer, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("challenger", Text, ForeignKey("model_version.name"), nullable=False),
+    Column("against", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("feedback", Integer, nullable=False),
+    Column("pairs", Integer, nullable=False),
+    Column("harm", Float, nullable=False),
+    Column("benefit", Float, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("canary", "turn"),
+)
+
+canary_outcome = Table(
+    "canary_outcome",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("canary", Integer, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("is_challenger", Integer, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("feedback", Integer, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("canary", "conversation"),
+)
+
+shadow_answer = Table(
+    "shadow_answer",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("canary", Integer, nullable=False),
+    Column("response_id", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("beside", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("canary", "response_id"),
+)
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -312,6 +359,9 @@ APPEND_ONLY = (
     "review_withdrawal",
     "user_change",
     "chain_entry",
+    "deployment",
+    "canary_outcome",
+    "shadow_answer",
 )
 
 WITH_AN_END = ("traffic", "traffic_feedback")

@@ -107,6 +107,7 @@ def serving(
         finally:
             server.should_exit = True
             thread.join(timeout=20)
+            service.shadow.close(20)
             assert service.engine.close(20)
             service.recorder.close(20)
             service.engine.pool.close()
