@@ -34,7 +34,7 @@ def asking(told: dict[str, Any]) -> OpenAI:
     return OpenAI(base_url=told["url"], api_key=KEY, max_retries=0)
 
 
-def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_finish(project, on_a_terminal):
+def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_finish(project, twin, on_a_terminal):
     long = {"model": "ada", "messages": user("tell me all of it"), "max_tokens": 470}
     with (
         started("--project", project.folder) as (process, told),
@@ -44,9 +44,11 @@ def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_fin
         next(stream)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=20)
-    with started("--project", project.folder) as (process, told):
+    with started(project.folder, twin.folder) as (process, told):
         assert told["version"] == champion(project.store).name
+        assert [one["model"] for one in told["models"]] == ["small", "twin"]
         with asking(told) as client:
+            assert client.chat.completions.create(model="zed", messages=user("x"), max_tokens=1).model == "zed"
             stream = client.chat.completions.create(**long, stream=True)
             next(stream)
             process.send_signal(signal.SIGTERM)
@@ -60,6 +62,10 @@ def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_fin
     log = (project.store.root / "logs" / "serve.log").read_text()
     assert "stored answers came out again" in log
     assert "tell me all of it" not in log
+    assert "zed" not in log
+    log = (twin.store.root / "logs" / "serve.log").read_text()
+    assert "adapter 'zed' loaded" in log
+    assert "'ada'" not in log
 
 
 def test_it_does_not_listen_for_others_without_a_key_or_with_a_short_one(project, monkeypatch):
