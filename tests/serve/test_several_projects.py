@@ -11,6 +11,7 @@ from burnish.errors import UsageError
 from burnish.fakes import tiny_folder
 from burnish.loop.one_base import shared_base
 from burnish.loop.project import Project, open_project, settings_with
+from burnish.model.base import Base
 from burnish.model.generate import generate
 from burnish.records import Message
 from burnish.registry import champion, get
@@ -39,13 +40,12 @@ def asked(town: Town, key: str, method: str, path: str, body: object = None) -> 
     return answer.status_code, answer.content, set(answer.headers)
 
 
-def told(project: Project, name: str, text: str) -> str:
+def told(project: Project, base: Base, name: str) -> list[str]:
     """What a version of the twin says alone, behind its task's instruction."""
-    base = bench_of(project)
-    turns = [Message(role="system", content="Name the topic."), Message(role="user", content=text)]
+    told = Message(role="system", content="Name the topic.")
+    prompts = [base.chat.render_prompt([told, Message(role="user", content=text)]) for text in ASKED]
     with wearing(base, project.store.root / get(project.store, name).artifact):
-        (answer,) = generate(base, [base.chat.render_prompt(turns)], max_new_tokens=20)
-    return answer.text
+        return [answer.text for answer in generate(base, prompts, max_new_tokens=20)]
 
 
 def test_in_company_each_project_says_what_it_says_alone_under_its_names(street, furnished, twin):
@@ -69,8 +69,9 @@ def test_in_company_each_project_says_what_it_says_alone_under_its_names(street,
     for name in ("small", "small@ada"):
         version = get(furnished.store, names[name])
         assert found[name] == [(version.name, alone(furnished, version, text, 20).text) for text in ASKED]
+    base = bench_of(twin)
     for name in ("twin", "twin@zed"):
-        assert found[name] == [(names[name], told(twin, names[name], text)) for text in ASKED]
+        assert found[name] == [(names[name], text) for text in told(twin, base, names[name])]
     assert found["zed"] == found["twin@zed"]
 
 
