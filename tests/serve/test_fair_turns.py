@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from burnish.config import KeySettings
+from burnish.fakes import tiny_base
 from burnish.loop.project import Project
 from burnish.model.generator import Request
+from burnish.model.prefixes import Prefixes
+from burnish.model.session import Session
 from burnish.records import Message
 from burnish.registry import get
 from burnish.serve.engine import MOST_PASSED, Began, Ended, Engine, Job, Said
@@ -168,6 +171,16 @@ def test_tenants_that_wait_get_equal_tokens_and_nobody_saves_up_turns():
     assert len(waiting) < size
     assert waiting.take(lambda item: False) is None
     assert {item[0] for item in waiting} == {"short", "late"}
+
+
+def test_prompts_of_two_projects_to_the_untuned_base_share_no_beginning():
+    prefixes = Prefixes(Session(tiny_base("llama")), 1000)
+    mine, theirs = (*range(20, 90), 1), (*range(20, 90), 2)
+    assert prefixes.plan([mine], -1, "small") == [0]
+    assert prefixes.plan([theirs], -1, "twin") == [0]
+    assert prefixes.plan([theirs], -1, "small") == [70]
+    assert prefixes.entry(theirs, 70, -1, "small").prefix is not None
+    assert prefixes.plan([(*mine[:70], 3)], -1, "other") == [0]
 
 
 def test_a_window_holds_its_limit_in_any_minute_and_says_when_to_come_back():
