@@ -10,6 +10,7 @@ import typer
 from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, opened
 from burnish.cli.terminal import make_talk, print_json, print_text, tell
 from burnish.cli.ui import demand_libraries
+from burnish.errors import UsageError
 
 if TYPE_CHECKING:
     from burnish.loop.project import Project
@@ -34,7 +35,7 @@ def serve_models(
     as_json: JsonOption = False,
 ) -> None:
     """Serve the OpenAI API: champions under their projects' names, every version under its own. Ctrl-C ends it."""
-    desks = [opened(folder, overrides) for folder in folders or [project]]
+    desks = [opened(folder, overrides) for folder in _places(folders or [], project)]
     demand_libraries("serve", "fastapi", "uvicorn", "llguidance", "prometheus_client")
     from burnish.port import listen
     from burnish.serve.guard import door
@@ -55,6 +56,16 @@ def serve_models(
             serve(service, bound, way_in, lambda: _say(told, models, as_json=as_json))
         except KeyboardInterrupt:
             tell("ended")
+
+
+def _places(folders: Sequence[Path], project: Path) -> list[Path]:
+    if folders and project != HERE:
+        shown = " ".join(map(str, folders))
+        raise UsageError(
+            f"--project {project} and the folders {shown} are both named",
+            hint=f"name them all as folders: burnish serve {project} {shown}",
+        )
+    return list(folders) or [project]
 
 
 def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict[str, ModelVersion]]":

@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 LOG = logging.getLogger("burnish.serve")
-PROJECT = "project"
-"""Where a line of the log says whose it is; lines of nobody concern all."""
+PROJECT = "burnish.project"
+"""Where a request's scope and a line of the log say whose they are; lines of nobody concern all."""
 TOLD = "burnish.told"
 """Set in a request's scope when its error was written to the log."""
 KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}

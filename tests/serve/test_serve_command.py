@@ -74,6 +74,9 @@ def test_it_does_not_listen_for_others_without_a_key_or_with_a_short_one(project
     assert "BURNISH_SERVE_KEY" in call.err
     monkeypatch.setenv("BURNISH_SERVE_KEY", "short")
     assert burnish("serve", "--project", project.folder, "--port", 0).code == 2
+    both = burnish("serve", project.folder, "--project", project.folder)
+    assert both.code == 2
+    assert "both named" in both.err
 
 
 def test_without_a_project_or_a_champion_it_says_so(tmp_path, small_base):
