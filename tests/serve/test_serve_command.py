@@ -49,7 +49,7 @@ def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_fin
         assert [one["model"] for one in told["models"]] == ["small", "twin"]
         with asking(told) as client:
             assert client.chat.completions.create(model="zed", messages=user("x"), max_tokens=1).model == "zed"
-            stream = client.chat.completions.create(**long, stream=True)
+            stream = client.chat.completions.create(**long | {"model": "small@ada"}, stream=True)
             next(stream)
             process.send_signal(signal.SIGTERM)
             pieces = list(stream)
