@@ -100,6 +100,7 @@ class Engine:
         self._waiting: FairQueue[_Going] = FairQueue()
         self._short: list[_Going] = []
         """Of those that wait, who waits for memory."""
+        self._since_load = 0
         self._active: dict[int, _Going] = {}
         self._choosing: list[_Going] = []
         self._generator = self._new_generator()
@@ -178,10 +179,7 @@ class Engine:
 
     def _admit(self) -> None:
         """Begins those that wait, of the project that was served least first; who waits for memory lets some pass."""
-        active = list(self._active.values())
-        num_unread = sum(len(going.job.request.prompt) for going in active if not going.num_tokens)
-        projects = [going.job.project for going in active]
-        turn = Turn(self.pool, max_rows=self._max_rows, active=projects, num_unread=num_unread)
+        turn = self._turn()
         while (found := self._waiting.take(lambda going: self._may_leave(turn, going))) is not None:
             self._short = [going for going in self._short if going is not found]
             if found.slot == REFUSED:
@@ -194,7 +192,18 @@ class Engine:
                 self._choosing.append(found)
             else:
                 self._enter(found)
+        self._since_load = 0 if turn.has_loaded else self._since_load + 1
         self._choose()
+
+    def _turn(self) -> Turn:
+        active = list(self._active.values())
+        return Turn(
+            self.pool,
+            max_rows=self._max_rows,
+            active=[going.job.project for going in active],
+            num_unread=sum(len(going.job.request.prompt) for going in active if not going.num_tokens),
+            since_load=self._since_load,
+        )
 
     def _may_leave(self, turn: Turn, going: _Going) -> bool:
         """Whether a waiting request begins now, or nobody may answer it; whoever was passed too often goes first."""

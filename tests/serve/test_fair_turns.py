@@ -4,6 +4,7 @@ import queue
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -15,13 +16,13 @@ from burnish.model.prefixes import Prefixes
 from burnish.model.session import Session
 from burnish.records import Message
 from burnish.registry import get
-from burnish.serve.engine import MOST_PASSED, Began, Ended, Engine, Job, Said
+from burnish.serve.engine import MOST_PASSED, Began, Ended, Engine, Job, Said, Spoke
 from burnish.serve.fair import FairQueue
 from burnish.serve.faults import ApiError
 from burnish.serve.pool import Pool, Source
 from burnish.serve.quota import Quota, Window
-from burnish.serve.turn import MOST_CHOICES
-from tests.serve.town import bench_of
+from burnish.serve.turn import MOST_CHOICES, TURNS_BETWEEN_LOADS
+from tests.serve.town import NAMES, bench_of
 
 ROWS, FLOOD = 4, 500
 
@@ -143,6 +144,19 @@ def test_a_request_that_waits_for_memory_is_passed_by_so_many_and_no_more(furnis
         street.hang_up()
     began = [project for project, said in street.said if isinstance(said, Began)]
     assert began.index("twin") <= MOST_PASSED + 2 * ROWS
+
+
+def test_a_neighbour_that_wants_another_adapter_each_time_does_not_stop_the_others_texts(furnished, twin):
+    with running(furnished, twin, adapter_bytes=1 << 30) as street:
+        street.ask("twin", "zed", most=60)
+        street.first = lambda said: [street.ask("small", name) for name in NAMES]
+        street.engine.start()
+        street.wait_for("twin")
+    loads = [at for at, (project, said) in enumerate(street.said) if project == "small" and isinstance(said, Began)]
+    tokens = [sum(one[0] == "twin" and isinstance(one[1], Spoke) for one in street.said[:at]) for at in loads]
+    steps = [later - sooner for sooner, later in pairwise(tokens) if later < 60]
+    assert steps
+    assert min(steps) >= TURNS_BETWEEN_LOADS
 
 
 def test_tenants_that_wait_get_equal_tokens_and_nobody_saves_up_turns():
