@@ -4,9 +4,10 @@ Each field is explained directly beneath it; the same sentence is the comment in
 Reading, overriding and writing the file is in `settings`.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from burnish.records import TaskKind
 
@@ -363,8 +364,25 @@ class TrafficSettings(Section):
     account numbers and the like; names and street addresses they do not find."""
 
 
+class KeySettings(Section):
+    """A key of the project: where its text is, and what it may ask. The text itself never stands in a file."""
+
+    env: Annotated[str, Field(min_length=1, max_length=128)]
+    """Environment variable that holds the key, at least 16 characters long."""
+
+    requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Most requests in any 60 seconds; null: no limit."""
+
+    tokens_per_minute: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """Most tokens in any 60 seconds, of prompts and answers; an answer counts at its most until it is whole."""
+
+    concurrent: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    """Most requests at once, those that wait included."""
+
+
 class ServeSettings(Section):
-    """How `burnish serve` answers."""
+    """How `burnish serve` answers. Of several projects in one server, the first decides max_rows, max_waiting,
+    timeout_s and adapter_mb."""
 
     max_rows: Annotated[int, Field(ge=1, le=1024)] = 64
     """Requests that are answered side by side; each takes a row of the batch and memory for its text."""
@@ -382,6 +400,17 @@ class ServeSettings(Section):
     """Memory for adapters; those used longest ago make room for others. At least one always fits."""
 
     traffic: TrafficSettings = TrafficSettings()
+
+    keys: dict[str, KeySettings] = {}
+    """Keys that open this project and no other, each by its name, with `env` and its quotas."""
+
+    @field_validator("keys")
+    @classmethod
+    def _names_are_plain(cls, keys: dict[str, KeySettings]) -> dict[str, KeySettings]:
+        odd = next((name for name in keys if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name)), None)
+        if odd is not None:
+            raise ValueError(f"{odd!r} is no name of a key; letters, digits, dots, hyphens and underscores make one")
+        return keys
 
 
 class CanarySettings(Section):

@@ -5,7 +5,7 @@ A connection that sends half a request is not waited for, and headers have a lim
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
@@ -42,10 +42,11 @@ def head_bytes(scope: Scope) -> int:
     return address + sum(len(name) + len(value) for name, value in scope["headers"])
 
 
-def log_to(path: Path, logs: Sequence[logging.Logger]) -> None:
-    """Errors go to this file, with their stack, and nowhere else; clients are told a number only."""
+def log_to(path: Path, logs: Sequence[logging.Logger], is_meant: Callable[[logging.LogRecord], bool] = bool) -> None:
+    """Errors go to this file, those that are meant for it, with their stack; clients are told a number only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8")
+    writer.addFilter(is_meant)
     writer.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     for log in (*logs, logging.getLogger("uvicorn.error")):
         log.addHandler(writer)

@@ -205,6 +205,8 @@ class _Source:
         if error["type"] == "value_error":
             text = error["msg"].removeprefix("Value error, ")
             return Problem(self.place_of(where), f"{name}: {text}", SEE_ALL)
+        if error["type"] == "extra_forbidden":
+            return Problem(self.place_of(where), f"{name} is not a setting", SEE_ALL)
         value, rule, word = _at(self.data, where), allowed(where), self.words.get(where)
         place = self.place_of(where)
         if word is not None and rule.startswith("text") and not isinstance(value, str):
@@ -419,7 +421,7 @@ def _section_lines(section: Section, indent: str) -> Iterator[str]:
             yield from _section_lines(value, indent + "  ")
         else:
             yield from _comment(about.description or "", indent)
-            yield from _value_lines(key, value, indent)
+            yield from _value_lines(key, section.model_dump()[key], indent)
 
 
 def _value_lines(key: str, value: Any, indent: str) -> list[str]:

@@ -42,7 +42,7 @@ from burnish.review.queue import (
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
 from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item, held_items
-from burnish.store.recent import Recent, Spent, recent_of, recent_spent
+from burnish.store.recent import Recent, Spent, checks_of, recent_of, recent_spent
 from burnish.store.reviews import (
     Queue,
     ReviewDecision,
@@ -215,9 +215,8 @@ def queues_of(project: Project, reviewer: str) -> tuple[Queue, ...]:
 
 def queues_by(spent: Mapping[Queue, Spent], own: Sequence[Recent]) -> tuple[Queue, ...]:
     """The same, by what recent decisions took and by the reviewer's own."""
-    checks = [one.is_caught for one in own if one.is_caught is not None]
     order = queue_order(spent)
-    return tuple(queue for queue in order if queue != "correction" or not is_misled(sum(checks), len(checks)))
+    return tuple(queue for queue in order if queue != "correction" or not is_misled(*checks_of(own)))
 
 
 def decide(

@@ -38,14 +38,19 @@ class Workbench:
         """The project's base model."""
         if self._base is None:
             known = self._remembered()
-            precision = known.partition(":")[0] or self.settings.train.precision
-            base = load_base(self._base_place(), revision=self.settings.revision, precision=precision)
+            base = load_base(self.base_place, revision=self.settings.revision, precision=self.precision)
             self._base = replace(base, reason=known or base.reason)
             self._remember(self._base)
             self.talk.say(f"base: {self.settings.base} ({self._base.reason})")
         return self._base
 
-    def _base_place(self) -> str:
+    @property
+    def precision(self) -> str:
+        """The precision in which the base is loaded; auto while nothing was measured."""
+        return self._remembered().partition(":")[0] or self.settings.train.precision
+
+    @property
+    def base_place(self) -> str:
         """The base as it can be loaded: a folder named from the project is looked for there first."""
         inside = self.root.parent / self.settings.base
         return str(inside) if inside.is_dir() else self.settings.base

@@ -82,19 +82,29 @@ def load_base(name: str, *, revision: str | None = None, precision: str = "auto"
     model.requires_grad_(False).eval().to(device)
     chat = Chat(tokenizer, is_trusted=name.startswith("builtin:"))
     warnings += _check_tokens(folder, tokenizer, chat, model)
-    hashes = {path.name: fingerprint_file(path) for path in folder.hashed_files}
     return Base(
         name=name,
         revision=revision if _is_hub_id(name) else None,
         model=model,
         tokenizer=tokenizer,
         chat=chat,
-        base_hash=fingerprint({"files": hashes, "template": chat.template_hash}),
+        base_hash=_hash_of(folder, chat),
         precision=chosen,
         reason=reason,
         device=device,
         warnings=(*folder.warnings, *warnings),
     )
+
+
+def hash_of_base(name: str, *, revision: str | None = None) -> str:
+    """The hash that this base has when it is loaded, without loading its weights into memory."""
+    folder = inspect_folder(find_folder(name, revision), name)
+    return _hash_of(folder, Chat(_load_tokenizer(folder), is_trusted=name.startswith("builtin:")))
+
+
+def _hash_of(folder: Folder, chat: Chat) -> str:
+    hashes = {path.name: fingerprint_file(path) for path in folder.hashed_files}
+    return fingerprint({"files": hashes, "template": chat.template_hash})
 
 
 def find_folder(name: str, revision: str | None) -> Path:

@@ -52,6 +52,8 @@ class Request:
     """The token that ends the answer counts; the base's positions are a limit too."""
     slot: int | None = None
     """Adapter of the generator's bank; None: the base alone. Without a bank: whatever is in use around the calls."""
+    realm: str = ""
+    """Prompts share their beginnings with those of the same realm only."""
     sampling: Sampling = GREEDY
     grammar: Callable[[], Walk] | None = None
     """Starts the walk that says which tokens may come."""
@@ -267,20 +269,20 @@ class Generator:
         return rows <= self._max_rows and rows * columns <= self._max_columns and fits
 
     def _plan(self) -> None:
-        """Finds what waiting prompts share, by adapter."""
-        by_slot: dict[int, list[_Text]] = {}
+        """Finds what waiting prompts share, by adapter and realm."""
+        by_slot: dict[tuple[int, str], list[_Text]] = {}
         for text in self._unplanned:
-            by_slot.setdefault(_slot(text.request.slot), []).append(text)
+            by_slot.setdefault((_slot(text.request.slot), text.request.realm), []).append(text)
         self._unplanned.clear()
-        for slot, texts in by_slot.items():
+        for (slot, realm), texts in by_slot.items():
             prompts = [text.request.prompt for text in texts]
-            lengths = self._prefixes.plan(prompts, slot) if self._prefixes else [0] * len(texts)
+            lengths = self._prefixes.plan(prompts, slot, realm) if self._prefixes else [0] * len(texts)
             for text, length in zip(texts, lengths, strict=True):
                 text.shared = length
 
     def _entry(self, text: _Text) -> Entry:
-        prompt, slot = text.request.prompt, _slot(text.request.slot)
-        return self._prefixes.entry(prompt, text.shared, slot) if self._prefixes else Entry(prompt, slot=slot)
+        prompt, slot, realm = text.request.prompt, _slot(text.request.slot), text.request.realm
+        return self._prefixes.entry(prompt, text.shared, slot, realm) if self._prefixes else Entry(prompt, slot=slot)
 
 
 def _slot(slot: int | None) -> int:

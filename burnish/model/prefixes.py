@@ -1,5 +1,7 @@
 """What prompts begin with in common, found among those that wait and those that came lately, and computed once each.
 
+Prompts of different realms never share: how soon an answer comes would tell the one what the other has asked.
+
 A prefix is worth its own pass when it saves many tokens: its length times the prompts that need not run it again.
 """
 
@@ -35,28 +37,28 @@ class Prefixes:
 
     def __init__(self, session: Session, most_tokens: int) -> None:
         self._session, self._most_tokens = session, most_tokens
-        self._known: OrderedDict[tuple[int, tuple[int, ...]], Prefix] = OrderedDict()
-        self._lately: dict[int, deque[tuple[int, ...]]] = {}
+        self._known: OrderedDict[tuple[int, str, tuple[int, ...]], Prefix] = OrderedDict()
+        self._lately: dict[tuple[int, str], deque[tuple[int, ...]]] = {}
 
-    def plan(self, prompts: Sequence[tuple[int, ...]], slot: int) -> list[int]:
+    def plan(self, prompts: Sequence[tuple[int, ...]], slot: int, realm: str = "") -> list[int]:
         """How many tokens of each prompt are worth sharing, 0 where none; the prompts are remembered."""
-        lately = self._lately.setdefault(slot, deque(maxlen=REMEMBERED))
+        lately = self._lately.setdefault((slot, realm), deque(maxlen=REMEMBERED))
         everything = sorted([*prompts, *lately])
         lately.extend(prompts)
         planned: dict[tuple[int, ...], int] = {}
         for length, first, last in common_beginnings(everything)[:MOST_AT_ONCE]:
             planned |= dict.fromkeys(everything[first : last + 1], length)
-        known = [tokens for of_slot, tokens in self._known if of_slot == slot]
+        known = [tokens for *place, tokens in self._known if place == [slot, realm]]
         return [max(planned.get(prompt, 0), _longest(known, prompt)) for prompt in prompts]
 
-    def entry(self, prompt: tuple[int, ...], shared: int, slot: int) -> Entry:
+    def entry(self, prompt: tuple[int, ...], shared: int, slot: int, realm: str = "") -> Entry:
         """The prompt with its prefix, which is computed if it is not there."""
         if not shared:
             return Entry(prompt, slot=slot)
-        key = (slot, prompt[:shared])
+        key = (slot, realm, prompt[:shared])
         if key not in self._known:
             self._known[key] = self._session.prefix(prompt[:shared], slot)
-            while len(self._known) > 1 and sum(len(tokens) for _, tokens in self._known) > self._most_tokens:
+            while len(self._known) > 1 and sum(len(tokens) for *_, tokens in self._known) > self._most_tokens:
                 self._known.popitem(last=False)
         self._known.move_to_end(key)
         return Entry(prompt, self._known[key], slot)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from burnish.review.decisions import Outcome
 from burnish.review.queue import is_misled
-from burnish.store.reviews import recent_checks
+from burnish.store.recent import checks_of, recent_of
 from burnish.store.store import Store
 from burnish.store.users import users
 
@@ -37,7 +37,7 @@ def unanswerable(store: Store, found: Sequence[Outcome]) -> frozenset[str]:
         return frozenset()
     people = _people(store, found)
     every = {name for part in people.values() for name in part}
-    misled = {name for name in every if is_misled(*recent_checks(store, name))}
+    misled = {name for name in every if is_misled(*checks_of(recent_of(store, name)))}
     return frozenset(one.item.name for one in skipped if not _left(one, people[_part(one)], misled))
 
 

@@ -5,7 +5,6 @@ Requests come in from any thread and answers go out through each request's own `
 
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
@@ -15,13 +14,15 @@ from burnish.model.choose import choose
 from burnish.model.generator import Event, Generated, Generator, Request
 from burnish.model.sample import Picked
 from burnish.records import ModelVersion
-from burnish.serve.faults import LOG
+from burnish.serve.fair import ANSWER_WEIGHT, PROMPT_WEIGHT, FairQueue
+from burnish.serve.faults import LOG, log_of
 from burnish.serve.pool import NO_ADAPTER, Pool, Refused
+from burnish.serve.turn import Turn
 
-NOT_YET = -2
-"""Slot of a request that waits for memory."""
-MOST_CHOICES_AT_ONCE = 16
-"""Prompts of label tasks that go through together between two tokens of the others."""
+NOT_YET, REFUSED = -2, -3
+"""Slots of a request that waits for memory, and of one that nobody may answer."""
+MOST_PASSED = 64
+"""Requests that may begin before one that waits for memory; then nobody does until it has its adapter."""
 
 
 class Began(NamedTuple):
@@ -65,8 +66,10 @@ Said = Began | Spoke | Ended | Failed
 class Job:
     """One wish for an answer."""
 
+    project: str
+    """Whose versions they are, and who is served in turn with the others."""
     request: Request
-    """Without a slot: the engine gives it."""
+    """Without a slot or a realm: the engine gives them."""
     versions: tuple[ModelVersion, ...]
     """Who may answer; the first that can be loaded does."""
     choices: tuple[str, ...] = ()
@@ -74,13 +77,15 @@ class Job:
     tell: Callable[[Said], None]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Going:
     ticket: int
     job: Job
     slot: int = NO_ADAPTER
     number: int = -1
     num_tokens: int = 0
+    num_passed: int = 0
+    """How many began before it while it waited for memory."""
 
 
 class Engine:
@@ -92,7 +97,10 @@ class Engine:
         self._inbox: queue.SimpleQueue[tuple[str, int, Job | None]] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._tickets = 0
-        self._pending: deque[_Going] = deque()
+        self._waiting: FairQueue[_Going] = FairQueue()
+        self._short: list[_Going] = []
+        """Of those that wait, who waits for memory."""
+        self._since_load = 0
         self._active: dict[int, _Going] = {}
         self._choosing: list[_Going] = []
         self._generator = self._new_generator()
@@ -116,7 +124,7 @@ class Engine:
     @property
     def num_waiting(self) -> int:
         """Requests that have no row yet."""
-        return len(self._pending) + self._inbox.qsize()
+        return len(self._waiting) + self._inbox.qsize()
 
     def submit(self, job: Job) -> int:
         """Queues a job and gives the ticket by which it can be cancelled."""
@@ -148,14 +156,14 @@ class Engine:
 
     def _take_in(self) -> bool:
         """Reads what came; waits when there is nothing else to do. False when the work is done for good."""
-        is_idle = not (self._pending or self._active or self._generator.num_active)
+        is_idle = not (len(self._waiting) or self._active or self._generator.num_active)
         if is_idle and self._is_closing and self._inbox.empty():
             return False
         while is_idle or not self._inbox.empty():
             kind, ticket, job = self._inbox.get()
             is_idle = False
             if job is not None:
-                self._pending.append(_Going(ticket, job))
+                self._waiting.put(job.project, _Going(ticket, job))
             elif kind == "cancel":
                 self._drop(ticket)
             else:
@@ -163,67 +171,91 @@ class Engine:
         return True
 
     def _drop(self, ticket: int) -> None:
-        self._pending = deque(going for going in self._pending if going.ticket != ticket)
+        self._waiting.drop(lambda going: going.ticket == ticket)
+        self._short = [going for going in self._short if going.ticket != ticket]
         for going in [going for going in self._active.values() if going.ticket == ticket]:
             self._generator.cancel(going.number)
             self._leave(going)
 
     def _admit(self) -> None:
-        """Gives rows to those that wait, first come first served; who waits for memory lets others pass."""
-        waiting: deque[_Going] = deque()
-        while self._pending and len(self._active) < self._max_rows and len(self._choosing) < MOST_CHOICES_AT_ONCE:
-            going = self._pending.popleft()
-            if not self._lease(going):
+        """Begins those that wait, of the project that was served least first; who waits for memory lets some pass."""
+        turn = self._turn()
+        while (found := self._waiting.take(lambda going: self._may_leave(turn, going))) is not None:
+            self._short = [going for going in self._short if going is not found]
+            if found.slot == REFUSED:
                 continue
-            if going.slot == NOT_YET:
-                waiting.append(going)
-            elif going.job.choices:
-                self._choosing.append(going)
+            turn.note(found.job)
+            self._waiting.charge(found.job.project, PROMPT_WEIGHT * len(found.job.request.prompt))
+            for going in self._short:
+                going.num_passed += 1
+            if found.job.choices:
+                self._choosing.append(found)
             else:
-                self._enter(going)
-        self._pending.extendleft(reversed(waiting))
+                self._enter(found)
+        self._since_load = 0 if turn.has_loaded else self._since_load + 1
         self._choose()
 
-    def _lease(self, going: _Going) -> bool:
-        """Finds a slot, or NOT_YET; False when nobody may answer, which is told."""
+    def _turn(self) -> Turn:
+        active = list(self._active.values())
+        return Turn(
+            self.pool,
+            max_rows=self._max_rows,
+            active=[going.job.project for going in active],
+            num_unread=sum(len(going.job.request.prompt) for going in active if not going.num_tokens),
+            since_load=self._since_load,
+        )
+
+    def _may_leave(self, turn: Turn, going: _Going) -> bool:
+        """Whether a waiting request begins now, or nobody may answer it; whoever was passed too often goes first."""
+        starved = next((one for one in self._short if one.num_passed >= MOST_PASSED), going)
+        if starved is not going or not turn.has_room(going.job):
+            return False
+        going.slot = self._lease(going.job)
+        if going.slot == NOT_YET and going not in self._short:
+            self._short.append(going)
+        return going.slot != NOT_YET
+
+    def _lease(self, job: Job) -> int:
+        """A slot for the job, or NOT_YET; REFUSED when nobody may answer, which is told."""
         refused = ""
-        for version in going.job.versions:
+        for version in job.versions:
             try:
-                slot = self.pool.lease(version, self._generator.forget)
+                slot = self.pool.lease(job.project, version, self._generator.forget)
             except Refused as error:
                 refused = str(error)
                 continue
-            going.slot = NOT_YET if slot is None else slot
-            if slot is not None:
-                _tell(going.job, Began(version))
-            return True
-        _tell(going.job, Failed("refused", refused))
-        return False
+            if slot is None:
+                return NOT_YET
+            _tell(job, Began(version))
+            return slot
+        _tell(job, Failed("refused", refused))
+        return REFUSED
 
     def _enter(self, going: _Going) -> None:
         slot = None if going.slot == NO_ADAPTER else going.slot
         try:
-            going.number = self._generator.submit(replace(going.job.request, slot=slot))
+            going.number = self._generator.submit(replace(going.job.request, slot=slot, realm=going.job.project))
         except Exception as error:  # one request's fault is no other's
             if not isinstance(error, DataError):
-                LOG.error("a request could not begin", exc_info=error)
+                log_of(going.job.project).error("a request could not begin", exc_info=error)
             self.pool.release(going.slot)
             _tell(going.job, Failed("asked" if isinstance(error, DataError) else "broken"))
             return
         self._active[going.number] = going
 
     def _choose(self) -> None:
-        """The likeliest label of each that asked for one, those with the same labels in one search."""
-        by_labels: dict[tuple[str, ...], list[_Going]] = {}
+        """The likeliest label of each that asked for one, those of a project with the same labels in one search."""
+        alike: dict[tuple[str, tuple[str, ...]], list[_Going]] = {}
         for going in self._choosing:
-            by_labels.setdefault(going.job.choices, []).append(going)
-        for labels, some in by_labels.items():
+            alike.setdefault((going.job.project, going.job.choices), []).append(going)
+        for (project, labels), some in alike.items():
             spelled = [self.pool.base.chat.answer_tokens(label) for label in labels]
             prompts, slots = [going.job.request.prompt for going in some], [going.slot for going in some]
             chosen = choose(self.pool.base, prompts, spelled, bank=self.pool.bank, slots=slots)
             for going, best in zip(some, chosen, strict=True):
                 self._choosing.remove(going)
                 self.pool.release(going.slot)
+                self._waiting.charge(project, ANSWER_WEIGHT * len(spelled[best.index]))
                 _tell(going.job, Ended(labels[best.index], "stop", best.logprob, len(spelled[best.index]), True))
 
     def _pass_on(self, event: Event) -> None:
@@ -231,6 +263,7 @@ class Engine:
         if going is None:
             return
         going.num_tokens += 1
+        self._waiting.charge(going.job.project, ANSWER_WEIGHT)
         _tell(going.job, Spoke(event.token, event.logprob, event.top))
         if event.answer:
             _tell(going.job, _ended(event.answer, going.num_tokens))
@@ -249,7 +282,8 @@ class Engine:
         self._generator = self._new_generator()
 
     def _new_generator(self) -> Generator:
-        return Generator(self.pool.base, self.pool.bank, max_rows=self._max_rows)
+        most = self._max_rows + len(self.pool.sources) - 1
+        return Generator(self.pool.base, self.pool.bank, max_rows=most)
 
 
 def _tell(job: Job, said: Said) -> None:
@@ -257,7 +291,7 @@ def _tell(job: Job, said: Said) -> None:
     try:
         job.tell(said)
     except Exception as error:
-        LOG.error("an answer could not be told", exc_info=error)
+        log_of(job.project).error("an answer could not be told", exc_info=error)
 
 
 def _ended(answer: Generated, num_tokens: int) -> Ended:

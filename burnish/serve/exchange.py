@@ -18,15 +18,16 @@ from burnish.records import ModelVersion
 from burnish.serve.answers import Form, Kind
 from burnish.serve.asked import ChatAsked, TextAsked
 from burnish.serve.canary import conversation_of, routed
-from burnish.serve.catalog import Catalog
 from burnish.serve.engine import Began, Ended, Engine, Failed, Job, Said, Spoke
-from burnish.serve.faults import LOG, ApiError
+from burnish.serve.faults import ApiError, log_of
+from burnish.serve.keys import Key, asker
 from burnish.serve.line import Gone, Line, unless_gone
 from burnish.serve.metrics import NOBODY, Metrics
-from burnish.serve.recorder import Recorder
+from burnish.serve.projects import Projects, Served
+from burnish.serve.quota import Grant
 from burnish.serve.shadow import Shadow
 from burnish.serve.speech import Speech, Spelling
-from burnish.serve.wishes import Wish, Wishes
+from burnish.serve.wishes import Wish
 
 WRITE_S = 30.0
 """Seconds in which a client has to take a piece of its stream."""
@@ -42,20 +43,23 @@ class Service:
 
     base: Base
     engine: Engine
-    catalog: Catalog
-    wishes: Wishes
+    projects: Projects
     settings: ServeSettings
+    """Of the server as a whole."""
     metrics: Metrics
     spelling: Spelling
-    recorder: Recorder
     shadow: Shadow
     is_draining: bool = field(default=False)
 
+    def is_full_for(self, served: Served) -> bool:
+        """Whether nobody more of this project may wait: all places are taken, and its even share of them by itself."""
+        is_full = self.engine.num_active + self.engine.num_waiting >= self.num_places
+        return is_full and served.num_open >= self.num_places // len(self.projects.all)
+
     @property
-    def is_full(self) -> bool:
-        """Whether nobody more may wait."""
-        most = self.settings.max_rows + self.settings.max_waiting
-        return self.engine.num_active + self.engine.num_waiting >= most
+    def num_places(self) -> int:
+        """Requests that may be answered or wait; where projects share, each has at least its even share of them."""
+        return self.settings.max_rows + self.settings.max_waiting
 
 
 class Exchange:
@@ -70,21 +74,26 @@ class Exchange:
         self.deadline = asyncio.get_running_loop().time() + service.settings.timeout_s
         self.conversation = ""
         self.job: Job | None = None
+        self.key: Key | None = None
         self.version: ModelVersion | None = None
         self.line = Line()
         self.wish: Wish | None = None
+        self.served: Served | None = None
+        self._grant: Grant | None = None
         self._ticket: int | None = None
+        self._num_tokens = 0
         self._is_done = False
 
     async def answer(self, request: Request) -> Response:
         """The response, its headers saying which version and weights answer. Raises ApiError."""
         self.conversation = conversation_of(self.asked, request.headers)
+        self.key = asker(request.scope)
         try:
             async with asyncio.timeout_at(self.deadline):
                 version = await unless_gone(request.receive, self._begin())
                 if not self.asked.stream:
                     return await unless_gone(request.receive, self._whole(version))
-            return Stream(self, _headers(version))
+            return Stream(self, self._headers(version))
         except Gone:
             self.end(GONE)
             return Response(status_code=GONE)
@@ -101,18 +110,25 @@ class Exchange:
     async def _begin(self) -> ModelVersion:
         """Queues the request, and gives the version that answers it once its adapter is there."""
         asked, service = self.asked, self.service
-        versions = await asyncio.to_thread(service.catalog.find, asked.model)
-        versions = await asyncio.to_thread(routed, service.catalog, asked.model, versions, self.conversation)
-        self.wish = wish = await asyncio.to_thread(service.wishes.of, asked)
-        if service.is_full or service.is_draining:
+        self._grant = self.key.quota.begin() if self.key and self.key.quota else None
+        served, versions = await asyncio.to_thread(service.projects.find, asked.model, self.key)
+        versions = await asyncio.to_thread(routed, served.catalog, asked.model, versions, self.conversation)
+        self.wish = wish = await asyncio.to_thread(served.wishes.of, asked)
+        if service.is_draining or service.is_full_for(served):
             status, why = (503, "The server is about to end.") if service.is_draining else (429, "Too many wait here.")
             raise ApiError(status, f"{why} Try again later.", code="overloaded", retry_s=RETRY_S)
+        if self._grant:
+            self._grant.reserve(wish.most_tokens)
+        self.served = served
+        served.num_open += 1
         service.shadow.make_way()
-        self.job = Job(request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell)
+        self.job = Job(
+            project=served.name, request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell
+        )
         self._ticket = service.engine.submit(self.job)
         said = await self.line.next()
         if isinstance(said, Failed):
-            raise _of(said)
+            raise _of(said, served.name)
         assert isinstance(said, Began), said
         self.version = said.version
         return said.version
@@ -121,11 +137,12 @@ class Exchange:
         spoken: list[Spoke] = []
         while not isinstance(said := await self.line.next(), Ended):
             if isinstance(said, Failed):
-                raise _of(said)
+                raise _of(said, self._project)
             self._heard(said, is_first=not spoken)
             spoken += [said] if isinstance(said, Spoke) else []
-        answer = JSONResponse(self.form.whole(said, spoken), headers=_headers(version))
+        answer = JSONResponse(self.form.whole(said, spoken))
         self._finish(said)
+        answer.headers.update(self._headers(version))
         return answer
 
     async def pieces(self) -> AsyncIterator[Mapping[str, Any]]:
@@ -136,7 +153,7 @@ class Exchange:
         has_begun = False
         while not isinstance(said := await self.line.next(), Ended):
             if isinstance(said, Failed):
-                raise _of(said)
+                raise _of(said, self._project)
             self._heard(said, is_first=not has_begun)
             has_begun = True
             if isinstance(said, Spoke):
@@ -167,17 +184,22 @@ class Exchange:
         )
 
     def _heard(self, said: Said, *, is_first: bool) -> None:
-        if is_first and self.version:
+        self._num_tokens += isinstance(said, Spoke)
+        if is_first and self.version and self.served:
             self.first_token_s = time.monotonic() - self.started
-            self.service.metrics.first_token(self.endpoint, self.version.name, self.first_token_s)
+            place = self.endpoint, self.served.name, self.version.name
+            self.service.metrics.first_token(*place, self.first_token_s)
 
     def _finish(self, said: Ended) -> None:
         assert self.version, self.endpoint
         assert self.wish, self.endpoint
-        self.service.metrics.tokens(self.version.name, len(self.wish.request.prompt), said.num_tokens)
-        self.service.recorder.heard(self, said)
+        assert self.served, self.endpoint
+        self._num_tokens = said.num_tokens
+        num_prompt = len(self.wish.request.prompt)
+        self.service.metrics.tokens(self.served.name, self.version.name, num_prompt, said.num_tokens)
+        self.served.recorder.heard(self, said)
         if self.job:
-            self.service.shadow.offer(self.service.catalog, self, self.job, said)
+            self.service.shadow.offer(self.served.catalog, self, self.job, said)
         self.end(200)
 
     def end(self, status: int) -> None:
@@ -187,8 +209,22 @@ class Exchange:
         self._is_done = True
         if status != 200 and self._ticket is not None:
             self.service.engine.cancel(self._ticket)
-        model = self.version.name if self.version else NOBODY
-        self.service.metrics.done(self.endpoint, model, status, time.monotonic() - self.started)
+        if self._grant:
+            self._grant.end(len(self.wish.request.prompt) + self._num_tokens if self.wish and self.version else 0)
+        if self.served:
+            self.served.num_open -= 1
+        project, model = self._project, self.version.name if self.version else NOBODY
+        self.service.metrics.done(self.endpoint, project, model, status, time.monotonic() - self.started)
+
+    @property
+    def _project(self) -> str:
+        """Whose request it is, as far as that is known."""
+        known = self.served.name if self.served else self.key.project if self.key else None
+        return known or NOBODY
+
+    def _headers(self, version: ModelVersion) -> dict[str, str]:
+        names = {"x-burnish-version": version.name, "x-burnish-adapter": version.adapter_hash}
+        return names | (self.key.quota.headers() if self.key and self.key.quota else {})
 
 
 class Stream(Response):
@@ -238,13 +274,9 @@ def _event(data: Mapping[str, Any]) -> bytes:
     return b"data: " + json.dumps(data, allow_nan=False).encode() + b"\n\n"
 
 
-def _headers(version: ModelVersion) -> dict[str, str]:
-    return {"x-burnish-version": version.name, "x-burnish-adapter": version.adapter_hash}
-
-
-def _of(failed: Failed) -> ApiError:
+def _of(failed: Failed, project: str) -> ApiError:
     if failed.kind == "refused":
-        LOG.error("no version can answer: %s", ascii(failed.message))
+        log_of(project).error("no version can answer: %s", ascii(failed.message))
         return ApiError(503, "This model cannot be served now; the server's log says why.", code="model_not_ready")
     if failed.kind == "asked":
         return ApiError(400, "This prompt cannot be answered.", code="invalid_value")

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 LOG = logging.getLogger("burnish.serve")
+PROJECT = "burnish.project"
+"""Where a request's scope and a line of the log say whose they are; lines of nobody concern all."""
 TOLD = "burnish.told"
 """Set in a request's scope when its error was written to the log."""
 KINDS = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -29,9 +31,11 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_s: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.status, self.message, self.param, self.code, self.retry_s = status, message, param, code, retry_s
+        self.headers = dict(headers or {})
 
     @property
     def body(self) -> dict[str, Any]:
@@ -42,13 +46,23 @@ class ApiError(Exception):
     def answer(self) -> JSONResponse:
         """The error as a response."""
         headers = {} if self.retry_s is None else {"retry-after": str(self.retry_s)}
-        return JSONResponse(self.body, self.status, headers)
+        return JSONResponse(self.body, self.status, self.headers | headers)
 
 
-def unexpected(error: BaseException, where: str) -> ApiError:
+def log_of(project: str | None) -> "logging.LoggerAdapter[logging.Logger]":
+    """The log with the name of the project that its lines are about; None: everybody."""
+    return logging.LoggerAdapter(LOG, {PROJECT: project})
+
+
+def is_line_of(project: str) -> Callable[[logging.LogRecord], bool]:
+    """Whether a line belongs into the log of a project: it is about that one, or about nobody."""
+    return lambda record: getattr(record, PROJECT, None) in (None, project)
+
+
+def unexpected(error: BaseException, where: str, project: str | None = None) -> ApiError:
     """An error of ours: its detail goes to the log under a number, the client gets the number."""
     number = secrets.token_hex(4)
-    LOG.error("error %s at %s", number, ascii(where), exc_info=error)
+    log_of(project).error("error %s at %s", number, ascii(where), exc_info=error)
     return ApiError(500, f"Something went wrong here, and it was not you. Error {number}.", code="internal_error")
 
 
@@ -93,4 +107,4 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 def _ours(request: Request, error: Exception) -> JSONResponse:
     request.scope[TOLD] = True
-    return unexpected(error, request.url.path).answer()
+    return unexpected(error, request.url.path, request.scope.get(PROJECT)).answer()

@@ -1,15 +1,18 @@
 """What users say of answers: POST /v1/feedback. On disk before it is acknowledged; the same again changes nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from pydantic import Field, model_validator
 
 from burnish.errors import BurnishError, BusyError
 from burnish.serve.asked import Body
 from burnish.serve.exchange import Service
 from burnish.serve.faults import LOG, ApiError
+from burnish.serve.keys import asker
+from burnish.serve.recorder import Recorder
 from burnish.store.traffic import Accepted, Kind, Remark, append_feedback
 
 LONGEST_CORRECTION, LONGEST_TEXT = 65_536, 8_192
@@ -34,22 +37,24 @@ class FeedbackAsked(Body):
             raise ValueError("give at least one of thumb, correction, outcome, text")
         return self
 
-    def remarks(self, service: Service) -> list[Remark]:
-        """What it says, each as it may be kept."""
+    def remarks(self, recorder: Recorder) -> list[Remark]:
+        """What it says, each as the project of the answer may keep it."""
         kinds: tuple[Kind, ...] = ("correction", "outcome", "text")
         written = [(kind, getattr(self, kind)) for kind in kinds]
         thumb = [Remark(self.thumb)] if self.thumb else []
-        return [*thumb, *(Remark(kind, service.recorder.redacted(value)) for kind, value in written if value)]
+        return [*thumb, *(Remark(kind, recorder.redacted(value)) for kind, value in written if value)]
 
 
 def add_to(app: FastAPI, service: Service) -> None:
     """Registers the route."""
 
     @app.post("/v1/feedback", response_model=None)
-    async def feedback(asked: FeedbackAsked) -> dict[str, Any]:
-        if not service.recorder.settings.keep:
+    async def feedback(asked: FeedbackAsked, request: Request) -> dict[str, Any]:
+        recorders = [one.recorder for one in service.projects.seen_by(asker(request.scope))]
+        keeping = [one for one in recorders if one.settings.keep]
+        if not keeping:
             raise ApiError(404, "No feedback is taken here: this server keeps no answers.", code="feedback_off")
-        taken = await asyncio.to_thread(_take, service, asked)
+        taken = await asyncio.to_thread(_take, keeping, asked)
         if taken is None:
             message = "No answer of this id is kept here: it is unknown, or its time is over."
             raise ApiError(404, message, param="response_id", code="response_not_found")
@@ -57,17 +62,23 @@ def add_to(app: FastAPI, service: Service) -> None:
         return {**told, "num_new": taken.num_new}
 
 
-def _take(service: Service, asked: FeedbackAsked) -> Accepted | None:
-    """Writes it down; an answer of a moment ago is written down first."""
+def _take(recorders: Sequence[Recorder], asked: FeedbackAsked) -> Accepted | None:
+    """Writes it down where the answer is; one of a moment ago is written down first. None: no project has it."""
     try:
-        remarks = asked.remarks(service)
-        taken = append_feedback(service.recorder.store, asked.response_id, remarks)
+        taken = _append(recorders, asked)
         if taken is None:
-            if not service.recorder.flush():
+            if not all(recorder.flush() for recorder in recorders):
                 raise BusyError("answers wait too long to be written", hint="see what holds the database")
-            taken = append_feedback(service.recorder.store, asked.response_id, remarks)
+            taken = _append(recorders, asked)
     except BurnishError as error:
         LOG.error("feedback could not be kept: %s", ascii(error.message))
         told = "The feedback could not be kept. Send it again."
         raise ApiError(503, told, code="overloaded", retry_s=RETRY_S) from error
     return taken
+
+
+def _append(recorders: Sequence[Recorder], asked: FeedbackAsked) -> Accepted | None:
+    for recorder in recorders:
+        if taken := append_feedback(recorder.store, asked.response_id, asked.remarks(recorder)):
+            return taken
+    return None

@@ -1,9 +1,8 @@
 """What stands before the API: key, names and size of every request are checked, whatever route it is for."""
 
 import asyncio
-import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,10 +10,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from burnish.errors import UsageError
 from burnish.http_server import LONGEST_HEADERS, head_bytes
-from burnish.serve.faults import TOLD, ApiError, unexpected
+from burnish.serve.faults import PROJECT, TOLD, ApiError, unexpected
+from burnish.serve.keys import ASKER, KEY, Key, check_keys, find_key, key_of
 
-KEY = "BURNISH_SERVE_KEY"
-SHORTEST_KEY = 16
 MOST_BODY_BYTES = 2**22
 MOST_READ_BYTES = 2**24
 """Of a body that is too large so many bytes are read and dropped: who hangs up on a client that still writes takes the
@@ -27,45 +25,47 @@ LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """Who may come in: whoever has the key; without one, programs of this machine that name it as such."""
+    """Who may come in: whoever has a key; where there are none, programs of this machine that name it as such."""
 
-    key: str | None
+    keys: tuple[Key, ...]
     hosts: frozenset[str]
-    """Values of the Host header that are meant for this server; checked where there is no key, because a web page
+    """Values of the Host header that are meant for this server; checked where there are no keys, because a web page
     could point a name of its own at this machine."""
 
-    def opens(self, headers: Headers) -> bool:
-        """Whether the request carries the key; takes as long for a wrong one."""
-        if self.key is None:
-            return True
+    def asker(self, headers: Headers) -> Key | None:
+        """The key that the request carries; None where none is needed. Raises ApiError 401 without one."""
+        if not self.keys:
+            return None
         given = headers.getlist("authorization")
-        scheme, _, found = (given[0] if len(given) == 1 else "").partition(" ")
-        same = hmac.compare_digest(sha256(found.strip().encode()).digest(), sha256(self.key.encode()).digest())
-        return same and scheme.lower() == "bearer"
+        scheme, _, text = (given[0] if len(given) == 1 else "").partition(" ")
+        key = find_key(self.keys, text.strip())
+        if key is None or scheme.lower() != "bearer":
+            raise ApiError(401, "The API key is missing or wrong.", code="invalid_api_key")
+        return key
 
     def is_meant(self, headers: Headers) -> bool:
         """Whether the request was sent to this server and by no web page."""
-        if self.key is not None:
+        if self.keys:
             return True
         hosts = [host.lower() for host in headers.getlist("host")]
         return len(hosts) == 1 and hosts[0] in self.hosts and not headers.getlist("origin")
 
 
-def door(host: str, port: int, key: str | None) -> Door:
-    """The door of a server at this address. Raises UsageError for a place that others reach without a key."""
-    if key is not None and len(key) < SHORTEST_KEY:
-        raise UsageError(
-            f"the key in {KEY} has {len(key)} characters, and {SHORTEST_KEY} are needed",
-            hint="make one: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'",
-        )
-    if host not in LOOPBACK and key is None:
+def door(host: str, port: int, key: str | None, of_projects: Sequence[Key] = (), projects: Sequence[str] = ()) -> Door:
+    """The door of a server at this address; `key` opens every project, those of projects open their own.
+
+    Raises UsageError for a place that others reach without a key, and for a project that no key opens.
+    """
+    keys = (*([] if key is None else [key_of(key, KEY)]), *of_projects)
+    check_keys(keys, projects)
+    if host not in LOOPBACK and not keys:
         raise UsageError(
             f"--host {host} can be reached by others, and no key is configured",
             hint=f"set {KEY} to a long random text, or leave --host out",
         )
     shown = "[::1]" if host == "::1" else host
     names = {shown, "localhost"} if host == "127.0.0.1" else {shown}
-    return Door(key=key, hosts=frozenset({f"{name}:{port}" for name in names} | (names if port == 80 else set())))
+    return Door(keys=keys, hosts=frozenset({f"{name}:{port}" for name in names} | (names if port == 80 else set())))
 
 
 class Guard:
@@ -90,9 +90,9 @@ class Guard:
             await refusal(scope, receive, answer)
         except Exception as error:
             if not answer.has_started:
-                await unexpected(error, scope["path"]).answer()(scope, receive, answer)
+                await unexpected(error, scope["path"], scope.get(PROJECT)).answer()(scope, receive, answer)
             elif TOLD not in scope:
-                unexpected(error, scope["path"])
+                unexpected(error, scope["path"], scope.get(PROJECT))
 
     def _check(self, scope: Scope) -> None:
         if head_bytes(scope) > LONGEST_HEADERS:
@@ -102,8 +102,8 @@ class Guard:
             return
         if not self.door.is_meant(headers):
             raise ApiError(421, "This server does not answer to that name, nor to web pages.")
-        if not self.door.opens(headers):
-            raise ApiError(401, "The API key is missing or wrong.", code="invalid_api_key")
+        scope[ASKER] = key = self.door.asker(headers)
+        scope[PROJECT] = key.project if key else None
 
 
 class _Answer:

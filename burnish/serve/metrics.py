@@ -1,4 +1,4 @@
-"""Numbers for Prometheus; a label is the name of a registered version or of an endpoint, never what a client wrote."""
+"""Numbers for Prometheus; a label is the name of a project, a version or an endpoint, never what a client wrote."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from burnish.serve.engine import Engine
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 NOBODY = "none"
-"""Model of a request that none answered."""
+"""Project or model of a request that none answered."""
 
 
 class Metrics:
@@ -16,9 +16,9 @@ class Metrics:
 
     def __init__(self, engine: Engine) -> None:
         self._registry = registry = CollectorRegistry()
-        labels = ["endpoint", "model"]
+        labels = ["endpoint", "project", "model"]
         self._requests = Counter("burnish_requests", "Requests by status", [*labels, "status"], registry=registry)
-        self._tokens = Counter("burnish_tokens", "Tokens in and out", ["model", "way"], registry=registry)
+        self._tokens = Counter("burnish_tokens", "Tokens in and out", ["project", "model", "way"], registry=registry)
         self._first = Histogram(
             "burnish_first_token_seconds", "Until the first token", labels, buckets=SECONDS, registry=registry
         )
@@ -40,19 +40,19 @@ class Metrics:
         """Shows another number, as it is when somebody looks."""
         Gauge(f"burnish_{name}", what, registry=self._registry).set_function(value)
 
-    def first_token(self, endpoint: str, model: str, seconds: float) -> None:
+    def first_token(self, endpoint: str, project: str, model: str, seconds: float) -> None:
         """The first token of an answer came."""
-        self._first.labels(endpoint, model).observe(seconds)
+        self._first.labels(endpoint, project, model).observe(seconds)
 
-    def done(self, endpoint: str, model: str, status: int, seconds: float) -> None:
+    def done(self, endpoint: str, project: str, model: str, status: int, seconds: float) -> None:
         """A request has ended."""
-        self._requests.labels(endpoint, model, str(status)).inc()
-        self._whole.labels(endpoint, model).observe(seconds)
+        self._requests.labels(endpoint, project, model, str(status)).inc()
+        self._whole.labels(endpoint, project, model).observe(seconds)
 
-    def tokens(self, model: str, prompt: int, answer: int) -> None:
+    def tokens(self, project: str, model: str, prompt: int, answer: int) -> None:
         """What an answer took."""
-        self._tokens.labels(model, "prompt").inc(prompt)
-        self._tokens.labels(model, "answer").inc(answer)
+        self._tokens.labels(project, model, "prompt").inc(prompt)
+        self._tokens.labels(project, model, "answer").inc(answer)
 
     def text(self) -> bytes:
         """All of it in Prometheus' text format."""

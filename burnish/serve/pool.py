@@ -5,7 +5,7 @@ those that were registered, the base's answers change with it, and the stored an
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,17 +15,28 @@ from burnish.model.base import Base
 from burnish.model.lora import AdapterSpec, LoraBank, attach
 from burnish.records import ModelVersion
 from burnish.registry import folder_of
-from burnish.serve.faults import LOG
+from burnish.serve.faults import log_of
 from burnish.store.store import Store
 
 Check = Callable[[Base, ModelVersion], str]
 """Asks the base, with the adapter in use around the call, for answers that are known. Gives what was checked in words,
 and raises ModelError where an answer is another one."""
 
+Named = tuple[str, str]
+"""A project and one of its versions."""
+
 NO_ADAPTER = -1
 AGAIN_S = 30.0
 """Seconds until an adapter that was refused is looked at again."""
 _EMPTY = AdapterSpec(name="empty", rank=1, alpha=1.0, seed=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the versions of a project are, and what is asked of them before they answer."""
+
+    store: Store
+    check: Check
 
 
 class Refused(Exception):
@@ -36,6 +47,7 @@ class Refused(Exception):
 class _Held:
     """An adapter in its slot."""
 
+    project: str
     version: ModelVersion
     slot: int
     checked: str
@@ -53,39 +65,44 @@ class Loads:
 
 
 class Pool:
-    """The adapters of one base; one thread uses it."""
+    """The adapters of one base, of one project or several; one thread uses it."""
 
-    def __init__(self, base: Base, store: Store, *, check: Check, adapter_bytes: int) -> None:
-        self.base, self.loads = base, Loads()
+    def __init__(self, base: Base, sources: Mapping[str, Source], *, adapter_bytes: int) -> None:
+        """The sources by the names of their projects."""
+        self.base, self.loads, self.sources = base, Loads(), dict(sources)
         self.bank: LoraBank = attach(base.model, [_EMPTY])
-        self._store, self._check, self._bytes = store, check, adapter_bytes
-        self._held: dict[str, _Held] = {}
+        self._bytes = adapter_bytes
+        self._held: dict[Named, _Held] = {}
         self._free = [0]
         self._clock = 0
-        self._refused: dict[str, tuple[float, str]] = {}
+        self._refused: dict[Named, tuple[float, str]] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
         """Versions whose adapters are in the bank."""
-        return tuple(self._held)
+        return tuple(name for _, name in self._held)
 
-    def is_refused(self, name: str) -> bool:
+    def is_here(self, project: str, version: ModelVersion) -> bool:
+        """Whether this version can answer without a file being read."""
+        return not version.artifact or (project, version.name) in self._held
+
+    def is_refused(self, project: str, name: str) -> bool:
         """Whether this version failed its checks when it was asked for last."""
-        return name in self._refused
+        return (project, name) in self._refused
 
-    def checked(self, name: str) -> str:
+    def checked(self, project: str, name: str) -> str:
         """What was checked when this version was loaded; empty when it is not here."""
-        held = self._held.get(name)
+        held = self._held.get((project, name))
         return held.checked if held else ""
 
-    def lease(self, version: ModelVersion, forget: Callable[[int], None]) -> int | None:
+    def lease(self, project: str, version: ModelVersion, forget: Callable[[int], None]) -> int | None:
         """The slot of a version for one request, -1 for the untuned base; None while all memory is in use.
 
         `forget` is told of a slot before its adapter changes. Raises Refused when the adapter must not answer.
         """
         if not version.artifact:
             return self._base_slot(version)
-        held = self._held.get(version.name) or self._load(version, forget)
+        held = self._held.get((project, version.name)) or self._load(project, version, forget)
         if held is None:
             return None
         self._clock += 1
@@ -107,23 +124,25 @@ class Pool:
             raise Refused(f"{version.name} is another base than the one that is loaded")
         return NO_ADAPTER
 
-    def _load(self, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
+    def _load(self, project: str, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
         if not self._has_room():
             return None
-        since, reason = self._refused.get(version.name, (0.0, ""))
+        since, reason = self._refused.get((project, version.name), (0.0, ""))
         if reason and time.monotonic() - since < AGAIN_S:
             raise Refused(reason)
         try:
-            return self._loaded(version, forget)
+            return self._loaded(project, version, forget)
         except Exception as error:  # whatever is wrong with one adapter, the others go on
             detail = None if isinstance(error, BurnishError) else error
-            LOG.error("adapter %s refused: %s", ascii(version.name), ascii(str(error)), exc_info=detail)
+            log = log_of(project)
+            log.error("adapter %s refused: %s", ascii(version.name), ascii(str(error)), exc_info=detail)
             self.loads.refused += 1
-            self._refused[version.name] = (time.monotonic(), str(error))
+            self._refused[project, version.name] = (time.monotonic(), str(error))
             raise Refused(str(error)) from error
 
-    def _loaded(self, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
-        folder = folder_of(self._store, version)
+    def _loaded(self, project: str, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
+        source = self.sources[project]
+        folder = folder_of(source.store, version)
         assert folder is not None, version
         spec, state = self._read(version, folder)
         slot = self._room(spec.rank, forget)
@@ -135,15 +154,15 @@ class Pool:
             if not changes_logits(self.base, self.bank, slot):
                 raise ModelError(f"the adapter {version.name} changes no answer of the base", hint="Train it again.")
             with self.bank.use(slot):
-                checked = self._check(self.base, version)
+                checked = source.check(self.base, version)
         except BaseException:
             self._free += [slot] if slot < self.bank.num_slots else []
             raise
         self.loads.loaded += 1
-        self._refused.pop(version.name, None)
-        self._held[version.name] = _Held(version, slot, checked)
-        LOG.info("adapter %s loaded: %s", ascii(version.name), checked)
-        return self._held[version.name]
+        self._refused.pop((project, version.name), None)
+        self._held[project, version.name] = held = _Held(project, version, slot, checked)
+        log_of(project).info("adapter %s loaded: %s", ascii(version.name), checked)
+        return held
 
     def _read(self, version: ModelVersion, folder: Path) -> Adapter:
         """The adapter, if it is the registered one and was made for this base."""
@@ -173,7 +192,7 @@ class Pool:
         if not self._free and self.bank.bytes_with(self.bank.num_slots + 1, rank) <= self._bytes:
             return self.bank.num_slots
         if not self._free and idle:
-            gone = self._held.pop(idle[0].version.name)
+            gone = self._held.pop((idle[0].project, idle[0].version.name))
             forget(gone.slot)
             self.loads.evicted += 1
             return gone.slot

@@ -3,9 +3,10 @@
 import logging
 import queue
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import uvicorn
 
@@ -19,10 +20,11 @@ from burnish.serve.app import make_app
 from burnish.serve.catalog import Catalog
 from burnish.serve.engine import Began, Engine, Failed, Job, Said
 from burnish.serve.exchange import Service
-from burnish.serve.faults import LOG, ApiError
+from burnish.serve.faults import LOG, ApiError, is_line_of
 from burnish.serve.guard import Door
 from burnish.serve.metrics import Metrics
-from burnish.serve.pool import Check, Pool
+from burnish.serve.pool import Check, Pool, Source
+from burnish.serve.projects import Projects, Served
 from burnish.serve.recorder import Recorder
 from burnish.serve.shadow import Shadow
 from burnish.serve.speech import Spelling
@@ -36,48 +38,75 @@ END_S = 10.0
 """Seconds that the engine may take to end when no request is left."""
 
 
-def make_service(base: Base, store: Store, settings: Settings, task: Task, check: Check) -> Service:
-    """A service over one project's versions; its engine is running."""
-    pool = Pool(base, store, check=check, adapter_bytes=settings.serve.adapter_mb << 20)
-    engine = Engine(pool, max_rows=settings.serve.max_rows)
+class Tenant(NamedTuple):
+    """One project that is to be served."""
+
+    store: Store
+    settings: Settings
+    task: Task
+    check: Check
+
+
+def make_service(base: Base, tenants: Sequence[Tenant]) -> Service:
+    """A service over the versions of projects on one base; its engine is running. The first decides its limits."""
+    limits = tenants[0].settings.serve
+    sources = {one.settings.project: Source(store=one.store, check=one.check) for one in tenants}
+    engine = Engine(Pool(base, sources, adapter_bytes=limits.adapter_mb << 20), max_rows=limits.max_rows)
     engine.start()
-    metrics, recorder = Metrics(engine), Recorder(store, settings.serve.traffic)
-    metrics.watch("traffic_kept", "Answers written down since the start", lambda: recorder.num_kept)
-    metrics.watch("traffic_dropped", "Answers that could not be written down", lambda: recorder.num_dropped)
-    catalog = Catalog(store=store, project=settings.project)
-    shadow = Shadow(engine)
-    metrics.watch("shadow_answered", "Answers of a shadow since the start", lambda: shadow.num_answered)
-    metrics.watch("shadow_dropped", "Answers that a shadow had no time for", lambda: shadow.num_dropped)
+    projects, metrics, shadow = Projects([_served(base, one) for one in tenants]), Metrics(engine), Shadow(engine)
+    _watch(metrics, projects, shadow)
     return Service(
         base=base,
         engine=engine,
-        catalog=catalog,
-        wishes=Wishes(base, task, settings.serve),
-        settings=settings.serve,
+        projects=projects,
+        settings=limits,
         metrics=metrics,
-        recorder=recorder,
         shadow=shadow,
         spelling=Spelling(base),
     )
 
 
-def warm(service: Service) -> ModelVersion:
-    """The version that answers to the project's name, loaded and checked.
+def _served(base: Base, tenant: Tenant) -> Served:
+    limits = tenant.settings.serve
+    catalog = Catalog(store=tenant.store, project=tenant.settings.project)
+    recorder = Recorder(tenant.store, limits.traffic)
+    return Served(catalog=catalog, wishes=Wishes(base, tenant.task, limits), settings=limits, recorder=recorder)
 
-    Raises UsageError when the project has no champion, ModelError when none of its champions may answer.
+
+def _watch(metrics: Metrics, projects: Projects, shadow: Shadow) -> None:
+    """Numbers that others keep, all projects together."""
+
+    def total(name: str) -> Callable[[], float]:
+        return lambda: sum(getattr(served.recorder, name) for served in projects.all)
+
+    metrics.watch("traffic_kept", "Answers written down since the start", total("num_kept"))
+    metrics.watch("traffic_dropped", "Answers that could not be written down", total("num_dropped"))
+    metrics.watch("shadow_answered", "Answers of a shadow since the start", lambda: shadow.num_answered)
+    metrics.watch("shadow_dropped", "Answers that a shadow had no time for", lambda: shadow.num_dropped)
+
+
+def warm(service: Service) -> dict[str, ModelVersion]:
+    """The version that answers to each project's name, loaded and checked.
+
+    Raises UsageError when a project has no champion, ModelError when none of its champions may answer.
     """
+    return {served.name: _warm(service, served) for served in service.projects.all}
+
+
+def _warm(service: Service, served: Served) -> ModelVersion:
     try:
-        versions = service.catalog.find(service.catalog.project)
+        versions = served.catalog.find(served.name)
     except ApiError as error:
-        raise UsageError("there is no champion to serve yet", hint="`burnish round` makes one") from error
+        raise UsageError(f"{served.name} has no champion to serve yet", hint="`burnish round` makes one") from error
     prompt = service.base.chat.render_prompt([Message(role="user", content="Hello")])
     said: queue.SimpleQueue[Said] = queue.SimpleQueue()
     request = Request(prompt=tuple(prompt), max_new_tokens=1)
-    service.engine.submit(Job(request=request, versions=versions, tell=said.put))
+    service.engine.submit(Job(project=served.name, request=request, versions=versions, tell=said.put))
     first = said.get()
     if isinstance(first, Failed):
         raise ModelError(
-            f"the champion cannot be served: {first.message}", hint="`burnish rollback`, or train another one"
+            f"the champion of {served.name} cannot be served: {first.message}",
+            hint="`burnish rollback`, or train another one",
         )
     assert isinstance(first, Began), first
     return first.version
@@ -92,7 +121,8 @@ def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[],
     finally:
         service.shadow.close(END_S)
         service.engine.close(END_S)
-        service.recorder.close(END_S)
+        for served in service.projects.all:
+            served.recorder.close(END_S)
 
 
 def server_of(service: Service, door: Door) -> "Server":
@@ -101,7 +131,7 @@ def server_of(service: Service, door: Door) -> "Server":
     config = config_of(
         make_app(service, door),
         lifespan="off",
-        limit_concurrency=settings.max_rows + settings.max_waiting + SPARE_CONNECTIONS,
+        limit_concurrency=min(2, len(service.projects.all)) * service.num_places + SPARE_CONNECTIONS,
         timeout_keep_alive=20,
         timeout_graceful_shutdown=int(settings.timeout_s) + 1,
     )
@@ -121,7 +151,7 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def open_log(folder: Path) -> None:
-    """Errors and loads go to serve.log in this folder."""
-    log_to(folder / LOG_FILE, [LOG])
+def open_log(folder: Path, project: str) -> None:
+    """Errors and loads of a project, and what concerns all, go to serve.log in this folder."""
+    log_to(folder / LOG_FILE, [LOG], is_line_of(project))
     LOG.setLevel(logging.INFO)

@@ -25,6 +25,12 @@ class Wish:
     choices: tuple[str, ...] = ()
     has_logprobs: bool = False
 
+    @property
+    def most_tokens(self) -> int:
+        """Tokens of the prompt and the most of an answer; a label has at most a token a byte, and its end."""
+        longest = max((len(label.encode()) + 1 for label in self.choices), default=self.request.max_new_tokens)
+        return len(self.request.prompt) + longest
+
 
 class Wishes:
     """Turns bodies into wishes, for one base and one task."""

@@ -58,6 +58,12 @@ def recent_of(store: Store, reviewer: str) -> tuple[Recent, ...]:
     return _followed(store, reviewer, OF_ONE, {"reviewer": reviewer})
 
 
+def checks_of(own: Sequence[Recent]) -> tuple[int, int]:
+    """(seen through, answered) hidden wrong drafts among a reviewer's decisions."""
+    checks = [one.is_caught for one in own if one.is_caught is not None]
+    return sum(checks), len(checks)
+
+
 ENTRY = review_decision.c
 HIDDEN = select(review_item.c.record).where(review_item.c.seq == ENTRY.item).scalar_subquery()
 CHECKED = case((review_state.c.is_check == 1, HIDDEN), else_="").label("record")

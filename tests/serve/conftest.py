@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from burnish.data.dataset import add_files
-from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.project import SETTINGS_FILE, Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.registry import promote
+from burnish.settings import write_settings
 from burnish.talk import Silence
 from tests.loop.conftest import small_base, small_settings, write_rows
 from tests.serve.town import NAMES, Town, add_version, bench_of, serving
@@ -42,3 +43,15 @@ def project(furnished: Project, tmp_path: Path) -> Project:
 def town(furnished: Project) -> Iterator[Town]:
     with serving(furnished) as town:
         yield town
+
+
+@pytest.fixture(scope="session")
+def twin(furnished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A second project on the same base: bea is its champion, it alone has zed, and its task has an instruction."""
+    folder = Path(shutil.copytree(furnished.folder, tmp_path_factory.mktemp("neighbour") / "twin"))
+    changes = {"project": "twin", "task.instruction": "Name the topic."}
+    write_settings(folder / SETTINGS_FILE, settings_with(furnished.settings, changes))
+    project = open_project(folder)
+    add_version(project, bench_of(project), "zed", rank=2, seed=99)
+    promote(project.store, "bea", "the neighbour's own choice", "test")
+    return project

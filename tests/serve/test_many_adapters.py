@@ -9,8 +9,7 @@ from burnish.model.generator import Request
 from burnish.records import Message
 from burnish.registry import champion, get, promote, rollback
 from burnish.serve.engine import Began, Ended, Engine, Job, Said, Spoke
-from burnish.serve.pool import Pool
-from tests.serve.town import NAMES, Town, alone, bench_of, chat, serving, user
+from tests.serve.town import NAMES, Town, alone, bench_of, chat, pool_of, serving, user
 
 ASKED = ("the password is refused", "when is my money sent to me", "I want a hearing about this ruling")
 TOKENS = 20
@@ -85,7 +84,7 @@ class Heard:
 
 def test_with_memory_for_one_adapter_all_are_served_in_turn(furnished):
     base = bench_of(furnished)
-    pool = Pool(base, furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = pool_of(furnished, base)
     engine = Engine(pool, max_rows=8)
     engine.start()
     versions = [get(furnished.store, name) for name in (*NAMES[:3], "base") * 3]
@@ -93,7 +92,7 @@ def test_with_memory_for_one_adapter_all_are_served_in_turn(furnished):
     heard = [Heard() for _ in versions]
     for version, one in zip(versions, heard, strict=True):
         request = Request(prompt=prompt, max_new_tokens=TOKENS)
-        engine.submit(Job(request=request, versions=(version,), tell=one.said.put))
+        engine.submit(Job(project="small", request=request, versions=(version,), tell=one.said.put))
     texts = [one.text() for one in heard]
     assert engine.close(20)
     assert texts == [alone(furnished, version, ASKED[0], TOKENS).text for version in versions]
@@ -107,31 +106,33 @@ def test_an_answer_that_nobody_can_be_told_costs_the_others_nothing(furnished):
         raise ValueError(said)
 
     base, version = bench_of(furnished), get(furnished.store, NAMES[0])
-    pool = Pool(base, furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = pool_of(furnished, base)
     engine = Engine(pool, max_rows=8)
     engine.start()
     heard = Heard()
     prompt = tuple(base.chat.render_prompt([Message(role="user", content=ASKED[0])]))
     for tell in (deaf, heard.said.put):
-        engine.submit(Job(request=Request(prompt=prompt, max_new_tokens=TOKENS), versions=(version,), tell=tell))
+        engine.submit(
+            Job(project="small", request=Request(prompt=prompt, max_new_tokens=TOKENS), versions=(version,), tell=tell)
+        )
     assert heard.text() == alone(furnished, version, ASKED[0], TOKENS).text
     assert engine.close(20)
     pool.close()
 
 
 def test_an_adapter_in_use_is_never_let_go(furnished):
-    pool = Pool(bench_of(furnished), furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = pool_of(furnished)
     forgotten: list[int] = []
     ada, bea = (get(furnished.store, name) for name in NAMES[:2])
     lease: Callable[..., int | None] = pool.lease
-    assert lease(ada, forgotten.append) == 0
-    assert lease(ada, forgotten.append) == 0
-    assert lease(bea, forgotten.append) is None
+    assert lease("small", ada, forgotten.append) == 0
+    assert lease("small", ada, forgotten.append) == 0
+    assert lease("small", bea, forgotten.append) is None
     pool.release(0)
-    assert lease(bea, forgotten.append) is None
+    assert lease("small", bea, forgotten.append) is None
     pool.release(0)
     forgotten.clear()
-    assert lease(bea, forgotten.append) == 0
+    assert lease("small", bea, forgotten.append) == 0
     assert pool.names == ("bea",)
     assert 0 in forgotten
     pool.close()

@@ -34,7 +34,7 @@ def asking(told: dict[str, Any]) -> OpenAI:
     return OpenAI(base_url=told["url"], api_key=KEY, max_retries=0)
 
 
-def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_finish(project, on_a_terminal):
+def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_finish(project, twin, on_a_terminal):
     long = {"model": "ada", "messages": user("tell me all of it"), "max_tokens": 470}
     with (
         started("--project", project.folder) as (process, told),
@@ -44,10 +44,12 @@ def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_fin
         next(stream)
         process.send_signal(signal.SIGKILL)
         process.wait(timeout=20)
-    with started("--project", project.folder) as (process, told):
+    with started(project.folder, twin.folder) as (process, told):
         assert told["version"] == champion(project.store).name
+        assert [one["model"] for one in told["models"]] == ["small", "twin"]
         with asking(told) as client:
-            stream = client.chat.completions.create(**long, stream=True)
+            assert client.chat.completions.create(model="zed", messages=user("x"), max_tokens=1).model == "zed"
+            stream = client.chat.completions.create(**long | {"model": "small@ada"}, stream=True)
             next(stream)
             process.send_signal(signal.SIGTERM)
             pieces = list(stream)
@@ -60,6 +62,10 @@ def test_a_killed_server_serves_the_same_champion_again_and_a_signal_lets_it_fin
     log = (project.store.root / "logs" / "serve.log").read_text()
     assert "stored answers came out again" in log
     assert "tell me all of it" not in log
+    assert "zed" not in log
+    log = (twin.store.root / "logs" / "serve.log").read_text()
+    assert "adapter 'zed' loaded" in log
+    assert "'ada'" not in log
 
 
 def test_it_does_not_listen_for_others_without_a_key_or_with_a_short_one(project, monkeypatch):
@@ -68,6 +74,9 @@ def test_it_does_not_listen_for_others_without_a_key_or_with_a_short_one(project
     assert "BURNISH_SERVE_KEY" in call.err
     monkeypatch.setenv("BURNISH_SERVE_KEY", "short")
     assert burnish("serve", "--project", project.folder, "--port", 0).code == 2
+    both = burnish("serve", project.folder, "--project", project.folder)
+    assert both.code == 2
+    assert "both named" in both.err
 
 
 def test_without_a_project_or_a_champion_it_says_so(tmp_path, small_base):

@@ -9,8 +9,8 @@ from openai import InternalServerError
 from burnish.errors import ModelError
 from burnish.loop.probing import UNPROVEN, prober
 from burnish.registry import champion, folder_of, get, promote, rollback
-from burnish.serve.pool import Pool, Refused
-from tests.serve.town import add_version, alone, bench_of, chat, serving, wearing
+from burnish.serve.pool import Refused
+from tests.serve.town import add_version, alone, bench_of, chat, pool_of, serving, wearing
 
 ASKED = "the password is refused"
 WEIGHTS = "adapter_model.safetensors"
@@ -51,10 +51,10 @@ def test_an_adapter_that_must_not_answer_is_refused_with_the_reason_and_harms_no
     facts, reason = BAD[what]
     base = bench_of(project)
     bad = add_version(project, base, "bad", **facts)
-    pool = Pool(base, project.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = pool_of(project, base)
     with pytest.raises(Refused, match=reason):
-        pool.lease(bad, lambda slot: None)
-    assert pool.lease(get(project.store, "ada"), lambda slot: None) == 0
+        pool.lease("small", bad, lambda slot: None)
+    assert pool.lease("small", get(project.store, "ada"), lambda slot: None) == 0
     assert (pool.loads.loaded, pool.loads.refused) == (1, 1)
     pool.close()
 
@@ -63,9 +63,9 @@ def test_an_adapter_that_must_not_answer_is_refused_with_the_reason_and_harms_no
 def test_a_flipped_bit_anywhere_in_an_adapter_is_damage(project, at):
     version = get(project.store, "ada")
     flip(folder_of(project.store, version) / WEIGHTS, at)
-    pool = Pool(bench_of(project), project.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = pool_of(project)
     with pytest.raises(Refused, match=f"damaged.*{WEIGHTS}"):
-        pool.lease(version, lambda slot: None)
+        pool.lease("small", version, lambda slot: None)
     pool.close()
 
 

@@ -106,7 +106,9 @@ def test_of_an_answer_that_is_not_drawn_no_text_is_kept_and_feedback_on_it_is_ta
 
 def test_a_line_that_is_full_drops_what_comes_and_counts_it_and_answers_go_on(project):
     with serving(project) as town:
-        town.service.recorder = small = Recorder(project.store, TrafficSettings(keep=True), most_waiting=2)
+        town.service.projects.all[0].recorder = small = Recorder(
+            project.store, TrafficSettings(keep=True), most_waiting=2
+        )
         with project.store.db.write():  # nobody else can write
             ids = [chat(town, "ada", "hello", max_tokens=1).id for _ in range(7)]
         assert small.flush()

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,8 +25,9 @@ from burnish.records import Message, ModelVersion
 from burnish.registry import register
 from burnish.serve.exchange import Service
 from burnish.serve.guard import door
-from burnish.serve.pool import Check
-from burnish.serve.server import make_service, server_of, warm
+from burnish.serve.keys import Key
+from burnish.serve.pool import Check, Pool, Source
+from burnish.serve.server import Tenant, make_service, server_of, warm
 from burnish.store.stage import run_stage
 from burnish.talk import Silence
 
@@ -86,14 +87,19 @@ def bench_of(project: Project) -> Base:
 
 @contextmanager
 def serving(
-    project: Project, *, key: str | None = None, check: Check | None = None, **settings: object
+    project: Project,
+    *others: Project,
+    key: str | None = None,
+    keys: Sequence[Key] = (),
+    check: Check | None = None,
+    **settings: object,
 ) -> Iterator[Town]:
-    """Answers for the project while the block runs; settings are those of `serve`."""
-    changed = settings_with(project.settings, {f"serve.{name}": value for name, value in settings.items()})
-    service = make_service(bench_of(project), project.store, changed, served_task(project), check or prober(project))
+    """Answers for the projects while the block runs; settings are those of `serve`, the same for all."""
+    tenants = [tenant(one, check, **settings) for one in (project, *others)]
+    service = make_service(bench_of(project), tenants)
     with listen("127.0.0.1", 0) as bound:
         port = bound.getsockname()[1]
-        server = server_of(service, door("127.0.0.1", port, key))
+        server = server_of(service, door("127.0.0.1", port, key, keys, [one.settings.project for one in tenants]))
         bound.listen(64)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
         thread.start()
@@ -109,8 +115,21 @@ def serving(
             thread.join(timeout=20)
             service.shadow.close(20)
             assert service.engine.close(20)
-            service.recorder.close(20)
+            for served in service.projects.all:
+                served.recorder.close(20)
             service.engine.pool.close()
+
+
+def tenant(project: Project, check: Check | None = None, **settings: object) -> Tenant:
+    """The project as a server takes it in."""
+    changed = settings_with(project.settings, {f"serve.{name}": value for name, value in settings.items()})
+    return Tenant(project.store, changed, served_task(project), check or prober(project))
+
+
+def pool_of(project: Project, base: Base | None = None) -> Pool:
+    """A pool with memory for one adapter, without probes."""
+    source = Source(store=project.store, check=lambda base, version: "")
+    return Pool(base or bench_of(project), {project.settings.project: source}, adapter_bytes=1)
 
 
 def add_version(
