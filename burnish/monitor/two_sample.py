@@ -8,7 +8,7 @@ from scipy import stats
 from burnish.monitor.permutation import Bools, Floats, permutation_p
 
 FOLDS = 5
-RIDGE = 0.1
+RIDGE = 1.0
 """Penalty as a share of the rows; columns are scaled to variance 1."""
 
 
