@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def as_format_5(path: Path) -> None:
-    """Takes away what formats 0007 and 0006 added."""
+    """Takes away what formats 0008 to 0006 added."""
     as_format_6(path)
     with closing(sqlite3.connect(path)) as copy:
         for table in ("chain_entry", "user_change"):
@@ -16,7 +16,8 @@ def as_format_5(path: Path) -> None:
 
 
 def as_format_6(path: Path) -> None:
-    """Takes away what format 0007 added."""
+    """Takes away what formats 0008 and 0007 added."""
+    as_format_7(path)
     with closing(sqlite3.connect(path)) as copy:
         for table in ("review_state", "project_identity"):
             copy.execute(f"DROP TABLE {table}")
@@ -24,4 +25,13 @@ def as_format_6(path: Path) -> None:
             copy.execute(f"DROP INDEX {index}")
         copy.execute("CREATE INDEX review_item_by_value ON review_item (queue, value)")
         copy.execute("UPDATE alembic_version SET version_num = '0006'")
+        copy.commit()
+
+
+def as_format_7(path: Path) -> None:
+    """Takes away what format 0008 added."""
+    with closing(sqlite3.connect(path)) as copy:
+        for table in ("traffic", "traffic_feedback"):
+            copy.execute(f"DROP TABLE {table}")
+        copy.execute("UPDATE alembic_version SET version_num = '0007'")
         copy.commit()

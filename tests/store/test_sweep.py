@@ -23,6 +23,15 @@ from burnish.store.reviews import ReviewItem, add_items, review_log, withdraw_it
 from burnish.store.roles import append_roles, current_roles
 from burnish.store.stage import run_stage, stage_runs
 from burnish.store.store import Store, open_store
+from burnish.store.traffic import (
+    Remark,
+    Spoken,
+    append_feedback,
+    append_traffic,
+    drop_expired,
+    feedback_since,
+    traffic_since,
+)
 from burnish.store.users import add_user, users
 from tests.child import KILLED, in_child
 
@@ -51,6 +60,7 @@ def live(project: Path) -> None:
     append_audit(store, "seed", {"status": "accepted"}, by="ann")
     keep_reply(store, REPLY)
     review(store)
+    talk_with_users(store)
     if not users(store):
         add_user(store, "ann", "approver")
     restore_backup(project)
@@ -68,6 +78,14 @@ def review(store: Store) -> None:
     undo_decision(store, "second", "ann", 1, now_s=2.0)
     decide_item(store, "second", "ann", 3, Wish("edit", "better"), now_s=3.0)
     withdraw_items(store, ["first"], "another model")
+
+
+def talk_with_users(store: Store) -> None:
+    """Two answers and what a user says of one; the other's time is over."""
+    ends = {"one": "2999-01-01T00:00:00+00:00", "two": "2026-01-01T00:00:00+00:00"}
+    append_traffic(store, [Spoken(response_id=name, at="", model="m", expires_at=end) for name, end in ends.items()])
+    append_feedback(store, "one", [Remark("down"), Remark("text", "no")])
+    drop_expired(store)
 
 
 def stage(store: Store, name: str, inputs: dict[str, str]):
@@ -103,6 +121,8 @@ def state(project: Path) -> dict[str, object]:
         "audits": [(entry.batch, entry.by) for entry in audits(store)],
         "replies": newest_replies(store, 9),
         "decisions": [(one.item, one.turn, one.kind, one.text) for one in review_log(store)],
+        "traffic": [row.response_id for row in traffic_since(store)],
+        "feedback": [(entry.response_id, entry.kind, entry.value) for entry in feedback_since(store)],
         "users": [(user.name, user.role) for user in users(store)],
         "log": ([(entry.seq, entry.subject) for entry in entries(store.db)], broken_entries(entries(store.db))),
         "moves": [(move.before, move.after) for move in history(store)],
