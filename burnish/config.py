@@ -375,8 +375,8 @@ class WatchSettings(Section):
     """Address that alarms are posted to, https unless it is on this machine; empty: none. `burnish watch --allow` has
     to be run once on each machine."""
 
-    webhook_texts: bool = False
-    """Whether what is posted holds terms and texts of requests."""
+    webhook_terms: bool = False
+    """Whether what is posted holds terms that requests have in common; their texts are never posted."""
 
     timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
     """Seconds after which posting is given up, to be tried again at the next look."""

@@ -28,6 +28,7 @@ from burnish.cli import (
     tune,
     ui,
     users,
+    watch,
 )
 from burnish.cli.health import MEND, NEEDED
 from burnish.cli.options import hear
@@ -87,6 +88,7 @@ PARTS = (
     ui,
     serve,
     users,
+    watch,
 )
 
 for part in PARTS:

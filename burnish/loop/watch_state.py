@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from burnish.errors import DamagedError
@@ -50,7 +50,13 @@ class WatchState:
     accepted: tuple[int, int] | None = None
     """Requests that somebody called normal."""
     unsent: tuple[str, ...] = ()
-    """Names of alarms that the webhook has not taken yet."""
+    """Names of alarms that the webhook has not taken yet, the newest hundred."""
+
+    def raised(self, alarms: Sequence[Alarm]) -> "WatchState":
+        """The same after these alarms; one that only goes on is not sent."""
+        fresh = [alarm.id for alarm in alarms if alarm.is_new and alarm.id not in self.unsent]
+        signals = dict.fromkeys([*self.alarmed, *(alarm.reading.signal for alarm in alarms)])
+        return replace(self, alarmed=tuple(signals), unsent=(*self.unsent, *fresh)[-MOST_UNSENT:])
 
 
 @contextmanager
@@ -80,7 +86,7 @@ def save_state(project: Project, state: WatchState) -> None:
 
 
 def log_alarms(project: Project, alarms: Sequence[Alarm]) -> None:
-    """Appends the alarms that the log does not hold yet, on disk when this returns; half a line of a kill is dropped."""
+    """Appends the alarms that the log does not hold yet, on disk when this returns; half a line of a kill goes."""
     path = _folder(project) / LOG_FILE
     known = {alarm.id for alarm in logged_alarms(project)}
     fresh = [alarm for alarm in alarms if alarm.id not in known]

@@ -76,9 +76,8 @@ class Cluster:
     """Texts of a window that belong together, named by the terms that set them apart."""
 
     terms: tuple[str, ...]
-    rows: int
-    examples: tuple[str, ...]
-    """Names of some of its requests, strangest first."""
+    rows: tuple[int, ...]
+    """Numbers of its requests, strangest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,4 +97,7 @@ class Alarm:
     command: str
     is_new: bool = True
     """Whether the window before did not alarm by this signal; an alarm that goes on is not sent again."""
+    rows: tuple[int, ...] = ()
+    """Numbers of the requests to look at, strangest first, at most 50."""
     clusters: tuple[Cluster, ...] = field(default=())
+    """The same, as far as they have terms in common."""

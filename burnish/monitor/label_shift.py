@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from burnish.monitor.permutation import Bools, Floats, permutation_p
+from burnish.monitor.permutation import Bools, Floats, Ints, permutation_p
 from burnish.stats import Estimate
 
 WORST_CONDITION = 30.0
@@ -56,7 +56,7 @@ def label_shift(
     return LabelShift(p, distance, names[:known], shares, before, "")
 
 
-def solve_shares(y_M: Floats, said_M: Floats, now_N: Floats, labels: int) -> tuple[Floats | None, str]:
+def solve_shares(y_M: Ints, said_M: Ints, now_N: Ints, labels: int) -> tuple[Floats | None, str]:
     """Label shares of the window, clipped to be shares; None with the reason where dev cannot tell labels apart.
 
     Labels are numbers from 0; answers from `labels` on are no labels and left out on both sides.
@@ -80,7 +80,7 @@ def _ordered(expected: Sequence[str], answered: Sequence[str], window: Sequence[
     return (*labels, *sorted({*answered, *window} - set(labels)))
 
 
-def _chi_squared_p(said_M: Floats, now_N: Floats, kinds: int, level: float, random: np.random.Generator) -> float:
+def _chi_squared_p(said_M: Ints, now_N: Ints, kinds: int, level: float, random: np.random.Generator) -> float:
     """By permutation: with few rows a label the chi-squared distribution is no guide."""
     hot_RK = np.eye(kinds)[np.concatenate([said_M, now_N])]
     total_K = np.maximum(hot_RK.sum(axis=0), 1e-12)
@@ -92,16 +92,16 @@ def _chi_squared_p(said_M: Floats, now_N: Floats, kinds: int, level: float, rand
     return permutation_p(unlike, len(hot_RK), len(now_N), level, random)
 
 
-def _resampled(y_M: Floats, said_M: Floats, now_N: Floats, random: np.random.Generator) -> tuple[Floats, ...]:
+def _resampled(y_M: Ints, said_M: Ints, now_N: Ints, random: np.random.Generator) -> tuple[Ints, Ints, Ints]:
     rows, later = random.integers(0, len(y_M), len(y_M)), random.integers(0, len(now_N), len(now_N))
     return y_M[rows], said_M[rows], now_N[later]
 
 
-def _shares(at_N: Floats, kinds: int) -> Floats:
+def _shares(at_N: Ints, kinds: int) -> Floats:
     return np.asarray(np.bincount(at_N, minlength=kinds) / max(1, len(at_N)))
 
 
-def _distance(said_M: Floats, now_N: Floats, kinds: int) -> float:
+def _distance(said_M: Ints, now_N: Ints, kinds: int) -> float:
     return float(np.abs(_shares(said_M, kinds) - _shares(now_N, kinds)).sum() / 2)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.intp]
 
 HITS = 20
 """Draws at least as extreme after which the p-value is known well enough: to about a fifth of itself."""

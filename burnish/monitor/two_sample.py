@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from burnish.monitor.permutation import Bools, Floats, permutation_p
+from burnish.monitor.permutation import Bools, Floats, Ints, permutation_p
 
 FOLDS = 5
 RIDGE = 1.0
@@ -59,7 +59,7 @@ def _solver(x_RD: Floats) -> Floats:
     return np.asarray(np.linalg.inv(inner_DD + RIDGE * len(x_RD) * np.eye(len(inner_DD))))
 
 
-def _held_out(x_RD: Floats, is_member_R: Bools, fold_R: Floats, solvers: list[Floats]) -> Floats:
+def _held_out(x_RD: Floats, is_member_R: Bools, fold_R: Ints, solvers: list[Floats]) -> Floats:
     y_R = is_member_R - is_member_R.mean()
     score_R = np.empty(len(x_RD))
     for fold, solver in enumerate(solvers):
@@ -68,7 +68,7 @@ def _held_out(x_RD: Floats, is_member_R: Bools, fold_R: Floats, solvers: list[Fl
     return score_R
 
 
-def _auc(score_R: Floats, is_member_R: Bools, fold_R: Floats) -> float:
+def _auc(score_R: Floats, is_member_R: Bools, fold_R: Ints) -> float:
     """Mean over folds with rows of both kinds: scores of different folds are not on one scale."""
     found = []
     for fold in range(FOLDS):
