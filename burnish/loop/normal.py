@@ -17,11 +17,10 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
 from burnish.loop.requests import Request, answers_of, requests_of
 from burnish.loop.seeds import Seeds
-from burnish.loop.workbench import BASE_NAME
 from burnish.monitor.alarms import Signal
 from burnish.monitor.window import Reference, Window, reference_of
 from burnish.records import Evaluation, Example, ModelVersion, RowResult
-from burnish.registry import champion
+from burnish.registry import BASE, champion
 from burnish.stats import mean_interval
 
 FEWEST = 20
@@ -76,7 +75,7 @@ class Normal:
 def model_in_use(project: Project) -> tuple[str, ModelVersion | None]:
     """Name and version of the model that serves by default; the untuned base has no version before a first round."""
     now = champion(project.store)
-    return (now.name, now) if now is not None else (BASE_NAME, None)
+    return (now.name, now) if now is not None else (BASE, None)
 
 
 def normal_of(project: Project, seeds: Seeds, accepted: tuple[int, int] | None = None) -> Normal:

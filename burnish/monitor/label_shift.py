@@ -9,8 +9,10 @@ from burnish.monitor.permutation import Bools, Floats, Ints, permutation_p
 from burnish.stats import Estimate
 
 WORST_CONDITION = 30.0
-"""Condition number of the confusion matrix from which solving it multiplies noise more than it corrects."""
-BOOTSTRAPS = 400
+"""Norm of the inverse of the confusion matrix (columns sum to 1) from which solving multiplies noise too much: so much
+does it stretch an error in the shares of answers."""
+BOOTSTRAPS = 200
+CONFUSED = "confused: the model mixes up labels on dev rows, so its answers cannot be turned into shares"
 
 
 class LabelShift(NamedTuple):
@@ -39,39 +41,48 @@ def label_shift(
     label on dev. It assumes that within each label texts are as before: where new labels came in, it misleads.
     """
     names = _ordered(expected, answered, window)
-    at = {name: place for place, name in enumerate(names)}
+    at, known = {name: place for place, name in enumerate(names)}, len(set(expected))
     y_M, said_M, now_N = (np.array([at[name] for name in words]) for words in (expected, answered, window))
     p = _chi_squared_p(said_M, now_N, len(names), level, random)
-    drawn = [_resampled(y_M, said_M, now_N, random) for _ in range(BOOTSTRAPS)]
-    moved = [_distance(said, now, len(names)) for _, said, now in drawn]
-    distance = Estimate(_distance(said_M, now_N, len(names)), *_middle(moved), len(now_N))
-    known = len(set(expected))
-    before = tuple(float(share) for share in _shares(y_M, len(names))[:known])
-    solved, why = solve_shares(y_M, said_M, now_N, known)
+    joint_KL = np.zeros((len(names), known))
+    np.add.at(joint_KL, (said_M, y_M), 1.0)
+    now_K = np.bincount(now_N, minlength=len(names)).astype(float)
+    joints_BKL, nows_BK = _resampled(joint_KL, random), _resampled(now_K, random)
+    distance = Estimate(
+        _distance(joint_KL, now_K),
+        *_middle([_distance(*one) for one in zip(joints_BKL, nows_BK, strict=True)]),
+        len(now_N),
+    )
+    before = tuple(float(share) for share in joint_KL.sum(axis=0) / len(y_M))
+    solved, why = solve_shares(joint_KL, now_K)
     if solved is None:
         return LabelShift(p, distance, names[:known], (), before, why)
-    solutions = [found for found in (solve_shares(*one, known)[0] for one in drawn) if found is not None]
-    bounds = [_middle([solution[place] for solution in solutions]) for place in range(known)]
+    found = [solve_shares(*one)[0] for one in zip(joints_BKL, nows_BK, strict=True)]
+    solutions = [solution for solution in found if solution is not None]
+    bounds = [_middle([float(solution[place]) for solution in solutions]) for place in range(known)]
     shares = tuple(Estimate(float(solved[place]), *bounds[place], len(now_N)) for place in range(known))
     return LabelShift(p, distance, names[:known], shares, before, "")
 
 
-def solve_shares(y_M: Ints, said_M: Ints, now_N: Ints, labels: int) -> tuple[Floats | None, str]:
-    """Label shares of the window, clipped to be shares; None with the reason where dev cannot tell labels apart.
+def solve_shares(joint_KL: Floats, now_K: Floats) -> tuple[Floats | None, str]:
+    """Label shares of a window, clipped to be shares; None with the reason where dev cannot tell labels apart.
 
-    Labels are numbers from 0; answers from `labels` on are no labels and left out on both sides.
+    `joint_KL` counts dev rows by answer and label, the labels first among the answers; `now_K` counts the window's
+    answers. Answers that are no label are left out on both sides.
     """
-    kept = said_M < labels
-    joint = np.zeros((labels, labels))
-    np.add.at(joint, (said_M[kept], y_M[kept]), 1.0 / max(1, len(y_M)))
-    prior = joint.sum(axis=0)
-    if (prior <= 0).any():
-        return None, "unseen: a label has no dev row with a usable answer"
-    given = joint / prior
-    if float(np.linalg.cond(given)) > WORST_CONDITION:
-        return None, "confused: the model mixes up labels on dev rows, so its answers cannot be turned into shares"
-    solved = np.clip(np.linalg.solve(given, _shares(now_N[now_N < labels], labels)), 0.0, None)
-    return np.asarray(solved / max(solved.sum(), 1e-12)), ""
+    labels = joint_KL.shape[1]
+    prior_L = joint_KL.sum(axis=0)
+    if (prior_L <= 0).any():
+        return None, "unseen: a label has no dev row"
+    given_LL = joint_KL[:labels] / prior_L
+    try:
+        inverse_LL = np.linalg.inv(given_LL)
+    except np.linalg.LinAlgError:
+        return None, CONFUSED
+    if np.abs(inverse_LL).sum(axis=0).max() > WORST_CONDITION:
+        return None, CONFUSED
+    solved_L = np.clip(inverse_LL @ now_K[:labels], 0.0, None)
+    return np.asarray(solved_L / max(float(solved_L.sum()), 1e-12)), ""
 
 
 def _ordered(expected: Sequence[str], answered: Sequence[str], window: Sequence[str]) -> tuple[str, ...]:
@@ -92,17 +103,14 @@ def _chi_squared_p(said_M: Ints, now_N: Ints, kinds: int, level: float, random: 
     return permutation_p(unlike, len(hot_RK), len(now_N), level, random)
 
 
-def _resampled(y_M: Ints, said_M: Ints, now_N: Ints, random: np.random.Generator) -> tuple[Ints, Ints, Ints]:
-    rows, later = random.integers(0, len(y_M), len(y_M)), random.integers(0, len(now_N), len(now_N))
-    return y_M[rows], said_M[rows], now_N[later]
+def _resampled(counts: Floats, random: np.random.Generator) -> Floats:
+    """Bootstrap samples of a table of counts."""
+    total = int(counts.sum())
+    return random.multinomial(total, (counts / total).ravel(), size=BOOTSTRAPS).reshape(-1, *counts.shape).astype(float)
 
 
-def _shares(at_N: Ints, kinds: int) -> Floats:
-    return np.asarray(np.bincount(at_N, minlength=kinds) / max(1, len(at_N)))
-
-
-def _distance(said_M: Ints, now_N: Ints, kinds: int) -> float:
-    return float(np.abs(_shares(said_M, kinds) - _shares(now_N, kinds)).sum() / 2)
+def _distance(joint_KL: Floats, now_K: Floats) -> float:
+    return float(np.abs(joint_KL.sum(axis=1) / joint_KL.sum() - now_K / now_K.sum()).sum() / 2)
 
 
 def _middle(values: Sequence[float]) -> tuple[float | None, float | None]:
