@@ -33,9 +33,11 @@ NOT_IN_A_ROUND = {
     "review",
     "users",
     "approval",
+    "watch",
 }
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py)."""
+asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py); a look of
+the monitor (test_watching.py)."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
