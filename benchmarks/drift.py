@@ -28,10 +28,12 @@ from burnish.stats import clopper_pearson
 
 SIZE = 200
 SHARES = (0.05, 0.1, 0.2, 0.5)
-LONGEST = 8
+LONGEST = 6
 """Windows after which a drift that was not told counts as missed."""
-RUNS = 10
+RUNS = 8
 """Runs for each strength."""
+PEER_CALM, PEER_RUNS = 20, 3
+"""Windows without drift, and first windows of each strength, that Evidently judges: one takes it seconds."""
 BUDGET = Budget(alpha=0.05, windows=50)
 FLOOR = 0.55
 
@@ -97,16 +99,17 @@ def measure(world: World, data: Path, windows: int, python: str) -> dict[str, ob
     space = space_of(rng.sample(train, min(MOST_TRAIN, len(train))), 0)
     calm = list(without_drift(world, traffic, windows, rng))
     told = [windows_of(space, run, seed) for seed, run in enumerate(calm)]
-    lines: dict[str, object] = {"world": world.name, "calm": calmness(told), "evidently_calm": ask(python, calm)}
+    lines: dict[str, object] = {"world": world.name, "calm": calmness(told)}
+    asked = {"calm": [(held, [window]) for held, some in calm for window in some][:PEER_CALM]}
     for name, file in world.foreign.items():
         others = read(data, file)
         for share in SHARES:
             runs = [drifting(world, traffic, others, share, rng) for _ in range(RUNS)]
-            seen = [[bool(one.signals) for one in windows_of(space, run, seed)] for seed, run in enumerate(runs)]
-            peer = ask(python, [(reference, some[:1]) for reference, some in runs])
-            lines[f"{name} {share}"] = {"delays": [delay(one) for one in seen], "evidently": peer}
+            told = [windows_of(space, run, seed, until_alarm=True) for seed, run in enumerate(runs)]
+            asked[f"{name} {share}"] = [(held, some[:1]) for held, some in runs[:PEER_RUNS]]
+            lines[f"{name} {share}"] = {"delays": [delay(one) for one in told]}
             print(world.name, name, share, lines[f"{name} {share}"], file=sys.stderr, flush=True)
-    return lines
+    return {**lines, "evidently": ask(python, asked)}
 
 
 def read(data: Path, file: str) -> list[str]:
@@ -137,8 +140,8 @@ def drifting(world: World, traffic: Sequence[str], others: Sequence[str], share:
     return mixed[: world.reference], windows
 
 
-def windows_of(space: Space, run: Run, seed: int) -> list[Told]:
-    """What the monitor says of each window of a run, as `burnish watch` would."""
+def windows_of(space: Space, run: Run, seed: int, *, until_alarm: bool = False) -> list[Told]:
+    """What the monitor says of each window of a run, as `burnish watch` would; on demand up to the first alarm."""
     held, windows = run
     reference = Reference(space=space, placed=place(space, held))
     bets, told = first_bets(reference), []
@@ -150,6 +153,8 @@ def windows_of(space: Space, run: Run, seed: int) -> list[Told]:
         by_signal = {reading.signal: reading for reading in look.readings}
         alarms = frozenset(reading.signal for reading in look.readings if reading.is_alarm)
         told.append(Told(alarms, by_signal["input"].p or 0.0, by_signal["outsiders"].e_value or 0.0))
+        if alarms and until_alarm:
+            break
     return told
 
 
@@ -165,38 +170,40 @@ def calmness(runs: Sequence[Sequence[Told]]) -> dict[str, object]:
     }
 
 
-def delay(alarms: Sequence[bool]) -> int | None:
+def delay(told: Sequence[Told]) -> int | None:
     """Windows until the first alarm, from 1; None: it was missed."""
-    return alarms.index(True) + 1 if True in alarms else None
+    return next((number for number, one in enumerate(told, start=1) if one.signals), None)
 
 
-def ask(python: str, runs: Sequence[Run]) -> list[bool] | None:
-    """Evidently's verdict on each window of these runs; None without it."""
+def ask(python: str, asked: dict[str, list[Run]]) -> dict[str, list[bool]]:
+    """Evidently's verdict on the first window of each run, by the same names; empty without it."""
     if not python:
-        return None
-    script = Path(__file__).with_name("drift_evidently.py")
-    done = subprocess.run([python, str(script)], input=json.dumps(runs), capture_output=True, text=True, check=True)
-    return [bool(one) for one in json.loads(done.stdout.splitlines()[-1])]
+        return {}
+    script, runs = Path(__file__).with_name("drift_evidently.py"), [run for some in asked.values() for run in some]
+    done = subprocess.run([python, str(script)], input=json.dumps(runs), stdout=subprocess.PIPE, text=True, check=True)
+    said = iter(json.loads(done.stdout.splitlines()[-1]))
+    return {name: [bool(next(said)) for _ in some] for name, some in asked.items()}
 
 
 def shown(found: dict[str, object]) -> list[str]:
     """The two tables of a world as Markdown."""
     calm = found["calm"]
     assert isinstance(calm, dict)
-    peer = found["evidently_calm"]
+    peer = found["evidently"]
+    assert isinstance(peer, dict)
     lines = ["", f"### {found['world']}", "", "| without drift | of | alarms | share [95%] |", "|---|--:|--:|--:|"]
     lines += [
         _line("input, p <= 5%, of windows", calm["input_at_5"], calm["windows"]),
         _line("outsiders, e >= 20 ever, of runs", calm["wealth_at_20"], calm["runs"]),
         _line("any alarm by the budget, of windows", calm["alarms"], calm["windows"]),
     ]
-    if isinstance(peer, list):
-        lines.append(_line("Evidently, of windows", sum(peer), len(peer)))
+    if peer:
+        lines.append(_line("Evidently, of windows", sum(peer["calm"]), len(peer["calm"])))
     lines += ["", "| foreign texts | share | told in window 1 | median delay | missed | Evidently, window 1 |"]
     lines += ["|---|--:|--:|--:|--:|--:|"]
     for name, one in found.items():
         if isinstance(one, dict) and "delays" in one:
-            lines.append(_delays(name, one["delays"], one["evidently"]))
+            lines.append(_delays(name, one["delays"], peer.get(name)))
     return lines
 
 

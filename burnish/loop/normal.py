@@ -133,7 +133,7 @@ def _from_traffic(
 ) -> Normal:
     """Traffic as what is normal. Its answers stand for labels themselves, as nobody says what was right."""
     first, last = accepted
-    rows = [row for row in requests_of(project, model, first - 1) if row.seq <= last]
+    rows = requests_of(project, model, first - 1, last)
     if len(rows) < FEWEST:
         raise DataError(
             f"of the requests {first} to {last} that were accepted as normal only {len(rows)} are still kept",

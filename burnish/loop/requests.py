@@ -39,14 +39,14 @@ class Said:
     """Place of the newest entry that was read."""
 
 
-def requests_of(project: Project, model: str, after: int, most: int | None = None) -> list[Request]:
-    """Requests to a model whose texts are kept, after a place in the traffic, in their order."""
+def requests_of(project: Project, model: str, after: int, last: int | None = None) -> list[Request]:
+    """Requests to a model whose texts are kept, after a place in the traffic and up to another, in their order."""
     found: list[Request] = []
-    while most is None or len(found) < most:
+    while True:
         rows = traffic_since(project.store, after, AT_ONCE, with_text=True)
         for row in rows:
             text = "\n".join(turn.content for turn in row.messages if turn.role == "user")
-            if row.model == model and text.strip():
+            if row.model == model and text.strip() and (last is None or row.seq <= last):
                 prompt = "\n".join(turn.content for turn in row.messages)
                 found.append(
                     Request(
@@ -58,10 +58,9 @@ def requests_of(project: Project, model: str, after: int, most: int | None = Non
                         tokens=row.num_answer,
                     )
                 )
-        if len(rows) < AT_ONCE:
-            break
-        after = rows[-1].seq
-    return found if most is None else found[:most]
+        after = rows[-1].seq if rows else after
+        if len(rows) < AT_ONCE or (last is not None and after >= last):
+            return found
 
 
 def said_of(project: Project, model: str, after: int) -> Said:

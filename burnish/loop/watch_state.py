@@ -68,7 +68,7 @@ def watching_alone(project: Project) -> Iterator[None]:
 
 def load_state(project: Project) -> WatchState:
     """Where the last look ended; from the start where there was none."""
-    path = _folder(project) / STATE_FILE
+    path = project.store.root / FOLDER / STATE_FILE
     if not path.exists():
         return WatchState()
     try:
@@ -106,7 +106,7 @@ def log_alarms(project: Project, alarms: Sequence[Alarm]) -> None:
 
 def logged_alarms(project: Project) -> list[Alarm]:
     """Every alarm there was, oldest first."""
-    path = _folder(project) / LOG_FILE
+    path = project.store.root / FOLDER / LOG_FILE
     if not path.exists():
         return []
     lines = path.read_bytes().split(b"\n")[:-1]

@@ -154,9 +154,8 @@ def rows_to_label(project: Project, most: int = 50) -> list[dict[str, str]]:
     named = next((alarm for alarm in reversed(logged_alarms(project)) if alarm.rows), None)
     if named is None:
         raise UsageError("no alarm names requests to label", hint="see `burnish watch --json`")
-    wanted = set(named.rows[:most])
-    kept = {row.seq: row for row in requests_of(project, named.model, named.first - 1, named.last - named.first + 1)}
-    found = [kept[seq] for seq in named.rows[:most] if seq in kept and seq in wanted]
+    kept = {row.seq: row for row in requests_of(project, named.model, named.first - 1, named.last)}
+    found = [kept[seq] for seq in named.rows[:most] if seq in kept]
     if not found:
         raise UsageError("the requests of that alarm are no longer kept", hint="look more often than traffic expires")
     return [{"id": f"traffic-{row.seq}", "text": row.text, "answer": ""} for row in found]

@@ -16,8 +16,8 @@ Ints = NDArray[np.intp]
 HITS = 20
 """Draws at least as extreme after which the p-value is known well enough: to about a fifth of itself."""
 BATCH = 1000
-FINEST = 4.0
-"""Draws at most, in units of 1 / level: enough for p-values down to a quarter of the level that decides."""
+FINEST = 2.0
+"""Draws at most, in units of 1 / level: enough for p-values down to half of the level that decides."""
 
 
 def permutation_p(
@@ -25,7 +25,7 @@ def permutation_p(
 ) -> float:
     """p-value of the last `members` of `rows` rows being unlike the others; `statistic` maps (draws, rows) to values.
 
-    Sequential Monte Carlo (Besag and Clifford 1991): draws end at 20 hits, or where p is a quarter of `level`. Valid
+    Sequential Monte Carlo (Besag and Clifford 1991): draws end at 20 hits, or where p is half of `level`. Valid
     at any number of rows: P(p <= a) <= a.
     """
     is_member_N = np.arange(rows) >= rows - members

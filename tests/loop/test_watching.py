@@ -48,7 +48,7 @@ def ask(project: Project, count: int, *, far: bool, start: int = 0) -> None:
                 response_id=f"r{number}",
                 at="2026-11-30T10:00:00Z",
                 model="base",
-                messages=(Message("user", text),),
+                messages=(Message(role="user", content=text),),
                 answer=topic,
                 seconds=0.1,
                 num_answer=3,

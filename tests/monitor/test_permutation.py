@@ -17,7 +17,7 @@ def test_a_p_value_is_the_share_of_all_splits_that_are_as_extreme():
 
 def test_without_drift_p_is_below_a_level_no_more_often_than_the_level_says():
     random = np.random.default_rng(1)
-    tests = 300
+    tests = 150
     ps = [two_sample(random.normal(size=(60, 5)), random.normal(size=(40, 5)), 0.01, random).p for _ in range(tests)]
     for level in (0.05, 0.2):
         hits = int(np.sum(np.array(ps) <= level))
