@@ -191,7 +191,7 @@ def _window(
 ) -> tuple[WatchState, Seen, list[Alarm]]:
     """The state after a window, what was seen and what alarms. The same state and requests give the same again."""
     settings, number = project.settings.watch, state.window + 1
-    if state.window % settings.windows == 0:
+    if state.window and state.window % settings.windows == 0:
         state = replace(state, bets=None, wrong=(), alarmed=())
     window = normal.window_of(requests)
     reference = replace(normal.reference, outputs={**state.first, **normal.reference.outputs})
