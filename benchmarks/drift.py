@@ -30,9 +30,9 @@ SIZE = 200
 SHARES = (0.05, 0.1, 0.2, 0.5)
 LONGEST = 6
 """Windows after which a drift that was not told counts as missed."""
-RUNS = 8
+RUNS = 6
 """Runs for each strength."""
-PEER_CALM, PEER_RUNS = 20, 3
+PEER_CALM, PEER_RUNS = 12, 2
 """Windows without drift, and first windows of each strength, that Evidently judges: one takes it seconds."""
 BUDGET = Budget(alpha=0.05, windows=50)
 FLOOR = 0.55
@@ -100,6 +100,7 @@ def measure(world: World, data: Path, windows: int, python: str) -> dict[str, ob
     calm = list(without_drift(world, traffic, windows, rng))
     told = [windows_of(space, run, seed) for seed, run in enumerate(calm)]
     lines: dict[str, object] = {"world": world.name, "calm": calmness(told)}
+    print(world.name, lines["calm"], file=sys.stderr, flush=True)
     asked = {"calm": [(held, [window]) for held, some in calm for window in some][:PEER_CALM]}
     for name, file in world.foreign.items():
         others = read(data, file)

@@ -90,8 +90,8 @@ def _wait(should_stop: Callable[[], bool]) -> None:
 
 
 def _act(place: "Project", *, label: Path | None, accept: bool, allow: bool, as_json: bool) -> None:
-    from burnish.loop.watching import accept as accept_windows
-    from burnish.loop.watching import reset, rows_to_label
+    from burnish.loop.accepting import accept as accept_windows
+    from burnish.loop.accepting import reset, rows_to_label
 
     data: dict[str, Any]
     if label is not None:

@@ -12,6 +12,8 @@ from burnish.loop.project import Project
 from burnish.store.traffic import feedback_since, traffic_since
 
 AT_ONCE = 1000
+FEWEST = 20
+"""Requests of a file below which nothing is compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,8 @@ def requests_in(path: Path) -> list[Request]:
     Raises DataError that names the first line which is no such row, UsageError or AccessError by the file itself.
     """
     found = [_row(number, line) for number, line in _lines(path)]
-    if not found:
-        raise DataError(f"{path} holds no request", hint='give one JSON object a line, such as {"text": "..."}')
+    if len(found) < FEWEST:
+        raise DataError(f"{path} holds {len(found)} requests, which say nothing", hint=f"give {FEWEST} or more")
     return found
 
 

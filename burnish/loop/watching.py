@@ -1,11 +1,10 @@
 """A look of the monitor: windows of new traffic one after the other, then the log, then whoever wants to be told."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from burnish.diagnose.rows import text_of
-from burnish.errors import UsageError
 from burnish.loop.flagged import flagged
 from burnish.loop.normal import HELD_OUT, Normal, model_in_use, normal_of
 from burnish.loop.project import Project
@@ -16,7 +15,6 @@ from burnish.loop.watch_state import (
     WatchState,
     load_state,
     log_alarms,
-    logged_alarms,
     save_state,
     watching_alone,
 )
@@ -70,50 +68,43 @@ def watch_project(project: Project, talk: Talk) -> Watched:
             talk.warn("what is normal has changed: evidence on outsiders starts anew")
             state = replace(state, bets=None)
         state = replace(state, reference=normal.identity)
-        size = project.settings.watch.window
         waiting = requests_of(project, state.model, state.seq)
-        seen: list[Seen] = []
-        alarms: list[Alarm] = []
-        texts: dict[int, str] = {}
-        for requests in _whole(waiting, size):
-            state, one, raised = _window(project, normal, state, requests)
-            log_alarms(project, raised)
-            save_state(project, state)
-            seen.append(one)
-            alarms += raised
-            texts |= _texts(requests, raised)
+        state, watched = _windows(project, normal, state, waiting, is_kept=True)
         state, risk, raised = _risk(project, normal, state)
-        log_alarms(project, raised)
-        save_state(project, state)
-        alarms += raised
+        _keep(project, state, raised)
         tell_webhook(project, state, talk)
-    return Watched(
-        model=state.model,
-        reference=normal.source,
-        windows=tuple(seen),
-        risk=risk,
-        alarms=tuple(alarms),
-        num_waiting=len(waiting) - size * len(seen),
-        texts=texts,
-        notes=notes,
-    )
+    return replace(watched, risk=risk, alarms=(*watched.alarms, *raised), notes=notes)
 
 
 def watch_file(project: Project, path: Path) -> Watched:
-    """The same for the requests in a file, from a fresh start; nothing is remembered, logged or sent."""
+    """The same for the requests in a file, from a fresh start; nothing is remembered, logged or sent.
+
+    Raises what `requests_in` and `normal_of` raise.
+    """
     requests, name = requests_in(path), model_in_use(project)[0]
-    normal, size = normal_of(project, gather(project)), project.settings.watch.window
+    normal = normal_of(project, gather(project))
     state = WatchState(model=name, reference=normal.identity)
-    if len(requests) < size:
-        size = len(requests)
-    seen, alarms, texts = [], [], {}
-    for some in _whole(requests, size):
+    return _windows(project, normal, state, requests, is_kept=False)[1]
+
+
+def _windows(
+    project: Project, normal: Normal, state: WatchState, requests: Sequence[Request], *, is_kept: bool
+) -> tuple[WatchState, Watched]:
+    """Looks at whole windows one after the other; of what is not kept, a single smaller one is looked at, too."""
+    size = project.settings.watch.window if is_kept else min(project.settings.watch.window, len(requests))
+    seen: list[Seen] = []
+    alarms: list[Alarm] = []
+    texts: dict[int, str] = {}
+    for start in range(0, len(requests) - size + 1, size):
+        some = requests[start : start + size]
         state, one, raised = _window(project, normal, state, some)
+        if is_kept:
+            _keep(project, state, raised)
         seen.append(one)
         alarms += raised
-        texts.update(_texts(some, raised))
-    return Watched(
-        model=name,
+        texts |= _texts(some, raised)
+    watched = Watched(
+        model=state.model,
         reference=normal.source,
         windows=tuple(seen),
         risk=None,
@@ -121,44 +112,13 @@ def watch_file(project: Project, path: Path) -> Watched:
         num_waiting=len(requests) - size * len(seen),
         texts=texts,
     )
+    return state, watched
 
 
-def accept(project: Project) -> tuple[int, int]:
-    """Makes the newest windows that were looked at, up to five, what is normal; returns their first and last request.
-
-    Raises UsageError where no window was looked at.
-    """
-    with watching_alone(project):
-        state = load_state(project)
-        if not state.newest:
-            raise UsageError(
-                "no window was looked at yet", hint="`burnish watch` looks as soon as there is a whole one"
-            )
-        chosen = (state.newest[0][0], state.newest[-1][1])
-        normal = normal_of(project, gather(project), chosen)
-        save_state(project, _anew(state, reference=normal.identity, accepted=chosen))
-    return chosen
-
-
-def reset(project: Project) -> None:
-    """Takes the project's own rows as normal again; traffic that was looked at stays looked at."""
-    with watching_alone(project):
-        save_state(project, _anew(load_state(project), reference="", accepted=None))
-
-
-def rows_to_label(project: Project, most: int = 50) -> list[dict[str, str]]:
-    """The texts of the newest alarm that names requests, with an empty answer each, for people to fill in.
-
-    Raises UsageError where no alarm names any request that is still kept.
-    """
-    named = next((alarm for alarm in reversed(logged_alarms(project)) if alarm.rows), None)
-    if named is None:
-        raise UsageError("no alarm names requests to label", hint="see `burnish watch --json`")
-    kept = {row.seq: row for row in requests_of(project, named.model, named.first - 1, named.last)}
-    found = [kept[seq] for seq in named.rows[:most] if seq in kept]
-    if not found:
-        raise UsageError("the requests of that alarm are no longer kept", hint="look more often than traffic expires")
-    return [{"id": f"traffic-{row.seq}", "text": row.text, "answer": ""} for row in found]
+def _keep(project: Project, state: WatchState, alarms: Sequence[Alarm]) -> None:
+    """In this order: a kill between the two repeats the window, and its alarms are known by their names."""
+    log_alarms(project, alarms)
+    save_state(project, state)
 
 
 def _standing(project: Project) -> tuple[WatchState, tuple[str, ...]]:
@@ -170,16 +130,6 @@ def _standing(project: Project) -> tuple[WatchState, tuple[str, ...]]:
         return replace(state, model=name), ()
     fresh = WatchState(model=name, seq=state.seq, feedback=state.feedback, unsent=state.unsent)
     return fresh, (f"{name} has taken over from {state.model}: all evidence starts anew",)
-
-
-def _anew(state: WatchState, *, reference: str, accepted: tuple[int, int] | None) -> WatchState:
-    return replace(
-        state, reference=reference, accepted=accepted, window=0, bets=None, wrong=(), alarmed=(), first={}, newest=()
-    )
-
-
-def _whole(requests: Sequence[Request], size: int) -> Iterator[Sequence[Request]]:
-    return (requests[start : start + size] for start in range(0, len(requests) - size + 1, size))
 
 
 def _budget(project: Project) -> Budget:

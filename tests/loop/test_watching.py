@@ -8,9 +8,10 @@ import pytest
 
 from burnish.client.webhook import allow_webhook
 from burnish.errors import DamagedError, UsageError
+from burnish.loop.accepting import accept, reset, rows_to_label
 from burnish.loop.project import Project, open_project
 from burnish.loop.watch_state import LOG_FILE, load_state, logged_alarms
-from burnish.loop.watching import Watched, accept, reset, rows_to_label, watch_file, watch_project
+from burnish.loop.watching import Watched, watch_file, watch_project
 from burnish.records import Message
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic
 from burnish.talk import Silence
@@ -42,7 +43,7 @@ def ask(project: Project, count: int, *, far: bool, start: int = 0) -> None:
     for number in range(start, start + count):
         topic = names[number % 3]
         words = " ".join(f"{chr(97 + (number * step + 5) % 26)}{number * step % 97}" for step in (3, 7, 11, 17, 23))
-        text = FAR.format(number % 7, number) if far else f"{TOPICS[topic][number // 3 % 3]} {words}"
+        text = FAR.format(number % 7, number % WINDOW) if far else f"{TOPICS[topic][number // 3 % 3]} {words}"
         rows.append(
             Spoken(
                 response_id=f"r{number}",
@@ -155,7 +156,7 @@ def test_many_wrong_answers_by_feedback_raise_the_risk_alarm_and_right_ones_do_n
         append_feedback(desk.store, f"r{number}", [Remark("down")])
     found = look(desk, "watch.max_risk=0.2")
     assert [alarm.reading.signal for alarm in found.alarms] == ["risk"]
-    assert found.risk.interval.low > 0.2
+    assert (found.risk.interval.value, found.risk.interval.n) == (0.5, 40)
     assert look(desk, "watch.max_risk=0.2").alarms == (), "the same feedback alarms once"
 
 
