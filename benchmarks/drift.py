@@ -32,8 +32,6 @@ LONGEST = 6
 """Windows after which a drift that was not told counts as missed."""
 RUNS = 6
 """Runs for each strength."""
-PEER_CALM, PEER_RUNS = 12, 2
-"""Windows without drift, and first windows of each strength, that Evidently judges: one takes it seconds."""
 BUDGET = Budget(alpha=0.05, windows=50)
 FLOOR = 0.55
 
@@ -101,13 +99,13 @@ def measure(world: World, data: Path, windows: int, python: str) -> dict[str, ob
     told = [windows_of(space, run, seed) for seed, run in enumerate(calm)]
     lines: dict[str, object] = {"world": world.name, "calm": calmness(told)}
     print(world.name, lines["calm"], file=sys.stderr, flush=True)
-    asked = {"calm": [(held, [window]) for held, some in calm for window in some][:PEER_CALM]}
+    asked = {"calm": [(held, [window]) for held, some in calm for window in some]}
     for name, file in world.foreign.items():
         others = read(data, file)
         for share in SHARES:
             runs = [drifting(world, traffic, others, share, rng) for _ in range(RUNS)]
             told = [windows_of(space, run, seed, until_alarm=True) for seed, run in enumerate(runs)]
-            asked[f"{name} {share}"] = [(held, some[:1]) for held, some in runs[:PEER_RUNS]]
+            asked[f"{name} {share}"] = [(held, some[:1]) for held, some in runs]
             lines[f"{name} {share}"] = {"delays": [delay(one) for one in told]}
             print(world.name, name, share, lines[f"{name} {share}"], file=sys.stderr, flush=True)
     return {**lines, "evidently": ask(python, asked)}

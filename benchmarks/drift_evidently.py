@@ -1,6 +1,8 @@
 """Evidently's default drift of a text column, on the windows that benchmarks.drift sends; run by its own Python.
 
-Reads a list of [reference, windows] as JSON from stdin, prints one true or false a window.
+Reads a list of [reference, windows] as JSON from stdin, prints one true or false a window. It calls the function behind
+the default for references of up to 1000 rows: the ROC AUC of a classifier on half of the rows, held against the 95th
+percentile of random scores. That percentile takes seconds and depends on the labels alone, so it is kept.
 """
 
 import json
@@ -9,22 +11,25 @@ import warnings
 
 
 def main() -> None:
-    """Judges every window by `ValueDrift` as it comes: a classifier's ROC AUC and its threshold."""
+    """Judges every window."""
     warnings.filterwarnings("ignore")
     import pandas
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.metrics import ValueDrift
+    from evidently.legacy.utils import data_drift_utils as evidently
 
-    columns = DataDefinition(text_columns=["text"])
+    percentile, known = evidently.roc_auc_random_classifier_percentile, {}
 
-    def data(texts: list[str]) -> object:
-        return Dataset.from_pandas(pandas.DataFrame({"text": texts}), data_definition=columns)
+    def kept(labels, **settings):
+        key = labels.to_numpy().tobytes()
+        if key not in known:
+            known[key] = percentile(labels, **settings)
+        return known[key]
 
+    evidently.roc_auc_random_classifier_percentile = kept
     found = []
     for reference, windows in json.load(sys.stdin):
         for window in windows:
-            report = Report([ValueDrift(column="text")], include_tests=True).run(data(window), data(reference))
-            found.append(report.dict()["tests"][0]["status"].upper().endswith("FAIL"))
+            texts = pandas.Series(reference), pandas.Series(window)
+            found.append(bool(evidently.calculate_text_drift_score(*texts, bootstrap=True)[1]))
     print(json.dumps(found))
 
 
