@@ -445,6 +445,36 @@ class CanarySettings(Section):
         return self
 
 
+class WatchSettings(Section):
+    """What `burnish watch` takes for drift, and whom it tells."""
+
+    window: Annotated[int, Field(ge=50, le=10_000)] = 200
+    """Requests that are looked at together; a larger window sees smaller changes, later."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Chance of any false alarm, over all signals, in each stretch of `windows` windows."""
+
+    windows: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Windows that share alpha; more make each of them harder to alarm."""
+
+    effect_floor: Annotated[float, Field(ge=0.5, lt=1)] = 0.55
+    """AUC from which texts count as unlike the reference, however sure it is; 0.55 is about one text in ten."""
+
+    max_risk: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of wrong answers, by people's feedback, above which the risk alarms; null: the upper limit of the model's
+    errors on dev_b, and `gate.margin` above it."""
+
+    webhook: str = ""
+    """Address that alarms are posted to, https unless it is on this machine; empty: none. `burnish watch --allow` has
+    to be run once on each machine."""
+
+    webhook_terms: bool = False
+    """Whether what is posted holds terms that requests have in common; their texts are never posted."""
+
+    timeout_s: Annotated[float, Field(gt=0, le=60)] = 10.0
+    """Seconds after which posting is given up, to be tried again at the next look."""
+
+
 class Settings(Section):
     """A whole project."""
 
@@ -475,3 +505,4 @@ class Settings(Section):
     budget: BudgetSettings = BudgetSettings()
     serve: ServeSettings = ServeSettings()
     canary: CanarySettings = CanarySettings()
+    watch: WatchSettings = WatchSettings()

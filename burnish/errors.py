@@ -18,11 +18,14 @@ BurnishError             something failed                                       
 
 Exit code 3 belongs to no error: the gate held or could not tell, or a canary proved harm, which is a result. Exit code
 4 says in both of its uses that nothing failed and the next step waits for people: for more money, or for an approval.
+Exit code 5 belongs to no error either: `burnish watch` raised an alarm.
 """
 
 EXIT_GATE_HELD = 3
 EXIT_WAITS = 4
 """The gate passed a challenger that nobody has approved yet."""
+EXIT_ALARM = 5
+"""`burnish watch` looked, and something has drifted."""
 
 
 class BurnishError(Exception):

@@ -101,7 +101,7 @@ def test_every_command_named_in_a_sentence_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_setting_that_is_named_exists(page):
-    sections = "task|data|roles|lora|train|gate|budget"
+    sections = "task|data|roles|lora|train|gate|budget|watch"
     text = page.read_text(encoding="utf-8")
     named = re.findall(rf"(?:`|--set )((?:{sections})\.[a-z_]+)(?=[`= ])", text)
     assert [name for name in named if name not in setting_names() and not name.endswith(".py")] == []
@@ -119,7 +119,7 @@ def test_the_exit_codes_of_the_reference_are_those_of_the_error_tree():
         return {kind.exit_code}.union(*(codes(child) for child in kind.__subclasses__()))
 
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", REFERENCE, re.MULTILINE)}
-    assert documented == codes(errors.BurnishError) | {0, errors.EXIT_GATE_HELD}
+    assert documented == codes(errors.BurnishError) | {0, errors.EXIT_GATE_HELD, errors.EXIT_ALARM}
 
 
 def fields(value: Any) -> Iterator[str]:

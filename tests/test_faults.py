@@ -16,6 +16,7 @@ FAULTS += [f"P{n}" for n in (1, 2, 4, 6, 7, 8, 9, 11, 18)]
 FAULTS += [*(f"T{n}" for n in range(1, 11)), "D14", "D15", "S2"]
 FAULTS += [f"W{n}" for n in (*range(1, 10), *range(11, 19), 20, 21)]
 FAULTS += ["W25", "W26"]
+FAULTS += [f"W{n}" for n in (*range(1, 19), 20, 21)]
 ROWS = [(match[1], match[0]) for match in re.finditer(r"^\| ([DMPSTW]\d+) .*$", PAGE, re.MULTILINE)]
 """A fault of the web stands once for the pages and once for the model server."""
 NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)

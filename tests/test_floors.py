@@ -14,7 +14,7 @@ FLOORS = [
     "store",
     "budget registry",
     "data model client",
-    "train evaluate diagnose synthesize gate review serve",
+    "train evaluate diagnose synthesize gate review serve monitor",
     "tune report fakes",
     "loop",
     "web",

@@ -30,6 +30,7 @@ from burnish.cli import (
     tune,
     ui,
     users,
+    watch,
 )
 from burnish.cli.health import MEND, NEEDED
 from burnish.cli.options import hear
@@ -91,6 +92,7 @@ PARTS = (
     deploy,
     traffic,
     users,
+    watch,
 )
 
 for part in PARTS:

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp
 
 from burnish.store.users import session_of, user_of
-from burnish.web import batches, compare, costs, data, faults, live, models, overview, review, rounds
+from burnish.web import batches, compare, costs, data, faults, live, models, overview, review, rounds, watch
 from burnish.web.access import Access
 from burnish.web.desk import HERE, Desk, templates
 from burnish.web.guard import START, Guard, refusal
@@ -43,7 +43,7 @@ def make_pages(desk: Desk) -> FastAPI:
     def static(name: str) -> Response:
         return _file(name)
 
-    for part in (overview, live, review, rounds, data, batches, models, costs):
+    for part in (overview, live, review, rounds, data, batches, models, costs, watch):
         part.add_to(app, desk)
     compare.add_to(app, desk, worker)
     return app

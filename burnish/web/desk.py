@@ -28,6 +28,7 @@ PLACES = (
     ("/models", "Models", "m"),
     ("/compare", "Compare", "x"),
     ("/costs", "Costs", "c"),
+    ("/watch", "Watch", "w"),
 )
 """Every page of the menu: path, name, and the key that follows g."""
 

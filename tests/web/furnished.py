@@ -10,12 +10,15 @@ from burnish.data.dataset import add_files, load_examples
 from burnish.loop.past import DONE_FILE, RESULT_FILE, round_folder
 from burnish.loop.project import Project, create_project, settings_with
 from burnish.loop.result import RoundResult, save_result
+from burnish.loop.watch_state import WatchState, log_alarms, save_state, watching_alone
+from burnish.monitor.alarms import Alarm, Cluster, Reading
 from burnish.records import Cost, Example, Message, ModelVersion, Provenance
 from burnish.registry import promote, register
 from burnish.report.render import render_html, render_json
 from burnish.store.batches import add_batch
 from burnish.store.roles import append_roles
 from burnish.store.stage import run_stage
+from burnish.store.traffic import Spoken, append_traffic
 from burnish.synthesize.batch import BatchReport, write_batch
 from burnish.talk import Silence
 from tests.report.sample_report import rate, sample_report
@@ -43,10 +46,44 @@ def furnish(folder: Path, mark: str = "") -> Project:
     promote(store, "base", f"start {mark}", "test")
     promote(store, "round-1", f"passed {mark}", "test")
     _round(project, mark)
+    _alarm(project, mark)
     Budget(store=store, settings=settings.budget).settle(
         Budget(store=store, settings=settings.budget).reserve("train", Cost(seconds=1)), Cost(seconds=3, tokens=5)
     )
     return project
+
+
+def _alarm(project: Project, mark: str) -> None:
+    """Three requests that are still kept, and an alarm about them and one that is gone."""
+    asked = [
+        Spoken(
+            response_id=f"r{at}",
+            at="2026-11-30T10:00:00Z",
+            model="round-1",
+            messages=(Message(role="user", content=f"volcano {at} {mark}"),),
+            answer="pay",
+            expires_at="2999-01-01T00:00:00Z",
+        )
+        for at in range(3)
+    ]
+    append_traffic(project.store, asked)
+    reading = Reading(signal="outsiders", is_alarm=True, what=f"further off {mark}", e_value=321.0, bar=100.0)
+    alarm = Alarm(
+        id="a1",
+        at="2026-11-30T10:00:00Z",
+        model="round-1",
+        window=1,
+        first=1,
+        last=4,
+        reading=reading,
+        action=f"label them {mark}",
+        command="burnish watch --label rows.jsonl",
+        rows=(1, 2, 3, 4),
+        clusters=(Cluster(terms=("volcano", f"term {mark}"), rows=(1, 2, 4)),),
+    )
+    with watching_alone(project):
+        log_alarms(project, [alarm])
+        save_state(project, WatchState(model="round-1", seq=4, window=1, alarmed=("outsiders",)))
 
 
 def _rows(path: Path, mark: str) -> Path:

@@ -12,7 +12,7 @@ from tests.web.payloads import PAYLOADS
 from tests.web.screen import violations, visitor
 
 PAGES = ("/", "/rounds", "/rounds/1", "/rounds/1/report", "/data", "/batches", f"/batches/{BATCH}", "/models")
-PAGES += (f"/batches/{BATCH}/audit", "/compare", "/costs", "/no/such/page")
+PAGES += (f"/batches/{BATCH}/audit", "/compare", "/costs", "/watch", "/no/such/page")
 
 
 def faults(page) -> list[str]:

@@ -25,6 +25,7 @@ PAGES = [
     f"/batches/{BATCH}",
     "/models",
     "/costs",
+    "/watch",
 ]
 PAGES += [f"/batches/{BATCH}/audit", "/static/web.css", "/no/such/page"]
 

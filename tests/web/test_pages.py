@@ -12,7 +12,18 @@ from burnish.web.data import PAGE_ROWS, Wanted, find
 from burnish.web.faults import PATH
 from tests.web.furnished import ACTIONS, BATCH, SECRET
 
-EVERY = ["/", "/review", "/rounds", "/rounds/1", "/data", "/batches", f"/batches/{BATCH}", "/models", "/costs"]
+EVERY = [
+    "/",
+    "/review",
+    "/rounds",
+    "/rounds/1",
+    "/data",
+    "/batches",
+    f"/batches/{BATCH}",
+    "/models",
+    "/costs",
+    "/watch",
+]
 
 
 def words(text: str) -> str:
@@ -152,5 +163,5 @@ def test_an_empty_project_has_every_page(tmp_path):
 
     client = stranger(create_project(tmp_path / "empty", Settings()).folder)
     client.cookies.set(ACCESS.cookie, ACCESS.session)
-    for path in ("/", "/review", "/rounds", "/data", "/batches", "/models", "/costs"):
+    for path in ("/", "/review", "/rounds", "/data", "/batches", "/models", "/costs", "/watch"):
         assert client.get(path).status_code == 200, path

@@ -100,6 +100,7 @@ BY_ROLE = {
     ("GET", "/data"): "engineer approver",
     ("GET", "/models"): "engineer approver",
     ("GET", "/costs"): "engineer approver",
+    ("GET", "/watch"): "engineer approver",
     ("POST", "/models/promote"): "engineer approver",
     ("POST", "/models/rollback"): "engineer approver",
     ("POST", "/models/approve"): "approver",

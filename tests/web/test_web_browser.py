@@ -18,7 +18,7 @@ from tests.web.payloads import PAYLOADS
 from tests.web.screen import visitor
 
 PAGES = ("/", "/review", "/rounds", "/rounds/1", "/data", "/batches", f"/batches/{BATCH}", f"/batches/{BATCH}/audit")
-PAGES += ("/models", "/compare", "/costs", "/no/such/page")
+PAGES += ("/models", "/compare", "/costs", "/watch", "/no/such/page")
 
 
 @pytest.fixture

@@ -1,0 +1,56 @@
+"""The requests behind an alarm: which ones to read first, and what they have in common, named by their terms."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from burnish.diagnose.words import content_terms, distinctive_terms
+from burnish.evaluate.abstention import declines
+from burnish.loop.normal import Normal
+from burnish.loop.requests import Request
+from burnish.monitor.alarms import Cluster, Signal
+from burnish.monitor.outsider import RARE
+from burnish.monitor.window import Look
+
+MOST_ROWS = 50
+MOST_CLUSTERS = 3
+FEWEST = 3
+"""Texts that make a cluster."""
+
+
+def flagged(signal: Signal, normal: Normal, requests: Sequence[Request], look: Look) -> list[Request]:
+    """The requests of a window that an alarm is about, strangest first, at most 50; none where it is about all."""
+    order: Sequence[int] = []
+    if signal == "outsiders":
+        order = [int(at) for at in np.argsort(look.p_N, kind="stable") if look.p_N[at] <= RARE]
+    elif signal == "input":
+        order = [int(at) for at in np.argsort(-look.suspicion_N, kind="stable")[: len(requests) // 4]]
+    elif signal == "refusals":
+        order = [at for at, request in enumerate(requests) if request.answer and declines(request.answer)]
+    elif signal == "unsupported":
+        order = [at for at, request in enumerate(requests) if request.answer and normal.is_unsupported(request)]
+    return [requests[at] for at in order[:MOST_ROWS]]
+
+
+def clusters_of(found: Sequence[Request], requests: Sequence[Request], usual: Sequence[str]) -> tuple[Cluster, ...]:
+    """Groups of these requests, each around the term that most sets those left apart from the rest of the traffic.
+
+    `usual` are texts of the reference. A request belongs to the first group whose term it holds; one without any such
+    term belongs to none.
+    """
+    chosen = {request.seq for request in found}
+    others = [content_terms(request.text) for request in requests if request.seq not in chosen]
+    others += [content_terms(text) for text in usual]
+    left = [(request, content_terms(request.text)) for request in found]
+    groups: list[Cluster] = []
+    while len(groups) < MOST_CLUSTERS and len(left) >= FEWEST:
+        terms = [own for _, own in left] + others
+        named = distinctive_terms(terms, np.arange(len(terms)) < len(left))
+        inside = [(request, own) for request, own in left if named and named[0] in own]
+        if len(inside) < FEWEST:
+            break
+        theirs = [own for _, own in inside] + others
+        label = distinctive_terms(theirs, np.arange(len(theirs)) < len(inside)) or named[:1]
+        groups.append(Cluster(terms=label, rows=tuple(request.seq for request, _ in inside)))
+        left = [pair for pair in left if pair not in inside]
+    return tuple(groups)

@@ -1,0 +1,139 @@
+"""The requests that the monitor looks at: from the traffic of served models, or from a file."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.data.strict_json import StrictJson
+from burnish.errors import DataError
+from burnish.loop.project import Project
+from burnish.store.traffic import feedback_since, traffic_since
+
+AT_ONCE = 1000
+FEWEST = 20
+"""Requests of a file below which nothing is compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One text that a model was asked, and what is known of the answer."""
+
+    seq: int
+    """Place in the traffic, or line of the file, from 1."""
+    text: str
+    """What users asked, without system messages and earlier answers."""
+    prompt: str = ""
+    """All that the answer may rest on."""
+    answer: str | None = None
+    seconds: float | None = None
+    tokens: int | None = None
+    """Of the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What users said of a model's answers: 1 for a wrong one, 0 for a right one."""
+
+    wrong: tuple[float, ...]
+    last: int
+    """Place of the newest entry that was read."""
+
+
+def requests_of(project: Project, model: str, after: int, last: int | None = None) -> list[Request]:
+    """Requests to a model whose texts are kept, after a place in the traffic and up to another, in their order."""
+    found: list[Request] = []
+    while True:
+        rows = traffic_since(project.store, after, AT_ONCE, with_text=True)
+        for row in rows:
+            text = "\n".join(turn.content for turn in row.messages if turn.role == "user")
+            if row.model == model and text.strip() and (last is None or row.seq <= last):
+                prompt = "\n".join(turn.content for turn in row.messages)
+                found.append(
+                    Request(
+                        seq=row.seq,
+                        text=text,
+                        prompt=prompt,
+                        answer=row.answer,
+                        seconds=row.seconds,
+                        tokens=row.num_answer,
+                    )
+                )
+        after = rows[-1].seq if rows else after
+        if len(rows) < AT_ONCE or (last is not None and after >= last):
+            return found
+
+
+def said_of(project: Project, model: str, after: int) -> Said:
+    """Thumbs and corrections on a model's answers after a place, one value an answer, the last one counting.
+
+    Users choose what they speak of, so this is a rate among answers that somebody spoke of.
+    """
+    verdicts: dict[str, float] = {}
+    while True:
+        entries = feedback_since(project.store, after, AT_ONCE)
+        for entry in entries:
+            if entry.model == model and entry.kind in ("up", "down", "correction"):
+                verdicts[entry.response_id] = 0.0 if entry.kind == "up" else 1.0
+        after = entries[-1].seq if entries else after
+        if len(entries) < AT_ONCE:
+            return Said(wrong=tuple(verdicts.values()), last=after)
+
+
+def requests_in(path: Path) -> list[Request]:
+    """The requests in a JSONL file: `text`, and where they are known `answer`, `seconds` and `tokens`.
+
+    Raises DataError that names the first line which is no such row, UsageError or AccessError by the file itself.
+    """
+    found = [_row(number, line) for number, line in _lines(path)]
+    if len(found) < FEWEST:
+        raise DataError(f"{path} holds {len(found)} requests, which say nothing", hint=f"give {FEWEST} or more")
+    return found
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is no UTF-8 text: {error.reason}", hint="save it as UTF-8") from error
+    return ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+
+
+def _row(number: int, line: str) -> Request:
+    try:
+        row = StrictJson().parse(line)
+    except ValueError as error:
+        raise _refused(number, str(error)) from error
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not row["text"].strip():
+        raise _refused(number, "it has no text")
+    answer = row.get("answer")
+    if answer is not None and not isinstance(answer, str):
+        raise _refused(number, "its answer is no text")
+    seconds, tokens = (_number(number, row, name) for name in ("seconds", "tokens"))
+    return Request(
+        seq=number,
+        text=row["text"],
+        prompt=row["text"],
+        answer=answer,
+        seconds=seconds,
+        tokens=None if tokens is None else int(tokens),
+    )
+
+
+def _number(number: int, row: dict[str, Any], name: str) -> float | None:
+    value = row.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise _refused(number, f"its {name} {json.dumps(value)[:40]} is no number from 0")
+    return float(value)
+
+
+def _refused(number: int, why: str) -> DataError:
+    return DataError(f"line {number} is no request: {why}", hint='give one JSON object a line, such as {"text": "..."}')
+
+
+def answers_of(requests: Sequence[Request]) -> list[tuple[Request, str]]:
+    """Requests with an answer, each beside it."""
+    return [(request, request.answer) for request in requests if request.answer is not None]
