@@ -19,7 +19,7 @@ from burnish.serve.faults import LOG
 from burnish.serve.pool import NO_ADAPTER, Pool, Refused
 
 NOT_YET = -2
-"""Slot of a request that waits for memory."""
+"""Slot of a request that waits for memory, or for its adapter to be read."""
 MOST_CHOICES_AT_ONCE = 16
 """Prompts of label tasks that go through together between two tokens of the others."""
 
@@ -95,6 +95,8 @@ class Engine:
         self._pending: deque[_Going] = deque()
         self._active: dict[int, _Going] = {}
         self._choosing: list[_Going] = []
+        self._is_looked_at = False
+        """Whether all that could be done for those who wait was done, but for what is still on the disk."""
         self._generator = self._new_generator()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="burnish-engine", daemon=True)
@@ -148,8 +150,9 @@ class Engine:
 
     def _take_in(self) -> bool:
         """Reads what came; waits when there is nothing else to do. False when the work is done for good."""
-        is_idle = not (self._pending or self._active or self._generator.num_active)
-        if is_idle and self._is_closing and self._inbox.empty():
+        waits_for_disk = self._is_looked_at and not self.pool.reads.is_empty
+        is_idle = not (self._active or self._generator.num_active) and (waits_for_disk or not self._pending)
+        if is_idle and self._is_closing and not self._pending and self._inbox.empty():
             return False
         while is_idle or not self._inbox.empty():
             kind, ticket, job = self._inbox.get()
@@ -158,7 +161,7 @@ class Engine:
                 self._pending.append(_Going(ticket, job))
             elif kind == "cancel":
                 self._drop(ticket)
-            else:
+            elif kind == "close":
                 self._is_closing = True
         return True
 
@@ -169,8 +172,9 @@ class Engine:
             self._leave(going)
 
     def _admit(self) -> None:
-        """Gives rows to those that wait, first come first served; who waits for memory lets others pass."""
+        """Gives rows to those that wait, first come first served; who waits for memory or the disk lets others pass."""
         waiting: deque[_Going] = deque()
+        self._is_looked_at = True
         while self._pending and len(self._active) < self._max_rows and len(self._choosing) < MOST_CHOICES_AT_ONCE:
             going = self._pending.popleft()
             if not self._lease(going):
@@ -181,15 +185,18 @@ class Engine:
                 self._choosing.append(going)
             else:
                 self._enter(going)
+        self._is_looked_at = self._is_looked_at and not self._pending
         self._pending.extendleft(reversed(waiting))
         self._choose()
+        if not self.pool.reads.is_empty:
+            self.pool.reads.keep({version.name for going in self._pending for version in going.job.versions})
 
     def _lease(self, going: _Going) -> bool:
         """Finds a slot, or NOT_YET; False when nobody may answer, which is told."""
         refused = ""
         for version in going.job.versions:
             try:
-                slot = self.pool.lease(version, self._generator.forget)
+                slot = self.pool.lease(version, self._generator.forget, self._wake)
             except Refused as error:
                 refused = str(error)
                 continue
@@ -200,6 +207,10 @@ class Engine:
         _tell(going.job, Failed("refused", refused))
         return False
 
+    def _wake(self) -> None:
+        """An adapter was read: whoever waits for it is looked at again."""
+        self._inbox.put(("read", 0, None))
+
     def _enter(self, going: _Going) -> None:
         slot = None if going.slot == NO_ADAPTER else going.slot
         try:
@@ -207,7 +218,7 @@ class Engine:
         except Exception as error:  # one request's fault is no other's
             if not isinstance(error, DataError):
                 LOG.error("a request could not begin", exc_info=error)
-            self.pool.release(going.slot)
+            self._release(going)
             _tell(going.job, Failed("asked" if isinstance(error, DataError) else "broken"))
             return
         self._active[going.number] = going
@@ -223,7 +234,7 @@ class Engine:
             chosen = choose(self.pool.base, prompts, spelled, bank=self.pool.bank, slots=slots)
             for going, best in zip(some, chosen, strict=True):
                 self._choosing.remove(going)
-                self.pool.release(going.slot)
+                self._release(going)
                 _tell(going.job, Ended(labels[best.index], "stop", best.logprob, len(spelled[best.index]), True))
 
     def _pass_on(self, event: Event) -> None:
@@ -238,13 +249,17 @@ class Engine:
 
     def _leave(self, going: _Going) -> None:
         del self._active[going.number]
+        self._release(going)
+
+    def _release(self, going: _Going) -> None:
         self.pool.release(going.slot)
+        self._is_looked_at = False
 
     def _fail_all(self) -> None:
         """After an exception the generator is done for: who is in it is told, who waits is answered by a new one."""
         for going in (*self._active.values(), *self._choosing):
             _tell(going.job, Failed("broken"))
-            self.pool.release(going.slot)
+            self._release(going)
         self._active, self._choosing = {}, []
         self._generator = self._new_generator()
 

@@ -7,20 +7,15 @@ those that were registered, the base's answers change with it, and the stored an
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from burnish.errors import BurnishError, ModelError
-from burnish.model.adapter import CONFIG, Adapter, adapter_hash, changes_logits, load_adapter
+from burnish.model.adapter import changes_logits
 from burnish.model.base import Base
 from burnish.model.lora import AdapterSpec, LoraBank, attach
 from burnish.records import ModelVersion
-from burnish.registry import folder_of
 from burnish.serve.faults import LOG
+from burnish.serve.reads import Check, Found, Reads
 from burnish.store.store import Store
-
-Check = Callable[[Base, ModelVersion], str]
-"""Asks the base, with the adapter in use around the call, for answers that are known. Gives what was checked in words,
-and raises ModelError where an answer is another one."""
 
 NO_ADAPTER = -1
 AGAIN_S = 30.0
@@ -58,7 +53,8 @@ class Pool:
     def __init__(self, base: Base, store: Store, *, check: Check, adapter_bytes: int) -> None:
         self.base, self.loads = base, Loads()
         self.bank: LoraBank = attach(base.model, [_EMPTY])
-        self._store, self._check, self._bytes = store, check, adapter_bytes
+        self.reads = Reads(base, store, check)
+        self._bytes = adapter_bytes
         self._held: dict[str, _Held] = {}
         self._free = [0]
         self._clock = 0
@@ -78,14 +74,17 @@ class Pool:
         held = self._held.get(name)
         return held.checked if held else ""
 
-    def lease(self, version: ModelVersion, forget: Callable[[int], None]) -> int | None:
+    def lease(
+        self, version: ModelVersion, forget: Callable[[int], None], wake: Callable[[], None] | None = None
+    ) -> int | None:
         """The slot of a version for one request, -1 for the untuned base; None while all memory is in use.
 
-        `forget` is told of a slot before its adapter changes. Raises Refused when the adapter must not answer.
+        `forget` is told of a slot before its adapter changes. With `wake` it is None, too, while the adapter is read
+        from the disk, after which `wake` is called on another thread. Raises Refused when the adapter must not answer.
         """
         if not version.artifact:
             return self._base_slot(version)
-        held = self._held.get(version.name) or self._load(version, forget)
+        held = self._held.get(version.name) or self._load(version, forget, wake)
         if held is None:
             return None
         self._clock += 1
@@ -100,6 +99,7 @@ class Pool:
 
     def close(self) -> None:
         """Gives the base back as it was."""
+        self.reads.close()
         self.bank.detach()
 
     def _base_slot(self, version: ModelVersion) -> int:
@@ -107,14 +107,17 @@ class Pool:
             raise Refused(f"{version.name} is another base than the one that is loaded")
         return NO_ADAPTER
 
-    def _load(self, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
+    def _load(
+        self, version: ModelVersion, forget: Callable[[int], None], wake: Callable[[], None] | None
+    ) -> _Held | None:
         if not self._has_room():
             return None
         since, reason = self._refused.get(version.name, (0.0, ""))
         if reason and time.monotonic() - since < AGAIN_S:
             raise Refused(reason)
         try:
-            return self._loaded(version, forget)
+            found = self.reads.take(version, wake)
+            return found and self._loaded(version, found, forget)
         except Exception as error:  # whatever is wrong with one adapter, the others go on
             detail = None if isinstance(error, BurnishError) else error
             LOG.error("adapter %s refused: %s", ascii(version.name), ascii(str(error)), exc_info=detail)
@@ -122,12 +125,11 @@ class Pool:
             self._refused[version.name] = (time.monotonic(), str(error))
             raise Refused(str(error)) from error
 
-    def _loaded(self, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
-        folder = folder_of(self._store, version)
-        assert folder is not None, version
-        spec, state = self._read(version, folder)
+    def _loaded(self, version: ModelVersion, found: Found, forget: Callable[[int], None]) -> _Held | None:
+        spec, state = found.adapter
         slot = self._room(spec.rank, forget)
         if slot is None:
+            self.reads.put_back(version, found)
             return None
         forget(slot)
         try:
@@ -135,7 +137,7 @@ class Pool:
             if not changes_logits(self.base, self.bank, slot):
                 raise ModelError(f"the adapter {version.name} changes no answer of the base", hint="Train it again.")
             with self.bank.use(slot):
-                checked = self._check(self.base, version)
+                checked = found.probe()
         except BaseException:
             self._free += [slot] if slot < self.bank.num_slots else []
             raise
@@ -144,23 +146,6 @@ class Pool:
         self._held[version.name] = _Held(version, slot, checked)
         LOG.info("adapter %s loaded: %s", ascii(version.name), checked)
         return self._held[version.name]
-
-    def _read(self, version: ModelVersion, folder: Path) -> Adapter:
-        """The adapter, if it is the registered one and was made for this base."""
-        if not (folder / CONFIG).is_file():
-            raise ModelError(f"{version.name} is a whole model and no adapter", hint="Serve it as a base of its own.")
-        if version.base_hash != self.base.base_hash or version.template_hash != self.base.chat.template_hash:
-            raise ModelError(
-                f"{version.name} was made for another base or chat template than the one that is loaded",
-                hint="Set base and revision in burnish.yaml to those of the version.",
-            )
-        adapter = load_adapter(folder, self.base)
-        if (found := adapter_hash(adapter.state)) != version.adapter_hash:
-            raise ModelError(
-                f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
-                hint="Roll back, or train it again.",
-            )
-        return adapter
 
     def _has_room(self) -> bool:
         """Whether any adapter can come in now, told before a file is read."""

@@ -22,7 +22,8 @@ from burnish.serve.exchange import Service
 from burnish.serve.faults import LOG, ApiError
 from burnish.serve.guard import Door
 from burnish.serve.metrics import Metrics
-from burnish.serve.pool import Check, Pool
+from burnish.serve.pool import Pool
+from burnish.serve.reads import Check
 from burnish.serve.speech import Spelling
 from burnish.serve.wishes import Wishes
 from burnish.store.store import Store

@@ -5,12 +5,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from burnish.model.base import Base
 from burnish.model.generator import Request
-from burnish.records import Message
+from burnish.records import Message, ModelVersion
 from burnish.registry import champion, get, promote, rollback
 from burnish.serve.engine import Began, Ended, Engine, Job, Said, Spoke
 from burnish.serve.pool import Pool
-from tests.serve.town import NAMES, Town, alone, bench_of, chat, serving, user
+from tests.serve.town import NAMES, Town, alone, bench_of, chat, serving, unasked, user
 
 ASKED = ("the password is refused", "when is my money sent to me", "I want a hearing about this ruling")
 TOKENS = 20
@@ -70,6 +71,28 @@ def test_promotions_and_rollbacks_under_load_lose_no_request_and_mix_no_answer(p
     assert get(project.store, first)
 
 
+def test_an_adapter_whose_reading_hangs_stops_nobody_elses_tokens(project, furnished):
+    began, disk = threading.Event(), threading.Event()
+
+    def slow(base: Base, version: ModelVersion) -> Callable[[], str]:
+        if version.name == "bea":
+            began.set()
+            assert disk.wait(60)
+        return unasked(base, version)
+
+    with serving(project, check=slow) as town, ThreadPoolExecutor(1) as clients:
+        waiting = clients.submit(chat, town, "bea", ASKED[0], max_tokens=TOKENS)
+        assert began.wait(60)
+        for name in ("ada", "cyd", "base"):
+            expected = alone(furnished, get(furnished.store, name), ASKED[0], TOKENS).text
+            assert chat(town, name, ASKED[0], max_tokens=TOKENS).choices[0].message.content == expected
+        assert not waiting.done()
+        assert town.service.engine.num_waiting == 1
+        disk.set()
+        said = waiting.result(timeout=60).choices[0].message.content
+        assert said == alone(furnished, get(furnished.store, "bea"), ASKED[0], TOKENS).text
+
+
 class Heard:
     """What an engine tells about one job."""
 
@@ -85,7 +108,7 @@ class Heard:
 
 def test_with_memory_for_one_adapter_all_are_served_in_turn(furnished):
     base = bench_of(furnished)
-    pool = Pool(base, furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = Pool(base, furnished.store, check=unasked, adapter_bytes=1)
     engine = Engine(pool, max_rows=8)
     engine.start()
     versions = [get(furnished.store, name) for name in (*NAMES[:3], "base") * 3]
@@ -107,7 +130,7 @@ def test_an_answer_that_nobody_can_be_told_costs_the_others_nothing(furnished):
         raise ValueError(said)
 
     base, version = bench_of(furnished), get(furnished.store, NAMES[0])
-    pool = Pool(base, furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = Pool(base, furnished.store, check=unasked, adapter_bytes=1)
     engine = Engine(pool, max_rows=8)
     engine.start()
     heard = Heard()
@@ -120,7 +143,7 @@ def test_an_answer_that_nobody_can_be_told_costs_the_others_nothing(furnished):
 
 
 def test_an_adapter_in_use_is_never_let_go(furnished):
-    pool = Pool(bench_of(furnished), furnished.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = Pool(bench_of(furnished), furnished.store, check=unasked, adapter_bytes=1)
     forgotten: list[int] = []
     ada, bea = (get(furnished.store, name) for name in NAMES[:2])
     lease: Callable[..., int | None] = pool.lease

@@ -10,7 +10,7 @@ from burnish.errors import ModelError
 from burnish.loop.probing import UNPROVEN, prober
 from burnish.registry import champion, folder_of, get, promote, rollback
 from burnish.serve.pool import Pool, Refused
-from tests.serve.town import add_version, alone, bench_of, chat, serving, wearing
+from tests.serve.town import add_version, alone, bench_of, chat, serving, unasked, wearing
 
 ASKED = "the password is refused"
 WEIGHTS = "adapter_model.safetensors"
@@ -51,7 +51,7 @@ def test_an_adapter_that_must_not_answer_is_refused_with_the_reason_and_harms_no
     facts, reason = BAD[what]
     base = bench_of(project)
     bad = add_version(project, base, "bad", **facts)
-    pool = Pool(base, project.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = Pool(base, project.store, check=unasked, adapter_bytes=1)
     with pytest.raises(Refused, match=reason):
         pool.lease(bad, lambda slot: None)
     assert pool.lease(get(project.store, "ada"), lambda slot: None) == 0
@@ -63,7 +63,7 @@ def test_an_adapter_that_must_not_answer_is_refused_with_the_reason_and_harms_no
 def test_a_flipped_bit_anywhere_in_an_adapter_is_damage(project, at):
     version = get(project.store, "ada")
     flip(folder_of(project.store, version) / WEIGHTS, at)
-    pool = Pool(bench_of(project), project.store, check=lambda base, version: "", adapter_bytes=1)
+    pool = Pool(bench_of(project), project.store, check=unasked, adapter_bytes=1)
     with pytest.raises(Refused, match=f"damaged.*{WEIGHTS}"):
         pool.lease(version, lambda slot: None)
     pool.close()
@@ -73,13 +73,13 @@ def test_stored_answers_must_come_out_again(furnished):
     base, check = bench_of(furnished), prober(furnished)
     good = champion(furnished.store)
     with wearing(base, furnished.store.root / good.artifact):
-        assert check(base, good) == "8 stored answers came out again within 0.1%"
+        assert check(base, good)() == "8 stored answers came out again within 0.1%"
     with (
         wearing(base, furnished.store.root / get(furnished.store, "ada").artifact),
         pytest.raises(ModelError, match="does not answer as it was measured: 8 of 8"),
     ):
-        check(base, good)
-    assert check(base, get(furnished.store, "ada")) == UNPROVEN
+        check(base, good)()
+    assert check(base, get(furnished.store, "ada"))() == UNPROVEN
 
 
 def test_a_promoted_adapter_that_fails_its_checks_leaves_the_champion_before_it_in_service(project, furnished):

@@ -25,7 +25,7 @@ from burnish.records import Message, ModelVersion
 from burnish.registry import register
 from burnish.serve.exchange import Service
 from burnish.serve.guard import door
-from burnish.serve.pool import Check
+from burnish.serve.reads import Check
 from burnish.serve.server import make_service, server_of, warm
 from burnish.store.stage import run_stage
 from burnish.talk import Silence
@@ -82,6 +82,11 @@ class Town:
 def bench_of(project: Project) -> Base:
     """The base of a project, loaded anew."""
     return Workbench(project.settings, project.store.root, Silence()).base
+
+
+def unasked(base: Base, version: ModelVersion) -> Callable[[], str]:
+    """A check that compares nothing."""
+    return lambda: ""
 
 
 @contextmanager

@@ -1,0 +1,94 @@
+"""Adapters on their way from the disk, read and verified on threads of their own: a slow disk stops no token."""
+
+from collections.abc import Callable, Collection
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from burnish.errors import ModelError
+from burnish.model.adapter import CONFIG, Adapter, adapter_hash, load_adapter
+from burnish.model.base import Base
+from burnish.records import ModelVersion
+from burnish.registry import folder_of
+from burnish.store.store import Store
+
+Probe = Callable[[], str]
+"""Asks the base, with the adapter in use around the call, for answers that are known. Gives what was checked in words,
+and raises ModelError where an answer is another one."""
+Check = Callable[[Base, ModelVersion], Probe]
+"""Reads what is known about a version, on any thread, and gives the probe, which is for the thread that owns torch."""
+
+MOST_AT_ONCE = 4
+"""Adapters that are read, or wait to be taken, side by side: one that hangs keeps no other from being read."""
+
+
+class Found(NamedTuple):
+    """An adapter as it was read, and what to ask it."""
+
+    adapter: Adapter
+    probe: Probe
+
+
+class Reads:
+    """The adapters of one base that are being read; one thread takes them."""
+
+    def __init__(self, base: Base, store: Store, check: Check) -> None:
+        self._base, self._store, self._check = base, store, check
+        self._threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="burnish-read")
+        self._going: dict[str, Future[Found]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is being read or waits to be taken."""
+        return not self._going
+
+    def take(self, version: ModelVersion, wake: Callable[[], None] | None) -> Found | None:
+        """The adapter of a version, once it is read; it is given once. Raises what kept it from being read.
+
+        None while it is being read; `wake` is called after that, on another thread. Without `wake` it is waited for.
+        """
+        going = self._going.get(version.name)
+        if going is None:
+            if len(self._going) >= MOST_AT_ONCE:
+                return None
+            going = self._going[version.name] = self._threads.submit(self._read, version)
+            if wake is not None:
+                going.add_done_callback(lambda _: wake())
+        if wake is not None and not going.done():
+            return None
+        try:
+            return going.result()
+        finally:
+            del self._going[version.name]
+
+    def put_back(self, version: ModelVersion, found: Found) -> None:
+        """Keeps what was taken for the next time, because there is no memory for it yet."""
+        self._going[version.name] = Future()
+        self._going[version.name].set_result(found)
+
+    def keep(self, names: Collection[str]) -> None:
+        """Lets go what is read and nobody waits for any more."""
+        for name in [name for name, going in self._going.items() if going.done() and name not in names]:
+            del self._going[name]
+
+    def close(self) -> None:
+        """Reads nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, version: ModelVersion) -> Found:
+        """The adapter, if it is the registered one and was made for this base."""
+        folder = folder_of(self._store, version)
+        assert folder is not None, version
+        if not (folder / CONFIG).is_file():
+            raise ModelError(f"{version.name} is a whole model and no adapter", hint="Serve it as a base of its own.")
+        if version.base_hash != self._base.base_hash or version.template_hash != self._base.chat.template_hash:
+            raise ModelError(
+                f"{version.name} was made for another base or chat template than the one that is loaded",
+                hint="Set base and revision in burnish.yaml to those of the version.",
+            )
+        adapter = load_adapter(folder, self._base)
+        if (found := adapter_hash(adapter.state)) != version.adapter_hash:
+            raise ModelError(
+                f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
+                hint="Roll back, or train it again.",
+            )
+        return Found(adapter, self._check(self._base, version))
