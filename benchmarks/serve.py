@@ -23,6 +23,7 @@ from benchmarks.serve_clients import Ask, Heard, body_of, crowd, send
 from benchmarks.serve_servers import (
     Server,
     Start,
+    end_servers_when_ended,
     free_port,
     make_project,
     naive,
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of 1 s, 8 and 32 clients, up to 8 adapters")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    end_servers_when_ended()
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
     found = measured(options)

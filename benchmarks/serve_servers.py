@@ -43,6 +43,11 @@ class Server:
         self.process.wait()
 
 
+def end_servers_when_ended() -> None:
+    """SIGTERM ends the benchmark as an error does, so that its servers are ended, too."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
 class Absent(Exception):
     """A server that could not be started, with the reason."""
 
@@ -62,16 +67,25 @@ def start(command: Sequence[str], port: int, model: str, threads: int, log: Path
             list(command), stdout=out, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, start_new_session=True
         )
     server = Server(process=process, port=port)
-    since = time.monotonic()
-    while time.monotonic() - since < START_S:
-        if process.poll() is not None:
-            break
-        with suppress(OSError, ValueError):
-            if send(port, body_of(Ask(model=model, text="hello", max_tokens=2))).text:
-                return server
-        time.sleep(0.5)
+    try:
+        if _answers(server, model):
+            return server
+    except BaseException:
+        server.kill()
+        raise
     server.kill()
     raise Absent((log.read_text(errors="replace").strip().splitlines() or ["no message"])[-1][:200])
+
+
+def _answers(server: Server, model: str) -> bool:
+    """Whether it comes to answer."""
+    since = time.monotonic()
+    while time.monotonic() - since < START_S and server.process.poll() is None:
+        with suppress(OSError, ValueError):
+            if send(server.port, body_of(Ask(model=model, text="hello", max_tokens=2))).ended:
+                return True
+        time.sleep(0.5)
+    return False
 
 
 @contextmanager

@@ -15,13 +15,14 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from benchmarks.serve_clients import Ask, Heard, body_of, crowd, send
-from benchmarks.serve_servers import Server, Start, free_port, make_project, ours, start
+from benchmarks.serve_servers import Server, Start, end_servers_when_ended, free_port, make_project, ours, start
+from burnish.config import Settings
 
 TOKENS = 8
 PROMPTS = ("I was paid twice", "the portal does not let me in", "I want a hearing", "where is my card")
@@ -101,15 +102,18 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         distinct = all(len({texts[name, text] for name in names}) == len(names) for text in PROMPTS)
         how = ours(place / "desk", free_port(), options.threads, place / "serve.log", "float32")
         server = _started(how)
-        moves = Moves(place / "desk", names, names[0])
-        moves.start()
-        began = time.perf_counter()
-        heard = asyncio.run(crowd(server.port, options.clients, _asks(options.requests, names, place)))
-        took = time.perf_counter() - began
-        moves.ended.set()
-        moves.join()
+        try:
+            moves = Moves(place / "desk", names, names[0])
+            moves.start()
+            began = time.perf_counter()
+            heard = asyncio.run(crowd(server.port, options.clients, _asks(options.requests, names)))
+            took = time.perf_counter() - began
+            moves.ended.set()
+            moves.join()
+            killed = _killed(server, how, texts, options.clients, place)
+        finally:
+            server.kill()
         counts = judged(heard, texts, hashes, moves)
-        killed = _killed(server, how, texts, options.clients, place)
     return {
         "name": "serve_swaps",
         "requests": options.requests,
@@ -126,21 +130,17 @@ def _started(how: Start) -> Server:
     return start(how.command, how.port, how.model, how.threads, how.log, **how.environment)
 
 
-def _asks(most: int, names: Sequence[str], place: Path):
+def _asks(most: int, names: Sequence[str]) -> Callable[[int], Ask | None]:
+    project = Settings().project
+
     def ask(number: int) -> Ask | None:
         if number >= most:
             return None
-        model = _project_name(place) if number % 2 else names[number // 2 % len(names)]
+        model = project if number % 2 else names[number // 2 % len(names)]
         text = PROMPTS[number // 3 % len(PROMPTS)]
         return Ask(model=model, text=text, max_tokens=TOKENS, system=SYSTEM)
 
     return ask
-
-
-def _project_name(place: Path) -> str:
-    from burnish.config import Settings
-
-    return Settings().project
 
 
 def judged(
@@ -183,7 +183,7 @@ def _killed(server: Server, how: Start, texts: Mapping, clients: int, place: Pat
     before = champion(open_project(place / "desk").store).name
     timer = threading.Timer(1.0, server.kill)
     timer.start()
-    body = Ask(model=_project_name(place), text=PROMPTS[0], max_tokens=64, system=SYSTEM)
+    body = Ask(model=Settings().project, text=PROMPTS[0], max_tokens=64, system=SYSTEM)
     cut = asyncio.run(crowd(server.port, clients, lambda _: body if server.process.returncode is None else None))
     timer.join()
     again = _started(how)
@@ -208,6 +208,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    end_servers_when_ended()
     found = measured(options)
     print(json.dumps(found) if options.json else "\n".join(f"{key}: {value}" for key, value in found.items()))
 
