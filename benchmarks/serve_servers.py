@@ -118,7 +118,7 @@ class Start:
     environment: Mapping[str, str]
 
 
-def make_project(folder: Path, num_adapters: int) -> list[tuple[str, Path]]:
+def make_project(folder: Path, num_adapters: int, size: float = SIZE) -> list[tuple[str, Path]]:
     """A project on the built-in base with so many registered adapters of random weights: their names and folders."""
     from benchmarks.full import example_rows
     from burnish.config import Settings
@@ -144,12 +144,12 @@ def make_project(folder: Path, num_adapters: int) -> list[tuple[str, Path]]:
             template_hash=base.chat.template_hash,
         ),
     )
-    made = [_add(project, base, f"a{at}", at) for at in range(num_adapters)]
+    made = [_add(project, base, f"a{at}", at, size) for at in range(num_adapters)]
     promote(project.store, "a0", "to be measured", "benchmark")
     return made
 
 
-def _add(project, base, name: str, seed: int) -> tuple[str, Path]:
+def _add(project, base, name: str, seed: int, size: float) -> tuple[str, Path]:
     import torch
 
     from burnish.model.adapter import adapter_hash, save_adapter
@@ -161,7 +161,7 @@ def _add(project, base, name: str, seed: int) -> tuple[str, Path]:
     spec = AdapterSpec(name=name, rank=RANK, alpha=2.0 * RANK, seed=seed)
     bank = attach(base.model, [spec])
     drawn = torch.Generator().manual_seed(seed)
-    state = {key: SIZE * torch.randn(part.shape, generator=drawn) for key, part in bank.state(0).items()}
+    state = {key: size * torch.randn(part.shape, generator=drawn) for key, part in bank.state(0).items()}
     bank.detach()
 
     def work(folder: Path) -> dict[str, object]:

@@ -24,7 +24,9 @@ from benchmarks.serve_clients import Ask, Heard, body_of, crowd, send
 from benchmarks.serve_servers import Server, Start, end_servers_when_ended, free_port, make_project, ours, start
 from burnish.config import Settings
 
-TOKENS = 8
+TOKENS = 6
+STRONG = 0.1
+"""Size of the adapters' weights, at which every one answers every prompt in its own way."""
 PROMPTS = ("I was paid twice", "the portal does not let me in", "I want a hearing", "where is my card")
 SYSTEM = "Answer in one line."
 
@@ -40,12 +42,12 @@ class Moves(threading.Thread):
         self.count = 0
 
     def run(self) -> None:
-        """Moves the pointer about twenty times a second."""
+        """Moves the pointer a few times a second."""
         from burnish.loop.project import open_project
         from burnish.registry import champion, promote, rollback
 
         store = open_project(self.desk).store
-        while not self.ended.wait(0.05):
+        while not self.ended.wait(0.2):
             began = time.perf_counter()
             if self.count % 3 == 2:
                 rollback(store, "and back", "benchmark")
@@ -97,9 +99,10 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
     """The counts."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        names = [name for name, _ in make_project(place, options.adapters)]
+        names = [name for name, _ in make_project(place, options.adapters, STRONG)]
         texts, hashes = expected_of(place / "desk")
-        distinct = all(len({texts[name, text] for name in names}) == len(names) for text in PROMPTS)
+        if any(len({texts[name, text] for name in names}) < len(names) for text in PROMPTS):
+            raise SystemExit("two adapters answer a prompt alike, so no mix-up would be seen")
         how = ours(place / "desk", free_port(), options.threads, place / "serve.log", "float32")
         server = _started(how)
         try:
@@ -118,7 +121,6 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
         "name": "serve_swaps",
         "requests": options.requests,
         "adapters": len(names),
-        "answers_differ_by_adapter": distinct,
         "moves": moves.count,
         "seconds": took,
         **counts,
