@@ -4,7 +4,8 @@
 
 Real servers on sockets, the same clients for all: each asks in a stream, reads it to the end and asks again, for a few
 seconds; greedy, 32 new tokens, the same letters. Servers take turns and are frozen meanwhile. Speeds are tokens that
-came by seconds until the last one came. The peer's Python needs `transformers[serving]` and peft.
+came by seconds until the last one came, and by the server's own processor seconds, which other programs on the machine
+touch less. The peer's Python needs `transformers[serving]` and peft.
 `python -m benchmarks.serve_swaps` is the other half: 10,000 requests while the champion changes.
 """
 
@@ -56,6 +57,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="in which clients begin new requests, a cell")
     parser.add_argument("--quick", action="store_true", help="one round of 1 s, 8 and 32 clients, up to 8 adapters")
+    parser.add_argument(
+        "--no-checks", action="store_true", help="leave out the comparison of texts, which is done first"
+    )
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     end_servers_when_ended()
@@ -150,7 +154,7 @@ def _fill(server: Server, asks: Callable[[int], Ask], count: int) -> None:
 
 def _timed(server: Server, clients: int, asks: Callable[[int], Ask], seconds: float) -> dict[str, Any]:
     """One cell: what came in the time, and how long answers took."""
-    began = time.perf_counter()
+    began, spent = time.perf_counter(), server.cpu_s()
     heard = asyncio.run(
         crowd(server.port, clients, lambda number: asks(number) if time.perf_counter() - began < seconds else None)
     )
@@ -163,7 +167,9 @@ def _timed(server: Server, clients: int, asks: Callable[[int], Ask], seconds: fl
         "requests": len(answers),
         "tokens": tokens,
         "seconds": took,
+        "cpu_s": server.cpu_s() - spent,
         "tokens_per_s": tokens / took,
+        "tokens_per_cpu_s": tokens / (server.cpu_s() - spent),
         "first_s": [said.first_s for said in answers],
         "whole_s": [said.whole_s for said in answers],
     }
@@ -171,8 +177,8 @@ def _timed(server: Server, clients: int, asks: Callable[[int], Ask], seconds: fl
 
 def _checks(place: Path, made: Sequence[tuple[str, Path]], options: argparse.Namespace) -> list[str]:
     """In float32: the same texts from ours and from the PEFT server, for the base and for adapters."""
-    if not options.peer_python:
-        return ["no peer: nothing was compared"]
+    if not options.peer_python or options.no_checks:
+        return ["no texts were compared in this run"]
     starts = {
         "ours": ours(place / "desk", free_port(), options.threads, place / "exact.log", "float32"),
         "peer": naive(options.peer_python, _base_folder(), made[:2], options.threads, place / "peft.log", "float32"),
@@ -213,7 +219,11 @@ def _findings(
 ) -> dict[str, Any]:
     """The line of JSON: the base against transformers serve, and by cell everything else."""
     engines = {
-        name: Timed(seconds=[one["seconds"] / one["tokens"] for one in cells[name, 0, MAIN]], work=1.0)
+        name: Timed(
+            seconds=[one["seconds"] / one["tokens"] for one in cells[name, 0, MAIN]],
+            cpu_seconds=[one["cpu_s"] / one["tokens"] for one in cells[name, 0, MAIN]],
+            work=1.0,
+        )
         for name in BASES
         if (name, 0, MAIN) in cells
     }
@@ -229,9 +239,11 @@ def _findings(
         tuned=BASES[2],
         checks=checks,
         cells=rates,
-        naive_ratio={count: _ratio(cells, "burnish", "PEFT by adapter", count) for count in (1, 8, 32)},
-        vllm_ratio={count: _ratio(cells, "burnish", "vllm", count) for count in ADAPTERS},
-        lora_overhead={count: _overhead(cells, count) for count in (1, 8, 32)},
+        naive_ratio=_both(
+            lambda by: {count: _ratio(cells, "burnish", "PEFT by adapter", count, by) for count in ADAPTERS}
+        ),
+        vllm_ratio=_both(lambda by: {count: _ratio(cells, "burnish", "vllm", count, by) for count in ADAPTERS}),
+        lora_overhead=_both(lambda by: {count: _overhead(cells, count, by) for count in ADAPTERS[1:]}),
         all_absent=absent,
         new_tokens=NEW_TOKENS,
         threads=options.threads,
@@ -250,6 +262,7 @@ def _figures(runs: Sequence[dict[str, Any]]) -> dict[str, float]:
     speeds = [run["tokens_per_s"] for run in runs]
     return {
         "tokens_per_s": statistics.median(speeds),
+        "tokens_per_cpu_s": statistics.median(run["tokens_per_cpu_s"] for run in runs),
         "lowest": min(speeds),
         "highest": max(speeds),
         "requests": len(whole),
@@ -261,23 +274,29 @@ def _percentile(values: Sequence[float], share: int) -> float:
     return values[min(len(values) - 1, int(len(values) * share / 100))]
 
 
-def _speed(cells: dict[Cell, list[dict[str, Any]]], name: str, count: int) -> list[float] | None:
+def _both(of: Callable[[str], dict[int, Any]]) -> dict[str, dict[int, Any]]:
+    """Once by the clock, once by processor time; what was not measured is left out."""
+    found = {"clock": of("tokens_per_s"), "processor": of("tokens_per_cpu_s")}
+    return {by: {count: one for count, one in some.items() if one} for by, some in found.items()}
+
+
+def _speed(cells: dict[Cell, list[dict[str, Any]]], name: str, count: int, by: str) -> list[float] | None:
     runs = cells.get((name, count, MAIN))
-    return [run["tokens_per_s"] for run in runs] if runs else None
+    return [run[by] for run in runs] if runs else None
 
 
-def _ratio(cells: dict[Cell, list[dict[str, Any]]], one: str, other: str, count: int) -> list[float] | None:
+def _ratio(cells: dict[Cell, list[dict[str, Any]]], one: str, other: str, count: int, by: str) -> list[float] | None:
     """Middle, lowest and highest of one's speed by the other's, round by round."""
-    mine, theirs = _speed(cells, one, count), _speed(cells, other, count)
+    mine, theirs = _speed(cells, one, count, by), _speed(cells, other, count, by)
     if not mine or not theirs:
         return None
     each = [a / b for a, b in zip(mine, theirs, strict=True)]
     return [statistics.median(each), min(each), max(each)]
 
 
-def _overhead(cells: dict[Cell, list[dict[str, Any]]], count: int) -> list[float] | None:
+def _overhead(cells: dict[Cell, list[dict[str, Any]]], count: int, by: str) -> list[float] | None:
     """Share of the base's time that adapters add, at the middle of the rounds, the lowest and the highest."""
-    plain, tuned = _speed(cells, "burnish", 0), _speed(cells, "burnish", count)
+    plain, tuned = _speed(cells, "burnish", 0, by), _speed(cells, "burnish", count, by)
     if not plain or not tuned:
         return None
     each = [a / b - 1 for a, b in zip(plain, tuned, strict=True)]
@@ -287,17 +306,21 @@ def _overhead(cells: dict[Cell, list[dict[str, Any]]], count: int) -> list[float
 def shown(found: dict[str, Any]) -> str:
     """The findings as Markdown."""
     rows = [f"check: {check}" for check in found["checks"]] + [""]
-    rows += [
-        "| engine, adapters, clients | tokens/s | range | first token p50 / p95 / p99 ms | answer p50 / p95 / p99 ms |"
-    ]
-    rows += ["|---|--:|--:|--:|--:|"]
+    percentiles = "p50 / p95 / p99 ms"
+    rows.append(
+        f"| engine, adapters, clients | tokens/s | all | by CPU s | first token {percentiles} | answer {percentiles} |"
+    )
+    rows += ["|---|--:|--:|--:|--:|--:|"]
     for name, cell in found["cells"].items():
         first, whole = (
             " / ".join(f"{1000 * cell[f'{kind}_p{p}_s']:,.0f}" for p in (50, 95, 99)) for kind in ("first", "whole")
         )
         speed = f"{cell['tokens_per_s']:,.0f} | {cell['lowest']:,.0f}-{cell['highest']:,.0f}"
+        speed += f" | {cell['tokens_per_cpu_s']:,.0f}"
         rows.append(f"| {name} | {speed} | {first} | {whole} |")
-    rows += ["", f"ratio_default {found['ratio_default']}, ratio_tuned {found['ratio_tuned']} (base, {MAIN} clients)"]
+    for form in ("default", "tuned"):
+        clock, cpu = found[f"ratio_{form}"], found[f"ratio_{form}_cpu"]
+        rows.append(f"{found[form]}: ratio_{form} {clock}, by processor time {cpu} (base, {MAIN} clients)")
     rows += [f"{key}: {found[key]}" for key in ("naive_ratio", "vllm_ratio", "lora_overhead", "all_absent")]
     return "\n".join(rows)
 

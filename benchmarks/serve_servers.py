@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from benchmarks.machine import ROOT
 from benchmarks.serve_clients import Ask, body_of, send
 
@@ -27,6 +29,12 @@ class Server:
 
     process: subprocess.Popen[bytes]
     port: int
+
+    def cpu_s(self) -> float:
+        """Processor time that it has used so far, its children included."""
+        whole = psutil.Process(self.process.pid)
+        spent = [one.cpu_times() for one in (whole, *whole.children(recursive=True))]
+        return sum(one.user + one.system for one in spent)
 
     def stop(self) -> None:
         """Freezes it, so that it takes nothing of the machine while another one is measured."""
