@@ -24,8 +24,8 @@ from benchmarks.serve_clients import Ask, Heard, body_of, crowd, send
 from benchmarks.serve_servers import Server, Start, end_servers_when_ended, free_port, make_project, ours, start
 from burnish.config import Settings
 
-TOKENS = 6
-STRONG = 0.1
+TOKENS = 5
+STRONG = 0.15
 """Size of the adapters' weights, at which every one answers every prompt in its own way."""
 PROMPTS = ("I was paid twice", "the portal does not let me in", "I want a hearing", "where is my card")
 SYSTEM = "Answer in one line."
