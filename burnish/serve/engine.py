@@ -20,7 +20,7 @@ from burnish.serve.pool import NO_ADAPTER, Pool, Refused
 from burnish.serve.turn import Turn
 
 NOT_YET, REFUSED = -2, -3
-"""Slots of a request that waits for memory, and of one that nobody may answer."""
+"""Slots of a request that waits for memory or for its adapter to be read, and of one that nobody may answer."""
 MOST_PASSED = 64
 """Requests that may begin before one that waits for memory; then nobody does until it has its adapter."""
 
@@ -103,6 +103,8 @@ class Engine:
         self._since_load = 0
         self._active: dict[int, _Going] = {}
         self._choosing: list[_Going] = []
+        self._waits_for_disk = False
+        """Whether everybody who waits waits for an adapter that is being read."""
         self._generator = self._new_generator()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="burnish-engine", daemon=True)
@@ -156,8 +158,8 @@ class Engine:
 
     def _take_in(self) -> bool:
         """Reads what came; waits when there is nothing else to do. False when the work is done for good."""
-        is_idle = not (len(self._waiting) or self._active or self._generator.num_active)
-        if is_idle and self._is_closing and self._inbox.empty():
+        is_idle = not (self._active or self._generator.num_active) and (self._waits_for_disk or not len(self._waiting))
+        if is_idle and self._is_closing and not len(self._waiting) and self._inbox.empty():
             return False
         while is_idle or not self._inbox.empty():
             kind, ticket, job = self._inbox.get()
@@ -166,7 +168,7 @@ class Engine:
                 self._waiting.put(job.project, _Going(ticket, job))
             elif kind == "cancel":
                 self._drop(ticket)
-            else:
+            elif kind == "close":
                 self._is_closing = True
         return True
 
@@ -178,7 +180,8 @@ class Engine:
             self._leave(going)
 
     def _admit(self) -> None:
-        """Begins those that wait, of the project that was served least first; who waits for memory lets some pass."""
+        """Begins those that wait, of the project that was served least first; who waits for memory lets some pass, and
+        who waits for the disk all."""
         turn = self._turn()
         while (found := self._waiting.take(lambda going: self._may_leave(turn, going))) is not None:
             self._short = [going for going in self._short if going is not found]
@@ -193,7 +196,11 @@ class Engine:
             else:
                 self._enter(found)
         self._since_load = 0 if turn.has_loaded else self._since_load + 1
+        self._waits_for_disk = all(self._is_on_disk(going.job) for going in self._waiting)
         self._choose()
+        if not self.pool.reads.is_empty:
+            jobs = [going.job for going in self._waiting]
+            self.pool.reads.keep({(job.project, version.name) for job in jobs for version in job.versions})
 
     def _turn(self) -> Turn:
         active = list(self._active.values())
@@ -211,16 +218,20 @@ class Engine:
         if starved is not going or not turn.has_room(going.job):
             return False
         going.slot = self._lease(going.job)
-        if going.slot == NOT_YET and going not in self._short:
+        if going.slot == NOT_YET and going not in self._short and not self._is_on_disk(going.job):
             self._short.append(going)
         return going.slot != NOT_YET
+
+    def _is_on_disk(self, job: Job) -> bool:
+        """Whether an adapter that may answer is being read; that it was is told by `_wake`."""
+        return any(self.pool.reads.is_pending((job.project, version.name)) for version in job.versions)
 
     def _lease(self, job: Job) -> int:
         """A slot for the job, or NOT_YET; REFUSED when nobody may answer, which is told."""
         refused = ""
         for version in job.versions:
             try:
-                slot = self.pool.lease(job.project, version, self._generator.forget)
+                slot = self.pool.lease(job.project, version, self._generator.forget, self._wake)
             except Refused as error:
                 refused = str(error)
                 continue
@@ -230,6 +241,10 @@ class Engine:
             return slot
         _tell(job, Failed("refused", refused))
         return REFUSED
+
+    def _wake(self) -> None:
+        """An adapter was read: whoever waits for it is looked at again."""
+        self._inbox.put(("read", 0, None))
 
     def _enter(self, going: _Going) -> None:
         slot = None if going.slot == NO_ADAPTER else going.slot
