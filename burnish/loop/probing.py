@@ -32,25 +32,30 @@ def served_task(project: Project) -> Task:
     return task_of(list(load_examples(project.store)), project.settings)
 
 
-def prober(project: Project) -> Callable[[Base, ModelVersion], str]:
-    """A check of an adapter that is in use around the call; it says what was compared, and raises ModelError.
+def prober(project: Project) -> Callable[[Base, ModelVersion], Callable[[], str]]:
+    """What reads the stored answers of a version and gives the probe that asks for them again.
 
-    At most 8 answers of the version's latest stored evaluation are asked again. A label's log-probability must be the
-    stored one within LEAK times LOGPROB_TOLERANCE (0.1% in float32, 10% in bfloat16, relative), and so must that of a
-    written answer, whose text must be the stored one, too; of texts one of 8 may differ.
+    The probe needs the adapter in use around the call; it says what was compared, and raises ModelError. At most 8
+    answers of the version's latest stored evaluation are asked again. A label's log-probability must be the stored one
+    within LEAK times LOGPROB_TOLERANCE (0.1% in float32, 10% in bfloat16, relative), and so must that of a written
+    answer, whose text must be the stored one, too; of texts one of 8 may differ.
     """
 
-    return lambda base, version: _check(project, base, version)
+    return lambda base, version: _probe(project, base, version)
 
 
-def _check(project: Project, base: Base, version: ModelVersion) -> str:
+def _probe(project: Project, base: Base, version: ModelVersion) -> Callable[[], str]:
     examples = {example.id: example for example in load_examples(project.store)}
     task = task_of(list(examples.values()), project.settings)
     rows = _probes(project, base, task, version, examples)
-    if not rows:
-        return UNPROVEN
-    tolerance = LEAK * LOGPROB_TOLERANCE[base.precision]
     prompts = [list(conversation(task, examples[row.example])[:-1]) for row in rows]
+    return lambda: _check(base, task, version, prompts, rows) if rows else UNPROVEN
+
+
+def _check(
+    base: Base, task: Task, version: ModelVersion, prompts: Sequence[list[Message]], rows: Sequence[RowResult]
+) -> str:
+    tolerance = LEAK * LOGPROB_TOLERANCE[base.precision]
     again = _labels(base, prompts, rows) if task.kind == "label" else _texts(base, task, prompts, rows)
     moved = [row for row, logprob in zip(rows, again, strict=True) if not _is_same(row.logprob, logprob, tolerance)]
     if len(moved) > (0 if task.kind == "label" else MOST_CHANGED):

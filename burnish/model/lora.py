@@ -68,6 +68,20 @@ class _Grid(NamedTuple):
     num_rows: int
 
 
+class _Rounded(NamedTuple):
+    """Factors in another number type, and what they were rounded from; rounding anew for every token costs more than
+    the products of 32 adapters."""
+
+    exact: tuple[Tensor, Tensor, Tensor]
+    versions: tuple[int, ...]
+    factors: tuple[Tensor, Tensor, Tensor]
+
+    def is_of(self, exact: tuple[Tensor, Tensor, Tensor], dtype: torch.dtype) -> bool:
+        """Whether these are the same tensors, unchanged since: every change in place counts their version up."""
+        same = all(one is other for one, other in zip(self.exact, exact, strict=True))
+        return same and self.factors[0].dtype == dtype and self.versions == tuple(part._version for part in exact)
+
+
 class _Switch:
     """What the next forward passes use; shared by all layers of a bank."""
 
@@ -118,6 +132,17 @@ class LoraLinear(nn.Module):
         self.register_buffer("scale", scale, persistent=False)
         self.scale: Tensor
         self._switch = switch
+        self._rounded: _Rounded | None = None
+
+    def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """A, B and the scale of every slot in a number type; where nothing is learned, rounded once for many passes."""
+        exact = (self.A, self.B, self.scale)
+        if dtype == self.A.dtype or torch.is_grad_enabled() or any(part.is_inference() for part in exact):
+            return self.A.to(dtype), self.B.to(dtype), self.scale.to(dtype)
+        if self._rounded is None or not self._rounded.is_of(exact, dtype):
+            rounded = (self.A.to(dtype), self.B.to(dtype), self.scale.to(dtype))
+            self._rounded = _Rounded(exact, tuple(part._version for part in exact), rounded)
+        return self._rounded.factors
 
     @torch.no_grad()
     def grow_(self, num_slots: int, rank: int) -> None:
@@ -154,19 +179,20 @@ class LoraLinear(nn.Module):
 
     def _one_by_one(self, x: Tensor, route: _Rows) -> Tensor:
         y: Tensor = self.linear(x)
+        A, B, scale = self._factors(x.dtype)
         for slot, rows in route.rows_of:
-            s = x[rows] @ self.A[slot].to(x.dtype).T * self.scale[slot].to(x.dtype)
-            y.index_add_(0, rows, s @ self.B[slot].to(x.dtype).T)
+            s = x[rows] @ A[slot].T * scale[slot]
+            y.index_add_(0, rows, s @ B[slot].T)
         return y
 
     def _gridded(self, x: Tensor, route: _Grid) -> Tensor:
         y: Tensor = self.linear(x)
-        factors = (self.A, self.B, self.scale)
+        factors = self._factors(x.dtype)
         A, B, scale = factors if route.slot_L is None else (part.index_select(0, route.slot_L) for part in factors)
         cells = x.new_zeros(route.num_cells, *x.shape[1:])
         cells = cells.index_copy(0, route.cells_C, x.index_select(0, route.rows_C))
-        s = torch.bmm(cells.view(route.num_lines, -1, x.shape[-1]), A.to(x.dtype).mT) * scale.to(x.dtype)[:, None, None]
-        update = torch.bmm(s, B.to(x.dtype).mT).view(route.num_cells, *y.shape[1:])
+        s = torch.bmm(cells.view(route.num_lines, -1, x.shape[-1]), A.mT) * scale[:, None, None]
+        update = torch.bmm(s, B.mT).view(route.num_cells, *y.shape[1:])
         return y.index_add_(0, route.rows_C, update.index_select(0, route.cells_C))
 
 
@@ -277,9 +303,10 @@ class LoraBank:
             layer.B[slot, :, :rank] = state[f"{PEFT_PREFIX}{name}.lora_B.weight"].to(layer.B)
 
     def bytes_with(self, num_slots: int, rank: int) -> int:
-        """Memory of the bank if it held so many adapters, the widest of at least this rank."""
+        """Memory of the bank if it held so many adapters, the widest of at least this rank; rounded factors count."""
         layers = self._layers.values()
-        return 4 * num_slots * sum(max(rank, x.A.shape[1]) * (x.A.shape[2] + x.B.shape[1]) for x in layers)
+        size = 6 if any(x.linear.weight.element_size() == 2 for x in layers) else 4
+        return size * num_slots * sum(max(rank, x.A.shape[1]) * (x.A.shape[2] + x.B.shape[1]) for x in layers)
 
     @torch.no_grad()
     def put(self, slot: int, spec: AdapterSpec, state: Mapping[str, Tensor]) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from burnish.records import ModelVersion
-from burnish.serve import faults
+from burnish.serve import described, faults
 from burnish.serve.asked import ChatAsked, TextAsked
 from burnish.serve.exchange import Exchange, Service
 from burnish.serve.faults import ApiError
@@ -32,41 +32,42 @@ def make_routes(service: Service) -> FastAPI:
     app = FastAPI(title="burnish", docs_url=None, redoc_url=None, telemetry=SILENT)
     faults.add_to(app)
 
-    @app.post("/v1/chat/completions", response_model=None)
+    @app.post("/v1/chat/completions", response_model=None, responses=described.CHAT)
     async def chat(asked: ChatAsked, request: Request) -> Response:
         return await Exchange(service, asked, "chat").answer(request)
 
-    @app.post("/v1/completions", response_model=None)
+    @app.post("/v1/completions", response_model=None, responses=described.TEXT)
     async def complete(asked: TextAsked, request: Request) -> Response:
         return await Exchange(service, asked, "text").answer(request)
 
-    @app.get("/v1/models")
+    @app.get("/v1/models", responses=described.MODELS)
     async def models(request: Request) -> dict[str, Any]:
         listed = await asyncio.to_thread(service.projects.listed, asker(request.scope))
         return {"object": "list", "data": [_model(service, *one) for one in listed]}
 
-    @app.get("/v1/models/{name}")
+    @app.get("/v1/models/{name}", responses=described.MODEL)
     async def model(name: str, request: Request) -> dict[str, Any]:
         found = await asyncio.to_thread(service.projects.find, name, asker(request.scope))
         return _model(service, name, found.served, found.versions[0])
 
     _add_watch(app, service)
+    described.drop_unmet(app)
     return app
 
 
 def _add_watch(app: FastAPI, service: Service) -> None:
-    @app.get("/healthz", response_class=PlainTextResponse)
+    @app.get("/healthz", response_class=PlainTextResponse, responses=described.WORDS)
     async def health() -> Response:
         if not service.engine.is_alive:
             return PlainTextResponse("the engine has ended\n", 503)
         return PlainTextResponse("alive\n")
 
-    @app.get("/readyz", response_class=PlainTextResponse)
+    @app.get("/readyz", response_class=PlainTextResponse, responses=described.WORDS)
     async def ready() -> Response:
         word = await asyncio.to_thread(_readiness, service)
         return PlainTextResponse(f"{word}\n", 200 if word in ("ready", "behind") else 503)
 
-    @app.get("/metrics", response_class=PlainTextResponse)
+    @app.get("/metrics", response_class=PlainTextResponse, responses=described.METRICS)
     async def metrics(request: Request) -> Response:
         key = asker(request.scope)
         if key and key.project is not None:

@@ -102,7 +102,9 @@ def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     said = {404: "There is nothing at this address.", 405: "This address cannot be asked that way."}
     message = said.get(error.status_code, "The body of the request cannot be read.")
-    return ApiError(error.status_code, message).answer()
+    answer = ApiError(error.status_code, message).answer()
+    answer.headers.update(error.headers or {})  # such as Allow
+    return answer
 
 
 def _ours(request: Request, error: Exception) -> JSONResponse:

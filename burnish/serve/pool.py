@@ -7,36 +7,20 @@ those that were registered, the base's answers change with it, and the stored an
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from burnish.errors import BurnishError, ModelError
-from burnish.model.adapter import CONFIG, Adapter, adapter_hash, changes_logits, load_adapter
+from burnish.model.adapter import changes_logits
 from burnish.model.base import Base
 from burnish.model.lora import AdapterSpec, LoraBank, attach
 from burnish.records import ModelVersion
-from burnish.registry import folder_of
 from burnish.serve.faults import log_of
-from burnish.store.store import Store
+from burnish.serve.reads import Found, Named, Reads, Source
 
-Check = Callable[[Base, ModelVersion], str]
-"""Asks the base, with the adapter in use around the call, for answers that are known. Gives what was checked in words,
-and raises ModelError where an answer is another one."""
-
-Named = tuple[str, str]
-"""A project and one of its versions."""
-
-NO_ADAPTER = -1
+NO_ADAPTER, BEING_READ = -1, -4
+"""Slots of requests to the untuned base, and of one whose adapter is still on its way from the disk."""
 AGAIN_S = 30.0
 """Seconds until an adapter that was refused is looked at again."""
 _EMPTY = AdapterSpec(name="empty", rank=1, alpha=1.0, seed=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """Where the versions of a project are, and what is asked of them before they answer."""
-
-    store: Store
-    check: Check
 
 
 class Refused(Exception):
@@ -71,6 +55,7 @@ class Pool:
         """The sources by the names of their projects."""
         self.base, self.loads, self.sources = base, Loads(), dict(sources)
         self.bank: LoraBank = attach(base.model, [_EMPTY])
+        self.reads = Reads(base, self.sources)
         self._bytes = adapter_bytes
         self._held: dict[Named, _Held] = {}
         self._free = [0]
@@ -95,16 +80,23 @@ class Pool:
         held = self._held.get((project, name))
         return held.checked if held else ""
 
-    def lease(self, project: str, version: ModelVersion, forget: Callable[[int], None]) -> int | None:
+    def lease(
+        self,
+        project: str,
+        version: ModelVersion,
+        forget: Callable[[int], None],
+        wake: Callable[[], None] | None = None,
+    ) -> int | None:
         """The slot of a version for one request, -1 for the untuned base; None while all memory is in use.
 
-        `forget` is told of a slot before its adapter changes. Raises Refused when the adapter must not answer.
+        `forget` is told of a slot before its adapter changes. With `wake` it is BEING_READ while the adapter is read
+        from the disk, after which `wake` is called on another thread. Raises Refused when the adapter must not answer.
         """
         if not version.artifact:
             return self._base_slot(version)
-        held = self._held.get((project, version.name)) or self._load(project, version, forget)
-        if held is None:
-            return None
+        held = self._held.get((project, version.name)) or self._load(project, version, forget, wake)
+        if held is None or isinstance(held, int):
+            return held
         self._clock += 1
         held.users, held.used_at = held.users + 1, self._clock
         return held.slot
@@ -117,6 +109,7 @@ class Pool:
 
     def close(self) -> None:
         """Gives the base back as it was."""
+        self.reads.close()
         self.bank.detach()
 
     def _base_slot(self, version: ModelVersion) -> int:
@@ -124,14 +117,17 @@ class Pool:
             raise Refused(f"{version.name} is another base than the one that is loaded")
         return NO_ADAPTER
 
-    def _load(self, project: str, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
+    def _load(
+        self, project: str, version: ModelVersion, forget: Callable[[int], None], wake: Callable[[], None] | None
+    ) -> _Held | int | None:
         if not self._has_room():
             return None
         since, reason = self._refused.get((project, version.name), (0.0, ""))
         if reason and time.monotonic() - since < AGAIN_S:
             raise Refused(reason)
         try:
-            return self._loaded(project, version, forget)
+            found = self.reads.take(project, version, wake)
+            return BEING_READ if found is None else self._loaded(project, version, found, forget)
         except Exception as error:  # whatever is wrong with one adapter, the others go on
             detail = None if isinstance(error, BurnishError) else error
             log = log_of(project)
@@ -140,13 +136,11 @@ class Pool:
             self._refused[project, version.name] = (time.monotonic(), str(error))
             raise Refused(str(error)) from error
 
-    def _loaded(self, project: str, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
-        source = self.sources[project]
-        folder = folder_of(source.store, version)
-        assert folder is not None, version
-        spec, state = self._read(version, folder)
+    def _loaded(self, project: str, version: ModelVersion, found: Found, forget: Callable[[int], None]) -> _Held | None:
+        spec, state = found.adapter
         slot = self._room(spec.rank, forget)
         if slot is None:
+            self.reads.put_back(project, version, found)
             return None
         forget(slot)
         try:
@@ -154,7 +148,7 @@ class Pool:
             if not changes_logits(self.base, self.bank, slot):
                 raise ModelError(f"the adapter {version.name} changes no answer of the base", hint="Train it again.")
             with self.bank.use(slot):
-                checked = source.check(self.base, version)
+                checked = found.probe()
         except BaseException:
             self._free += [slot] if slot < self.bank.num_slots else []
             raise
@@ -163,23 +157,6 @@ class Pool:
         self._held[project, version.name] = held = _Held(project, version, slot, checked)
         log_of(project).info("adapter %s loaded: %s", ascii(version.name), checked)
         return held
-
-    def _read(self, version: ModelVersion, folder: Path) -> Adapter:
-        """The adapter, if it is the registered one and was made for this base."""
-        if not (folder / CONFIG).is_file():
-            raise ModelError(f"{version.name} is a whole model and no adapter", hint="Serve it as a base of its own.")
-        if version.base_hash != self.base.base_hash or version.template_hash != self.base.chat.template_hash:
-            raise ModelError(
-                f"{version.name} was made for another base or chat template than the one that is loaded",
-                hint="Set base and revision in burnish.yaml to those of the version.",
-            )
-        adapter = load_adapter(folder, self.base)
-        if (found := adapter_hash(adapter.state)) != version.adapter_hash:
-            raise ModelError(
-                f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
-                hint="Roll back, or train it again.",
-            )
-        return adapter
 
     def _has_room(self) -> bool:
         """Whether any adapter can come in now, told before a file is read."""

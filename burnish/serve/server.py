@@ -23,8 +23,9 @@ from burnish.serve.exchange import Service
 from burnish.serve.faults import LOG, ApiError, is_line_of
 from burnish.serve.guard import Door
 from burnish.serve.metrics import Metrics
-from burnish.serve.pool import Check, Pool, Source
+from burnish.serve.pool import Pool
 from burnish.serve.projects import Projects, Served
+from burnish.serve.reads import Check, Source
 from burnish.serve.speech import Spelling
 from burnish.serve.wishes import Wishes
 from burnish.store.store import Store

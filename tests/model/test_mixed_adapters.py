@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from burnish.errors import DataError, ModelError
+from burnish.fakes import tiny_base
 from burnish.model.choose import choose
 from burnish.model.generator import Generator, Request
 from burnish.model.json_grammar import ANY_OBJECT, JsonGrammar
@@ -48,6 +49,35 @@ def test_an_adapter_that_comes_later_answers_as_alone_and_leaves_the_others_as_t
     with pytest.raises(ModelError, match="layers that carry no adapter here, such as elsewhere"):
         bank.put(1, adapters[0][0], {"elsewhere": torch.zeros(1)})
     bank.detach()
+
+
+@torch.no_grad()
+def test_factors_that_are_kept_rounded_follow_every_change_of_their_adapter():
+    base = tiny_base("llama", precision="bfloat16")
+    bank = attach(base.model, [AdapterSpec(name=name, rank=2, alpha=2, seed=0) for name in "ab"])
+    layer = base.model.get_decoder().layers[0].self_attn.q_proj
+    drawn = torch.Generator().manual_seed(0)
+    x = torch.randn(3, layer.linear.in_features, generator=drawn).bfloat16()
+
+    def passed():
+        with bank.use([1, 0, 1]):
+            return layer(x)
+
+    states = [
+        {name: torch.randn(part.shape, generator=drawn) for name, part in bank.state(1).items()} for _ in range(3)
+    ]
+    seen = []
+    for state in states:
+        bank.load(1, state)
+        seen.append(passed())
+    assert len({tuple(one.flatten().tolist()) for one in seen}) == 3
+    bank.load(1, states[0])
+    assert torch.equal(passed(), seen[0])
+    bank.put(2, AdapterSpec(name="c", rank=4, alpha=2, seed=0), {})
+    assert torch.equal(passed(), seen[0])
+    spec = AdapterSpec(name="a", rank=2, alpha=2, seed=0)
+    bank.put(1, spec, states[1])
+    assert torch.equal(passed(), seen[1])
 
 
 def test_labels_chosen_by_many_adapters_at_once_are_those_of_each_alone(tiny):

@@ -19,10 +19,11 @@ from burnish.registry import get
 from burnish.serve.engine import MOST_PASSED, Began, Ended, Engine, Job, Said, Spoke
 from burnish.serve.fair import FairQueue
 from burnish.serve.faults import ApiError
-from burnish.serve.pool import Pool, Source
+from burnish.serve.pool import Pool
 from burnish.serve.quota import Quota, Window
+from burnish.serve.reads import Source
 from burnish.serve.turn import MOST_CHOICES, TURNS_BETWEEN_LOADS
-from tests.serve.town import NAMES, bench_of
+from tests.serve.town import NAMES, bench_of, unasked
 
 ROWS, FLOOD = 4, 500
 
@@ -73,7 +74,7 @@ class Street:
 @contextmanager
 def running(furnished: Project, twin: Project, rows: int = ROWS, adapter_bytes: int = 1 << 20) -> Iterator[Street]:
     base, projects = bench_of(furnished), {"small": furnished, "twin": twin}
-    sources = {name: Source(store=one.store, check=lambda base, version: "") for name, one in projects.items()}
+    sources = {name: Source(store=one.store, check=unasked) for name, one in projects.items()}
     engine = Engine(Pool(base, sources, adapter_bytes=adapter_bytes), max_rows=rows)
     prompt = base.chat.render_prompt([Message(role="user", content="the password is refused")])
     street = Street(engine=engine, projects=projects, prompt=tuple(prompt))

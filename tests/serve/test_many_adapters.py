@@ -3,16 +3,19 @@
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
+from burnish.model.base import Base
 from burnish.model.generator import Request
-from burnish.records import Message
+from burnish.records import Message, ModelVersion
 from burnish.registry import champion, get, promote, rollback
 from burnish.serve.engine import Began, Ended, Engine, Job, Said, Spoke
-from tests.serve.town import NAMES, Town, alone, bench_of, chat, pool_of, serving, user
+from tests.serve.town import NAMES, Town, alone, bench_of, chat, pool_of, serving, unasked, user
 
 ASKED = ("the password is refused", "when is my money sent to me", "I want a hearing about this ruling")
 TOKENS = 20
+REQUESTS, SHORT = 300, 8
+"""Requests, and tokens of each answer, while the champion changes."""
 
 
 def test_eight_clients_with_as_many_adapters_each_get_their_own_adapters_answer(town, furnished):
@@ -34,39 +37,70 @@ def test_eight_clients_with_as_many_adapters_each_get_their_own_adapters_answer(
 
 
 def test_promotions_and_rollbacks_under_load_lose_no_request_and_mix_no_answer(project, furnished):
-    first = champion(project.store).name
-    seen: list[tuple[str, str, str]] = []
-    stop = threading.Event()
+    first = champion(project.store)
+    versions = {name: get(furnished.store, name) for name in (*NAMES, first.name)}
+    expected = {
+        (name, text): alone(furnished, version, text, SHORT).text
+        for name, version in versions.items()
+        for text in ASKED
+    }
+    for text in ASKED:
+        assert len({expected[name, text] for name in versions}) == len(versions), "each adapter answers in its own way"
+    numbers, heard = iter(range(REQUESTS)), dict[int, tuple[str, str, str]]()
 
-    def ask(town: Town, at: int) -> None:
-        text = ASKED[at % len(ASKED)]
-        while not stop.is_set():
+    def ask(town: Town) -> None:
+        for number in numbers:
+            model = "small" if number % 3 else NAMES[number % len(NAMES)]
             with town.client().chat.completions.with_streaming_response.create(
-                model="small", messages=user(text), max_tokens=TOKENS, stream=True
+                model=model, messages=user(ASKED[number % len(ASKED)]), max_tokens=SHORT, stream=True
             ) as raw:
                 pieces = list(raw.parse())
                 said = "".join(piece.choices[0].delta.content or "" for piece in pieces)
                 assert pieces[-1].choices[0].finish_reason
-                seen.append((raw.headers["x-burnish-version"], text, said))
+                heard[number] = (raw.headers["x-burnish-version"], raw.headers["x-burnish-adapter"], said)
 
-    with serving(project) as town, ThreadPoolExecutor(4) as clients:
-        going = [clients.submit(ask, town, at) for at in range(4)]
-        for turn in range(12):
-            promote(project.store, NAMES[turn % 3], "under load", "test")
-            waited = len(seen) + 4
-            while len(seen) < waited and not any(one.done() for one in going):
-                stop.wait(0.01)
+    with serving(project) as town, ThreadPoolExecutor(8) as clients:
+        going = [clients.submit(ask, town) for _ in range(8)]
+        turn = 0
+        while not all(one.done() for one in going):
+            promote(project.store, NAMES[turn % len(NAMES)], "under load", "test")
             if turn % 2:
                 rollback(project.store, "and back")
+            turn, wanted = turn + 1, len(heard) + 8
+            while len(heard) < wanted and not all(one.done() for one in going):
+                wait(going, timeout=0.01)
         promote(project.store, "gus", "the last one", "test")
         assert chat(town, "small", ASKED[0], max_tokens=1).model == "gus"
-        stop.set()
         for one in going:
-            one.result(timeout=60)
-    assert len({version for version, _, _ in seen}) >= 3
-    for version, text, said in seen:
-        assert said == alone(furnished, get(project.store, version), text, TOKENS).text, version
-    assert get(project.store, first)
+            one.result()
+    assert sorted(heard) == list(range(REQUESTS))
+    for number, (name, adapter, said) in heard.items():
+        assert number % 3 or name == NAMES[number % len(NAMES)]
+        assert adapter == versions[name].adapter_hash
+        assert said == expected[name, ASKED[number % len(ASKED)]], (number, name)
+    assert len({name for number, (name, _, _) in heard.items() if number % 3}) >= 3
+
+
+def test_an_adapter_whose_reading_hangs_stops_nobody_elses_tokens(project, furnished):
+    began, disk = threading.Event(), threading.Event()
+
+    def slow(base: Base, version: ModelVersion) -> Callable[[], str]:
+        if version.name == "bea":
+            began.set()
+            assert disk.wait(60)
+        return unasked(base, version)
+
+    with serving(project, check=slow) as town, ThreadPoolExecutor(1) as clients:
+        waiting = clients.submit(chat, town, "bea", ASKED[0], max_tokens=TOKENS)
+        assert began.wait(60)
+        for name in ("ada", "cyd", "base"):
+            expected = alone(furnished, get(furnished.store, name), ASKED[0], TOKENS).text
+            assert chat(town, name, ASKED[0], max_tokens=TOKENS).choices[0].message.content == expected
+        assert not waiting.done()
+        assert town.service.engine.num_waiting == 1
+        disk.set()
+        said = waiting.result(timeout=60).choices[0].message.content
+        assert said == alone(furnished, get(furnished.store, "bea"), ASKED[0], TOKENS).text
 
 
 class Heard:

@@ -3,11 +3,13 @@
 import re
 import socket
 import threading
+from collections.abc import Callable
 
 import pytest
 
+from burnish.model.base import Base
 from burnish.records import ModelVersion
-from tests.serve.town import chat, serving, user
+from tests.serve.town import chat, serving, unasked, user
 
 SOUND = {"model": "ada", "messages": user("hello there"), "max_tokens": 4}
 KEY = "k" * 32
@@ -141,10 +143,10 @@ def test_with_a_key_nothing_but_health_is_told_without_it(furnished):
 
 
 def test_an_error_of_ours_says_a_number_and_its_detail_is_in_the_log_alone(project, caplog):
-    def picky(base: object, version: ModelVersion) -> str:
+    def picky(base: Base, version: ModelVersion) -> Callable[[], str]:
         if version.name == "ada":
             raise RuntimeError("at /home/me/.burnish")
-        return ""
+        return unasked(base, version)
 
     with serving(project, check=picky) as town, caplog.at_level("ERROR", logger="burnish.serve"):
         refused = town.post("/v1/chat/completions", SOUND)

@@ -73,13 +73,13 @@ def test_stored_answers_must_come_out_again(furnished):
     base, check = bench_of(furnished), prober(furnished)
     good = champion(furnished.store)
     with wearing(base, furnished.store.root / good.artifact):
-        assert check(base, good) == "8 stored answers came out again within 0.1%"
+        assert check(base, good)() == "8 stored answers came out again within 0.1%"
     with (
         wearing(base, furnished.store.root / get(furnished.store, "ada").artifact),
         pytest.raises(ModelError, match="does not answer as it was measured: 8 of 8"),
     ):
-        check(base, good)
-    assert check(base, get(furnished.store, "ada")) == UNPROVEN
+        check(base, good)()
+    assert check(base, get(furnished.store, "ada"))() == UNPROVEN
 
 
 def test_a_promoted_adapter_that_fails_its_checks_leaves_the_champion_before_it_in_service(project, furnished):

@@ -26,7 +26,8 @@ from burnish.registry import register
 from burnish.serve.exchange import Service
 from burnish.serve.guard import door
 from burnish.serve.keys import Key
-from burnish.serve.pool import Check, Pool, Source
+from burnish.serve.pool import Pool
+from burnish.serve.reads import Check, Source
 from burnish.serve.server import Tenant, make_service, server_of, warm
 from burnish.store.stage import run_stage
 from burnish.talk import Silence
@@ -85,6 +86,11 @@ def bench_of(project: Project) -> Base:
     return Workbench(project.settings, project.store.root, Silence()).base
 
 
+def unasked(base: Base, version: ModelVersion) -> Callable[[], str]:
+    """A check that compares nothing."""
+    return lambda: ""
+
+
 @contextmanager
 def serving(
     project: Project,
@@ -125,7 +131,7 @@ def tenant(project: Project, check: Check | None = None, **settings: object) -> 
 
 def pool_of(project: Project, base: Base | None = None) -> Pool:
     """A pool with memory for one adapter, without probes."""
-    source = Source(store=project.store, check=lambda base, version: "")
+    source = Source(store=project.store, check=unasked)
     return Pool(base or bench_of(project), {project.settings.project: source}, adapter_bytes=1)
 
 

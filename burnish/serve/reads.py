@@ -1,0 +1,109 @@
+"""Adapters on their way from the disk, read and verified on threads of their own: a slow disk stops no token."""
+
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from burnish.errors import ModelError
+from burnish.model.adapter import CONFIG, Adapter, adapter_hash, load_adapter
+from burnish.model.base import Base
+from burnish.records import ModelVersion
+from burnish.registry import folder_of
+from burnish.store.store import Store
+
+Probe = Callable[[], str]
+"""Asks the base, with the adapter in use around the call, for answers that are known. Gives what was checked in words,
+and raises ModelError where an answer is another one."""
+Check = Callable[[Base, ModelVersion], Probe]
+"""Reads what is known about a version, on any thread, and gives the probe, which is for the thread that owns torch."""
+
+MOST_AT_ONCE = 4
+"""Adapters that are read, or wait to be taken, side by side: one that hangs keeps no other from being read."""
+
+
+Named = tuple[str, str]
+"""A project and one of its versions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the versions of a project are, and what is asked of them before they answer."""
+
+    store: Store
+    check: Check
+
+
+class Found(NamedTuple):
+    """An adapter as it was read, and what to ask it."""
+
+    adapter: Adapter
+    probe: Probe
+
+
+class Reads:
+    """The adapters of one base that are being read; one thread takes them."""
+
+    def __init__(self, base: Base, sources: Mapping[str, Source]) -> None:
+        self._base, self._sources = base, sources
+        self._threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="burnish-read")
+        self._going: dict[Named, Future[Found]] = {}
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is being read or waits to be taken."""
+        return not self._going
+
+    def take(self, project: str, version: ModelVersion, wake: Callable[[], None] | None) -> Found | None:
+        """The adapter of a version, once it is read; it is given once. Raises what kept it from being read.
+
+        None while it is being read; `wake` is called after that, on another thread. Without `wake` it is waited for.
+        """
+        named = project, version.name
+        going = self._going.get(named)
+        if going is None:
+            if len(self._going) >= MOST_AT_ONCE:
+                return None
+            going = self._going[named] = self._threads.submit(self._read, project, version)
+            if wake is not None:
+                going.add_done_callback(lambda _: wake())
+        if wake is not None and not going.done():
+            return None
+        try:
+            return going.result()
+        finally:
+            del self._going[named]
+
+    def put_back(self, project: str, version: ModelVersion, found: Found) -> None:
+        """Keeps what was taken for the next time, because there is no memory for it yet."""
+        self._going[project, version.name] = Future()
+        self._going[project, version.name].set_result(found)
+
+    def keep(self, names: Collection[Named]) -> None:
+        """Lets go what is read and nobody waits for any more."""
+        for name in [name for name, going in self._going.items() if going.done() and name not in names]:
+            del self._going[name]
+
+    def close(self) -> None:
+        """Reads nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, project: str, version: ModelVersion) -> Found:
+        """The adapter, if it is the registered one and was made for this base."""
+        source = self._sources[project]
+        folder = folder_of(source.store, version)
+        assert folder is not None, version
+        if not (folder / CONFIG).is_file():
+            raise ModelError(f"{version.name} is a whole model and no adapter", hint="Serve it as a base of its own.")
+        if version.base_hash != self._base.base_hash or version.template_hash != self._base.chat.template_hash:
+            raise ModelError(
+                f"{version.name} was made for another base or chat template than the one that is loaded",
+                hint="Set base and revision in burnish.yaml to those of the version.",
+            )
+        adapter = load_adapter(folder, self._base)
+        if (found := adapter_hash(adapter.state)) != version.adapter_hash:
+            raise ModelError(
+                f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
+                hint="Roll back, or train it again.",
+            )
+        return Found(adapter, source.check(self._base, version))
