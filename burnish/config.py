@@ -350,6 +350,25 @@ class KeySettings(Section):
     """Most requests at once, those that wait included."""
 
 
+class TrafficSettings(Section):
+    """What `burnish serve` writes down of requests and answers. Nothing, before `keep` is switched on."""
+
+    keep: bool = False
+    """Write answers down and take feedback on them. Say so to those whose texts they are."""
+
+    sample: Share = 1.0
+    """Share of answers whose texts are kept. Of the others the version, times and counts are, so that feedback on them
+    is taken as well."""
+
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = 30
+    """Days after which an answer and the feedback on it are deleted from the database; its daily copies live a week
+    longer."""
+
+    redact: bool = True
+    """Replace personal data and secrets before anything is written. Patterns find e-mail addresses, phone, card and
+    account numbers and the like; names and street addresses they do not find."""
+
+
 class ServeSettings(Section):
     """How `burnish serve` answers. Of several projects in one server, the first decides max_rows, max_waiting,
     timeout_s and adapter_mb."""
@@ -369,6 +388,8 @@ class ServeSettings(Section):
     adapter_mb: Annotated[int, Field(ge=1)] = 1024
     """Memory for adapters; those used longest ago make room for others. At least one always fits."""
 
+    traffic: TrafficSettings = TrafficSettings()
+
     keys: dict[str, KeySettings] = {}
     """Keys that open this project and no other, each by its name, with `env` and its quotas."""
 
@@ -379,6 +400,38 @@ class ServeSettings(Section):
         if odd is not None:
             raise ValueError(f"{odd!r} is no name of a key; letters, digits, dots, hyphens and underscores make one")
         return keys
+
+
+class CanarySettings(Section):
+    """How a challenger is tried out on real traffic (`burnish deploy`); a canary keeps what it was started with."""
+
+    shares: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.01, 0.05, 0.25)
+    """Share of the conversations that the challenger answers at each stage, rising; after the last it is promoted."""
+
+    shadow_share: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """Share of the requests that a shadow answers too, unseen, while the server has nothing else to do."""
+
+    alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    """Most probability with which a challenger that is not worse is ever rolled back, and one that is not better ever
+    goes up a stage."""
+
+    least: Annotated[int, Field(ge=1)] = 30
+    """Differences between the two that each stage needs before the next, however strong the evidence is."""
+
+    look_s: Annotated[float, Field(gt=0, le=86400)] = 60.0
+    """Seconds between two looks of `burnish serve` at the evidence."""
+
+    good: tuple[str, ...] = ("resolved", "accepted", "success")
+    """Names of outcomes in the feedback of users that count as good."""
+
+    bad: tuple[str, ...] = ("escalated", "rejected", "failure")
+    """Names of outcomes that count as bad; others count as nothing."""
+
+    @model_validator(mode="after")
+    def _shares_rise(self) -> "CanarySettings":
+        if not self.shares or list(self.shares) != sorted(set(self.shares)):
+            raise ValueError(f"canary.shares must rise, such as [0.01, 0.05, 0.25]; found {list(self.shares)}")
+        return self
 
 
 class Settings(Section):
@@ -410,3 +463,4 @@ class Settings(Section):
     approval: ApprovalSettings = ApprovalSettings()
     budget: BudgetSettings = BudgetSettings()
     serve: ServeSettings = ServeSettings()
+    canary: CanarySettings = CanarySettings()

@@ -16,8 +16,8 @@ BurnishError             something failed                                       
     ConfigError          burnish.yaml asks for something impossible                   exit 78
     Interrupted          Ctrl-C or SIGTERM; the work is saved                         exit 130
 
-Exit code 3 belongs to no error: the gate held or could not tell, which is a result. Exit code 4 says in both of its
-uses that nothing failed and the next step waits for people: for more money, or for an approval.
+Exit code 3 belongs to no error: the gate held or could not tell, or a canary proved harm, which is a result. Exit code
+4 says in both of its uses that nothing failed and the next step waits for people: for more money, or for an approval.
 """
 
 EXIT_GATE_HELD = 3

@@ -117,16 +117,20 @@ def folder_of(store: Store, version: ModelVersion) -> Path | None:
     return folder
 
 
-def promote(store: Store, name: str, reason: str, by: str, *, approval: Approval | None = None) -> ModelVersion:
+def promote(
+    store: Store, name: str, reason: str, by: str, *, approval: Approval | None = None, over: str | None = None
+) -> ModelVersion:
     """Makes a version the champion, pointer, history and log in one transaction, and returns it.
 
-    Promoting the champion again changes nothing. Raises UsageError without a reason or for an unknown name, BusyError
-    when the approval was given by another process or is about another champion, DamagedError when the version's adapter
-    does not verify.
+    Promoting the champion again changes nothing. With `over`, only that champion is replaced. Raises UsageError without
+    a reason or for an unknown name, BusyError when the approval was given by another process or there is another
+    champion than it or `over` is about, DamagedError when the version's adapter does not verify.
     """
     version = get(store, name)
     folder_of(store, version)
     with store.db.write() as connection:
+        if over is not None:
+            _demand_over(connection, version.name, over)
         if approval is not None:
             _approve(connection, version.name, approval)
         _move(connection, version.name, "promote", reason, by)
@@ -179,6 +183,12 @@ def _find(connection: Connection, name: str) -> ModelVersion | None:
 def _champion(connection: Connection) -> ModelVersion | None:
     name = connection.execute(select(pointer.c.model).where(pointer.c.name == CHAMPION)).scalar()
     return None if name is None else _find(connection, name)
+
+
+def _demand_over(connection: Connection, name: str, over: str) -> None:
+    found = connection.execute(select(pointer.c.model).where(pointer.c.name == CHAMPION)).scalar() or ""
+    if found not in (over, name):
+        raise BusyError(f"the champion has just become {found or 'none'}", hint="see `burnish models`, then try again")
 
 
 def _approve(connection: Connection, name: str, approval: Approval) -> None:

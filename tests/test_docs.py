@@ -59,6 +59,7 @@ def parse(call: str) -> None:
     words = shlex.split(call, comments=True)
     command: Any = typer.main.get_command(app)
     while words and hasattr(command, "commands") and not words[0].startswith("-"):
+        words = command.named(words) if hasattr(command, "named") else words
         name = words.pop(0)
         assert name in command.commands, f"there is no command {name}"
         command = command.commands[name]

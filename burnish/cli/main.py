@@ -14,6 +14,7 @@ from burnish import __version__
 from burnish.cli import (
     attribute,
     data,
+    deploy,
     diagnose,
     handoffs,
     inspect,
@@ -25,6 +26,7 @@ from burnish.cli import (
     serve,
     synthesize,
     teacher,
+    traffic,
     tune,
     ui,
     users,
@@ -86,6 +88,8 @@ PARTS = (
     inspect,
     ui,
     serve,
+    deploy,
+    traffic,
     users,
 )
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,13 +48,17 @@ def serve_models(
         keys = [key for name, own in named.items() for key in keys_of(name, own, os.environ)]
         way_in = door(host, number, os.environ.get(KEY), keys, list(named))
         service, versions = _service(desks, quiet=as_json)
+        from burnish.loop.canary import watched
         from burnish.serve.server import serve
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/v1"
         models = [{"model": name, "version": version.name} for name, version in versions.items()]
         told = {"url": url, "host": host, "port": number, **models[0], "models": models}
         try:
-            serve(service, bound, way_in, lambda: _say(told, models, as_json=as_json))
+            with ExitStack() as looking:
+                for desk in desks:
+                    looking.enter_context(watched(desk, make_talk(quiet=as_json)))
+                serve(service, bound, way_in, lambda: _say(told, models, as_json=as_json))
         except KeyboardInterrupt:
             tell("ended")
 

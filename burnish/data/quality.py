@@ -5,7 +5,7 @@ Every pattern takes time linear in the text: its repetitions are bounded. Report
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 MAX_CHARS = 100_000
@@ -64,8 +64,8 @@ class Findings(NamedTuple):
 def inspect_text(text: str) -> Findings:
     """What stands in a text. Patterns can miss and can cry wolf: the counts are a reason to look, not a proof."""
     text = text[:MAX_CHARS]
-    secrets = Counter(kind for kind, *_ in _found(text, personal=False))
-    personal = Counter(kind for kind, *_ in _found(text, secrets=False))
+    secrets = Counter(kind for kind, *_ in found_in(text, personal=False))
+    personal = Counter(kind for kind, *_ in found_in(text, secrets=False))
     tokens = sum(1 for _ in CONTROL_TOKEN.finditer(text)) if "<" in text or "[" in text else 0
     return Findings(secrets, personal, tokens, _noise(text))
 
@@ -75,9 +75,13 @@ def mask(text: str) -> str:
 
     What lies behind the first 100,000 characters is left out, because it is not searched.
     """
-    text = text[:MAX_CHARS]
+    return replaced(text[:MAX_CHARS], found_in(text[:MAX_CHARS]))
+
+
+def replaced(text: str, hits: Iterable[tuple[str, int, int]]) -> str:
+    """The text with each (kind, start, end) replaced by its kind in brackets; of hits that overlap the first counts."""
     parts, end = [], 0
-    for kind, start, stop in sorted(_found(text), key=lambda hit: (hit[1], -hit[2])):
+    for kind, start, stop in sorted(hits, key=lambda hit: (hit[1], -hit[2])):
         if start >= end:
             parts += [text[end:start], f"[{kind}]"]
         end = max(end, stop)
@@ -97,7 +101,7 @@ def counted(found: Mapping[str, int]) -> str:
     return shown + (f" and {len(found) - 24} more" if len(found) > 24 else "")
 
 
-def _found(text: str, *, secrets: bool = True, personal: bool = True) -> list[tuple[str, int, int]]:
+def found_in(text: str, *, secrets: bool = True, personal: bool = True) -> list[tuple[str, int, int]]:
     """(kind, start, end) of every hit; where two overlap, both are there."""
     hits = []
     if secrets and _may_hold_secret(text):

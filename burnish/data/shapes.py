@@ -17,7 +17,7 @@ from burnish.config import DataSettings
 from burnish.data.strict_json import JsonFault, StrictJson
 from burnish.records import Message
 
-ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 SHAREGPT_ROLES = {
     **ROLES,
     "human": "user",
@@ -71,7 +71,7 @@ def read_conversation(row: Mapping[str, Any], settings: DataSettings) -> Convers
             raise RowFault(f"tool-calls: the row has {key}; conversations with tools are not supported yet")
     for key in ("messages", "conversations", "conversation"):
         if _holds_turns(row.get(key)):
-            return _conversation(row, "messages" if key == "messages" else "conversations", {key}, _turns(row[key]))
+            return _conversation(row, "messages" if key == "messages" else "conversations", {key}, read_turns(row[key]))
     if settings.answer:
         return _read_table(row, settings)
     reply = next((key for key in ("completion", "response") if key in row), "")
@@ -121,7 +121,7 @@ def _read_table(row: Mapping[str, Any], settings: DataSettings) -> Conversation:
     columns = table_columns(row, settings)
     asked = Message(role="user", content=as_text(row[columns.text], columns.text))
     answer = Message(role="assistant", content=as_text(row[columns.answer], columns.answer))
-    return Conversation("table", _checked((asked, answer)), frozenset(columns))
+    return Conversation("table", checked_turns((asked, answer)), frozenset(columns))
 
 
 def _read_alpaca(row: Mapping[str, Any]) -> Conversation:
@@ -138,7 +138,7 @@ def _conversation(row: Mapping[str, Any], shape: str, used: set[str], turns: tup
     name = next((name for name in SYSTEM_NAMES if isinstance(row.get(name), str) and row[name].strip()), None)
     if name and not any(turn.role == "system" for turn in turns):
         turns = (Message(role="system", content=row[name]), *turns)
-    return Conversation(shape, _checked(turns), frozenset(used | set(SYSTEM_NAMES)))
+    return Conversation(shape, checked_turns(turns), frozenset(used | set(SYSTEM_NAMES)))
 
 
 def as_text(value: Any, column: str) -> str:
@@ -172,12 +172,13 @@ def _holds_turns(value: Any) -> bool:
 def _side(value: Any, role: str) -> tuple[Message, ...]:
     """The turns of a prompt or a completion: a text is one turn, a list is turns."""
     if isinstance(value, list):
-        return _turns(value)
+        return read_turns(value)
     name = "prompt" if role == "user" else "completion"
     return (Message(role="user" if role == "user" else "assistant", content=as_text(value, name)),)
 
 
-def _turns(value: Any) -> tuple[Message, ...]:
+def read_turns(value: Any) -> tuple[Message, ...]:
+    """The turns of a list of objects with role and content, or of such a list as JSON text. Raises RowFault."""
     if isinstance(value, str):
         try:
             value = StrictJson().parse(value)
@@ -221,7 +222,7 @@ def _content(value: Any, number: int) -> str:
     return "".join(texts)
 
 
-def _checked(turns: tuple[Message, ...]) -> tuple[Message, ...]:
+def checked_turns(turns: tuple[Message, ...]) -> tuple[Message, ...]:
     """The turns as they are kept: empty system messages left out, answers stripped. Raises RowFault."""
     kept = tuple(turn for turn in turns if turn.role != "system" or turn.content.strip())
     if not any(turn.role == "user" for turn in kept):

@@ -1,4 +1,5 @@
-"""Whether the log of decisions holds, by itself and against what lies beside it: champion, users, rounds on disk.
+"""Whether the log of decisions holds, by itself and against what lies beside it: champion, users, canaries, rounds
+on disk.
 
 The chain shows what was changed, removed or moved inside it. That its end was cut shows only here: a move, a user or a
 finished round is then without its entry. Whoever rewrites all of that together is found by a hash written down before.
@@ -16,6 +17,7 @@ from burnish.loop.result import RoundResult
 from burnish.records import as_json
 from burnish.registry import champion, history
 from burnish.store.chain import START, Break, Entry, broken_entries, entries, moves_hash
+from burnish.store.deployments import canary_moves
 from burnish.store.users import user_changes
 
 SHORTEST_HEAD = 12
@@ -43,7 +45,7 @@ def check_log(project: Project, head: str = "") -> LogCheck:
     if head and not any(entry.hash.startswith(head.lower()) for entry in chain):
         breaks.append(Break(0, f"no entry has the hash {head}: the log is not the one that it was taken from"))
     if START in known and all(one.entry != known[START].seq for one in breaks):
-        for look in (_moves, _champion, _users, _rounds):
+        for look in (_moves, _champion, _users, _canaries, _rounds):
             breaks += look(project, known)
     return LogCheck(num_entries=len(chain), head=chain[-1].hash if chain else "", breaks=tuple(breaks))
 
@@ -71,6 +73,11 @@ def _champion(project: Project, known: Mapping[str, Entry]) -> Iterator[Break]:
 def _users(project: Project, known: Mapping[str, Entry]) -> Iterator[Break]:
     rows = {change.seq: as_json(change) for change in user_changes(project.store)}
     yield from _paired("user change", rows, known, lambda row: f"the change of the user {row['name']}")
+
+
+def _canaries(project: Project, known: Mapping[str, Entry]) -> Iterator[Break]:
+    rows = {move.seq: as_json(move) for move in canary_moves(project.store)}
+    yield from _paired("canary move", rows, known, lambda row: f"the move of canary {row['canary']}")
 
 
 def _paired(

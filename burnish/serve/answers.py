@@ -1,6 +1,5 @@
 """The objects that clients get, as the OpenAI API has them: completions, their chunks and their usage."""
 
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ OBJECTS = {("chat", False): "chat.completion", ("chat", True): "chat.completion.
 class Form:
     """What an answer looks like, but for what is said."""
 
+    id: str
+    """Random; of one answer."""
     kind: Kind
     model: str
     """Name of the version that answers."""
@@ -27,8 +28,12 @@ class Form:
     has_logprobs: bool
     num_prompt: int
     """Tokens of the prompt."""
-    id: str = field(default_factory=lambda: secrets.token_hex(12))
     created: int = field(default_factory=lambda: int(time.time()))
+
+    @property
+    def response_id(self) -> str:
+        """The id that the client sees."""
+        return f"{'chatcmpl' if self.kind == 'chat' else 'cmpl'}-{self.id}"
 
     def whole(self, ended: Ended, spoken: Sequence[Spoke]) -> dict[str, Any]:
         """The answer as one object."""
@@ -65,7 +70,7 @@ class Form:
 
     def _head(self, *, is_chunk: bool) -> dict[str, Any]:
         return {
-            "id": f"{'chatcmpl' if self.kind == 'chat' else 'cmpl'}-{self.id}",
+            "id": self.response_id,
             "object": OBJECTS.get((self.kind, is_chunk), "text_completion"),
             "created": self.created,
             "model": self.model,

@@ -10,7 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp
 
 from burnish.records import ModelVersion
-from burnish.serve import described, faults
+from burnish.serve import described, faults, feedback
 from burnish.serve.asked import ChatAsked, TextAsked
 from burnish.serve.exchange import Exchange, Service
 from burnish.serve.faults import ApiError
@@ -50,6 +50,7 @@ def make_routes(service: Service) -> FastAPI:
         found = await asyncio.to_thread(service.projects.find, name, asker(request.scope))
         return _model(service, name, found.served, found.versions[0])
 
+    feedback.add_to(app, service)
     _add_watch(app, service)
     described.drop_unmet(app)
     return app

@@ -97,8 +97,9 @@ class Asked(Body):
     frequency_penalty: Annotated[float, Field(ge=0, le=0)] | None = None
     logit_bias: Annotated[dict[str, float], Field(max_length=0)] | None = None
     user: str | None = None
-    """Taken and ignored, as are the next ones."""
+    """Who asks: while a canary runs, all that one user asks goes to one version."""
     metadata: dict[str, str] | None = None
+    """Taken and ignored, as are the next ones."""
     store: Literal[False] | None = None
     service_tier: str | None = None
     safety_identifier: str | None = None

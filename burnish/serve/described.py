@@ -139,6 +139,15 @@ class ModelList(Part):
     data: list[ModelEntry]
 
 
+class FeedbackTaken(Part):
+    """What became of feedback."""
+
+    id: str
+    object: Literal["feedback"]
+    model: str
+    num_new: int
+
+
 MEANINGS = {
     400: "The body cannot be met; param names the field.",
     401: "The key is missing or wrong.",
@@ -169,6 +178,7 @@ def _words(*statuses: int) -> Answers:
 
 CHAT = _answers(ChatAnswer, *MEANINGS, content=STREAM)
 TEXT = _answers(TextAnswer, *MEANINGS, content=STREAM)
+FEEDBACK = _answers(FeedbackTaken, 400, 404, 408, 413, 503, *AT_THE_DOOR)
 MODELS = _answers(ModelList, *AT_THE_DOOR)
 MODEL = _answers(ModelEntry, 400, 404, *AT_THE_DOOR)
 WORDS = _words(200, 503) | {431: {"model": FaultAnswer, "description": MEANINGS[431]}}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from burnish.model.base import Base
 from burnish.records import ModelVersion
 from burnish.serve.answers import Form, Kind
 from burnish.serve.asked import ChatAsked, TextAsked
+from burnish.serve.canary import conversation_of, routed
 from burnish.serve.engine import Began, Ended, Engine, Failed, Job, Said, Spoke
 from burnish.serve.faults import ApiError, log_of
 from burnish.serve.keys import Key, asker
@@ -23,6 +25,7 @@ from burnish.serve.line import Gone, Line, unless_gone
 from burnish.serve.metrics import NOBODY, Metrics
 from burnish.serve.projects import Projects, Served
 from burnish.serve.quota import Grant
+from burnish.serve.shadow import Shadow
 from burnish.serve.speech import Speech, Spelling
 from burnish.serve.wishes import Wish
 
@@ -45,6 +48,7 @@ class Service:
     """Of the server as a whole."""
     metrics: Metrics
     spelling: Spelling
+    shadow: Shadow
     is_draining: bool = field(default=False)
 
     def is_full_for(self, served: Served) -> bool:
@@ -64,9 +68,13 @@ class Exchange:
     def __init__(self, service: Service, asked: ChatAsked | TextAsked, kind: Kind) -> None:
         self.service, self.asked, self.kind = service, asked, kind
         self.endpoint = "chat" if kind == "chat" else "completions"
+        self.id = secrets.token_hex(12)
         self.started = time.monotonic()
+        self.first_token_s: float | None = None
         self.deadline = asyncio.get_running_loop().time() + service.settings.timeout_s
         self.key: Key | None = None
+        self.conversation = ""
+        self.job: Job | None = None
         self.version: ModelVersion | None = None
         self.line = Line()
         self.wish: Wish | None = None
@@ -79,6 +87,7 @@ class Exchange:
     async def answer(self, request: Request) -> Response:
         """The response, its headers saying which version and weights answer. Raises ApiError."""
         self.key = asker(request.scope)
+        self.conversation = conversation_of(self.asked, request.headers)
         try:
             async with asyncio.timeout_at(self.deadline):
                 version = await unless_gone(request.receive, self._begin())
@@ -103,6 +112,7 @@ class Exchange:
         asked, service = self.asked, self.service
         self._grant = self.key.quota.begin() if self.key and self.key.quota else None
         served, versions = await asyncio.to_thread(service.projects.find, asked.model, self.key)
+        versions = await asyncio.to_thread(routed, served.catalog, asked.model, versions, self.conversation)
         self.wish = wish = await asyncio.to_thread(served.wishes.of, asked)
         if service.is_draining or service.is_full_for(served):
             status, why = (503, "The server is about to end.") if service.is_draining else (429, "Too many wait here.")
@@ -111,10 +121,11 @@ class Exchange:
             self._grant.reserve(wish.most_tokens)
         self.served = served
         served.num_open += 1
-        job = Job(
+        service.shadow.make_way()
+        self.job = Job(
             project=served.name, request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell
         )
-        self._ticket = service.engine.submit(job)
+        self._ticket = service.engine.submit(self.job)
         said = await self.line.next()
         if isinstance(said, Failed):
             raise _of(said, served.name)
@@ -163,6 +174,7 @@ class Exchange:
         assert self.version, self.endpoint
         assert self.wish, self.endpoint
         return Form(
+            id=self.id,
             kind=self.kind,
             model=self.version.name,
             fingerprint=self.service.base.base_hash[:12],
@@ -174,8 +186,9 @@ class Exchange:
     def _heard(self, said: Said, *, is_first: bool) -> None:
         self._num_tokens += isinstance(said, Spoke)
         if is_first and self.version and self.served:
+            self.first_token_s = time.monotonic() - self.started
             place = self.endpoint, self.served.name, self.version.name
-            self.service.metrics.first_token(*place, time.monotonic() - self.started)
+            self.service.metrics.first_token(*place, self.first_token_s)
 
     def _finish(self, said: Ended) -> None:
         assert self.version, self.endpoint
@@ -184,6 +197,9 @@ class Exchange:
         self._num_tokens = said.num_tokens
         num_prompt = len(self.wish.request.prompt)
         self.service.metrics.tokens(self.served.name, self.version.name, num_prompt, said.num_tokens)
+        self.served.recorder.heard(self, said)
+        if self.job:
+            self.service.shadow.offer(self.served.catalog, self, self.job, said)
         self.end(200)
 
     def end(self, status: int) -> None:

@@ -1,5 +1,7 @@
 """Numbers for Prometheus; a label is the name of a project, a version or an endpoint, never what a client wrote."""
 
+from collections.abc import Callable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 from burnish.serve.engine import Engine
@@ -33,6 +35,10 @@ class Metrics:
             ("adapters_refused", "Adapters that failed their checks", lambda: loads.refused),
         ):
             Gauge(f"burnish_{name}", what, registry=registry).set_function(value)
+
+    def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
+        """Shows another number, as it is when somebody looks."""
+        Gauge(f"burnish_{name}", what, registry=self._registry).set_function(value)
 
     def first_token(self, endpoint: str, project: str, model: str, seconds: float) -> None:
         """The first token of an answer came."""

@@ -9,6 +9,7 @@ from burnish.records import ModelVersion
 from burnish.serve.catalog import Catalog
 from burnish.serve.faults import ApiError
 from burnish.serve.keys import Key
+from burnish.serve.recorder import Recorder
 from burnish.serve.wishes import Wishes
 
 
@@ -19,6 +20,8 @@ class Served:
     catalog: Catalog
     wishes: Wishes
     settings: ServeSettings
+    recorder: Recorder
+    """Writes its answers down, where its settings say so."""
     num_open: int = 0
     """Its requests that are answered or wait."""
 

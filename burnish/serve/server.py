@@ -26,6 +26,8 @@ from burnish.serve.metrics import Metrics
 from burnish.serve.pool import Pool
 from burnish.serve.projects import Projects, Served
 from burnish.serve.reads import Check, Source
+from burnish.serve.recorder import Recorder
+from burnish.serve.shadow import Shadow
 from burnish.serve.speech import Spelling
 from burnish.serve.wishes import Wishes
 from burnish.store.store import Store
@@ -52,20 +54,39 @@ def make_service(base: Base, tenants: Sequence[Tenant]) -> Service:
     sources = {one.settings.project: Source(store=one.store, check=one.check) for one in tenants}
     engine = Engine(Pool(base, sources, adapter_bytes=limits.adapter_mb << 20), max_rows=limits.max_rows)
     engine.start()
+    projects, shadow = Projects([_served(base, one) for one in tenants]), Shadow(engine)
     return Service(
         base=base,
         engine=engine,
-        projects=Projects([_served(base, one) for one in tenants]),
+        projects=projects,
         settings=limits,
-        metrics=Metrics(engine),
+        metrics=_metrics(engine, projects, shadow),
+        shadow=shadow,
         spelling=Spelling(base),
     )
+
+
+def _metrics(engine: Engine, projects: Projects, shadow: Shadow) -> Metrics:
+    metrics, recorders = Metrics(engine), [one.recorder for one in projects.all]
+    for name, what, value in (
+        ("traffic_kept", "Answers written down since the start", lambda: sum(one.num_kept for one in recorders)),
+        (
+            "traffic_dropped",
+            "Answers that could not be written down",
+            lambda: sum(one.num_dropped for one in recorders),
+        ),
+        ("shadow_answered", "Answers of a shadow since the start", lambda: shadow.num_answered),
+        ("shadow_dropped", "Answers that a shadow had no time for", lambda: shadow.num_dropped),
+    ):
+        metrics.watch(name, what, value)
+    return metrics
 
 
 def _served(base: Base, tenant: Tenant) -> Served:
     limits = tenant.settings.serve
     catalog = Catalog(store=tenant.store, project=tenant.settings.project)
-    return Served(catalog=catalog, wishes=Wishes(base, tenant.task, limits), settings=limits)
+    recorder = Recorder(tenant.store, limits.traffic, project=catalog.project)
+    return Served(catalog=catalog, wishes=Wishes(base, tenant.task, limits), settings=limits, recorder=recorder)
 
 
 def warm(service: Service) -> dict[str, ModelVersion]:
@@ -102,7 +123,10 @@ def serve(service: Service, bound: socket.socket, door: Door, tell: Callable[[],
     try:
         server_of(service, door).run(sockets=[bound])
     finally:
+        service.shadow.close(END_S)
         service.engine.close(END_S)
+        for served in service.projects.all:
+            served.recorder.close(END_S)
 
 
 def server_of(service: Service, door: Door) -> "Server":

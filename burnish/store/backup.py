@@ -20,7 +20,7 @@ from burnish.store.files import fsync_dir, storage_errors
 from burnish.store.lock import exclusive, lock_of
 from burnish.store.migrate import TIMEOUT_S, upgrade
 from burnish.store.review_state import rebuild_state
-from burnish.store.tables import APPEND_ONLY
+from burnish.store.tables import APPEND_ONLY, WITH_AN_END
 from burnish.talk import Silence, Talk
 
 KEEP = 7
@@ -137,8 +137,8 @@ def _salvage(damaged: Path, into: Path) -> dict[str, int]:
     """Adds rows of stages and history that `damaged` still gives, each table up to its first unreadable row."""
     salvaged: dict[str, int] = {}
     with closing(sqlite3.connect(into)) as writer:
-        for table in ("stage_run", *APPEND_ONLY):
-            verb = "IGNORE" if table in APPEND_ONLY else "REPLACE"
+        for table in ("stage_run", *APPEND_ONLY, *WITH_AN_END):
+            verb = "REPLACE" if table == "stage_run" else "IGNORE"
             columns = [row[1] for row in writer.execute(f"PRAGMA table_info({table})")]
             marks = ", ".join("?" for _ in columns)
             for row in _readable_rows(damaged, table, columns):

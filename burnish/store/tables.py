@@ -257,6 +257,92 @@ chain_entry = Table(
     Column("hash", Text, nullable=False),
 )
 
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("response_id", Text, nullable=False, unique=True),
+    Column("at", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("adapter_hash", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("num_prompt", Integer),
+    Column("num_answer", Integer),
+    Column("seconds", Float),
+    Column("first_token_s", Float),
+    Column("finish_reason", Text, nullable=False),
+    Column("logprob", Float),
+    Column("probability", Float),
+    Column("expires_at", Text, nullable=False),
+    Index("traffic_by_end", "expires_at"),
+    sqlite_autoincrement=True,
+)
+"""Rows leave when their time is over; a number is never given twice, so whoever reads on from one misses none."""
+
+traffic_feedback = Table(
+    "traffic_feedback",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("response_id", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Index("traffic_feedback_by_answer", "response_id"),
+    sqlite_autoincrement=True,
+)
+
+deployment = Table(
+    "deployment",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("canary", Integer, nullable=False),
+    Column("turn", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("challenger", Text, ForeignKey("model_version.name"), nullable=False),
+    Column("against", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("stage", Integer, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("feedback", Integer, nullable=False),
+    Column("pairs", Integer, nullable=False),
+    Column("harm", Float, nullable=False),
+    Column("benefit", Float, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("canary", "turn"),
+)
+
+canary_outcome = Table(
+    "canary_outcome",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("canary", Integer, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("is_challenger", Integer, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("feedback", Integer, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("canary", "conversation"),
+)
+
+shadow_answer = Table(
+    "shadow_answer",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("canary", Integer, nullable=False),
+    Column("response_id", Text, nullable=False),
+    Column("answer", Text, nullable=False),
+    Column("beside", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("canary", "response_id"),
+)
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -273,4 +359,10 @@ APPEND_ONLY = (
     "review_withdrawal",
     "user_change",
     "chain_entry",
+    "deployment",
+    "canary_outcome",
+    "shadow_answer",
 )
+
+WITH_AN_END = ("traffic", "traffic_feedback")
+"""Tables whose rows a person may take away and time takes away; a restored database gets back what was in them."""

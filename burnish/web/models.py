@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from burnish.loop.approval import approve, is_stale, refuse, waiting
+from burnish.loop.canary import in_words
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.standing import promote_by_hand
@@ -41,6 +42,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             "models",
             project,
             now=champion(project.store),
+            canary=in_words(project),
             versions=list(reversed(models(project.store))),
             moves=list(reversed(moves)),
             asked=asked(project),

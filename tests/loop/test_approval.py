@@ -10,6 +10,7 @@ import pytest
 from burnish.data.dataset import add_files
 from burnish.errors import EXIT_WAITS, UsageError
 from burnish.loop.approval import approve, is_stale, refuse, waiting
+from burnish.loop.canary import start, step
 from burnish.loop.forget import forget
 from burnish.loop.integrity import check_log
 from burnish.loop.past import RESULT_FILE, results, round_folder
@@ -22,6 +23,7 @@ from burnish.loop.standing import promote_by_hand, standing
 from burnish.records import as_json
 from burnish.registry import champion, get, history, promote, register, rollback
 from burnish.store.chain import entries
+from burnish.store.deployments import running_canary
 from burnish.store.users import add_user
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
@@ -110,6 +112,22 @@ def test_a_challenger_that_learned_what_was_forgotten_since_can_only_be_refused(
     assert champion(project.store).name == "base"
     assert refuse(project, 1, **ANSWER).approval == "refused"
     assert check_log(project).breaks == ()
+
+
+def test_what_was_refused_or_learned_what_was_forgotten_is_not_tried_out_on_users(project):
+    challenger = waiting(project)[0].challenger
+    begun = start(project, challenger, mode="split", **ANSWER)
+    forget(project, gather(project).of("train")[0].id, reason="asked for it")
+    done = step(project)
+    assert (done.act, done.canary.moves[-1].outcome) == ("ended", "rolled back")
+    assert "learned 1 of the rows that were forgotten since" in done.canary.moves[-1].reason
+    with pytest.raises(UsageError, match="learned 1 of the rows"):
+        start(project, challenger, mode="split", **ANSWER)
+    refuse(project, 1, by="ann", reason="not before the audit")
+    with pytest.raises(UsageError, match=f"{challenger} must not answer: ann refused it after round 1"):
+        start(project, challenger, mode="split", **ANSWER)
+    assert running_canary(project.store) is None
+    assert begun.number == done.canary.number
 
 
 def test_a_refusal_leaves_the_champion_and_is_final(project):

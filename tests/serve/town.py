@@ -119,7 +119,10 @@ def serving(
         finally:
             server.should_exit = True
             thread.join(timeout=20)
+            service.shadow.close(20)
             assert service.engine.close(20)
+            for served in service.projects.all:
+                served.recorder.close(20)
             service.engine.pool.close()
 
 

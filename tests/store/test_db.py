@@ -31,6 +31,7 @@ from burnish.store.store import open_store
 from burnish.store.tables import APPEND_ONLY, metadata, role_change
 from tests.child import KILLED, end_of, in_child, start_child
 from tests.store.failed import leaves_no_trace
+from tests.store.older import CANARY
 
 DAY = date(2026, 1, 1)
 
@@ -89,6 +90,8 @@ def test_the_released_migrations_are_unchanged():
         "v0005_review.py": "20ce6cab5aff",
         "v0006_people.py": "5d015892105c",
         "v0007_review_state.py": "486da4cd7556",
+        "v0008_traffic.py": "228f13afcd6e",
+        "v0009_canary.py": "029acff5d624",
     }
 
 
@@ -192,7 +195,7 @@ def test_history_that_an_older_copy_has_no_table_for_is_added_too(tmp_path):
     store = open_store(tmp_path, today=DAY)
     open_store(tmp_path, today=DAY + timedelta(1))
     with closing(sqlite3.connect(backups(store.root)[0])) as copy:
-        for table in ("chain_entry", "user_change"):
+        for table in (*CANARY, "traffic", "traffic_feedback", "chain_entry", "user_change"):
             copy.execute(f"DROP TABLE {table}")
         for table in ("state", "lease", "withdrawal", "decision", "item"):
             copy.execute(f"DROP TABLE review_{table}")

@@ -38,6 +38,9 @@ from tests.child import end_of, start_child
 from tests.loop.conftest import small_settings, write_rows
 from tests.review.test_claims import QUEUES, Queue, item
 from tests.store.failed import leaves_no_trace
+from tests.store.older import CANARY
+from tests.store.test_deployments import moves_by_turns_and_keeps_each_outcome_once
+from tests.store.test_traffic import keeps_answers_once_and_in_order
 
 UNTUNED = ModelVersion(name="base", round=0, adapter_hash="", artifact="", base="b", base_hash="b", template_hash="t")
 NAMES = (f"desk_{number}" for number in count())
@@ -144,6 +147,20 @@ def test_a_failed_block_leaves_no_trace_and_a_read_sees_one_moment(store):
         append_roles(store, {"b": "train"}, "split")
         assert connection.execute(role_change.select()).all() == before == []
     assert current_roles(store) == {"b": "train"}
+
+
+def test_a_server_of_an_older_format_gets_the_tables_of_answers_and_canaries_and_keeps_them_alike(tmp_path, store):
+    with store.db.write() as connection:
+        for table in ("traffic", "traffic_feedback", *CANARY):
+            connection.execute(text(f"DROP TABLE {table}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0007'"))
+    keeps_answers_once_and_in_order(open_store(tmp_path))
+    moves_by_turns_and_keeps_each_outcome_once(open_store(tmp_path))
+    for name in CANARY:
+        with pytest.raises(StorageError, match="is append-only"), store.db.write() as connection:
+            connection.execute(text(f"DELETE FROM {name}"))
+    with store.db.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 def test_a_database_belongs_to_one_project_and_a_project_to_one_database(tmp_path, url, server, monkeypatch):

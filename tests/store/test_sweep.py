@@ -17,12 +17,23 @@ from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
 from burnish.store.chain import broken_entries, entries
 from burnish.store.claims import Wish, claim_items, decide_item, undo_decision
+from burnish.store.deployments import Evidence, Plan, canaries, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
+from burnish.store.outcomes import CanaryOutcome, add_outcomes, add_shadow, canary_outcomes, shadow_answers
 from burnish.store.replies import Reply, keep_reply, newest_replies
 from burnish.store.reviews import ReviewItem, add_items, review_log, withdraw_items
 from burnish.store.roles import append_roles, current_roles
 from burnish.store.stage import run_stage, stage_runs
 from burnish.store.store import Store, open_store
+from burnish.store.traffic import (
+    Remark,
+    Spoken,
+    append_feedback,
+    append_traffic,
+    drop_expired,
+    feedback_since,
+    traffic_since,
+)
 from burnish.store.users import add_user, users
 from tests.child import KILLED, in_child
 
@@ -51,6 +62,8 @@ def live(project: Path) -> None:
     append_audit(store, "seed", {"status": "accepted"}, by="ann")
     keep_reply(store, REPLY)
     review(store)
+    talk_with_users(store)
+    try_out(store)
     if not users(store):
         add_user(store, "ann", "approver")
     restore_backup(project)
@@ -68,6 +81,27 @@ def review(store: Store) -> None:
     undo_decision(store, "second", "ann", 1, now_s=2.0)
     decide_item(store, "second", "ann", 3, Wish("edit", "better"), now_s=3.0)
     withdraw_items(store, ["first"], "another model")
+
+
+def talk_with_users(store: Store) -> None:
+    """Two answers and what a user says of one; the other's time is over."""
+    ends = {"one": "2999-01-01T00:00:00+00:00", "two": "2026-01-01T00:00:00+00:00"}
+    append_traffic(store, [Spoken(response_id=name, at="", model="m", expires_at=end) for name, end in ends.items()])
+    append_feedback(store, "one", [Remark("down"), Remark("text", "no")])
+    drop_expired(store)
+
+
+def try_out(store: Store) -> None:
+    """A canary that starts, hears of two conversations, goes on a stage and ends."""
+    if not canaries(store):
+        names = {"challenger": "round-1", "against": "round-1", "by": "ann", "reason": "new"}
+        start_canary(store, plan=Plan(mode="split", shares=(0.1, 0.5), alpha=0.05, least=1), **names)
+    if (canary := running_canary(store)) is not None:
+        add_outcomes(store, canary, [CanaryOutcome("x", True, 1.0, 1), CanaryOutcome("y", False, 0.0, 2)])
+        add_shadow(store, canary, "one", "fine", "well")
+        if canary.stage == 0:
+            canary = ramp_canary(store, canary, Evidence(1, 0.5, 20.0), reason="better", by="burnish")
+        end_canary(store, canary, "stopped", Evidence(2, 0.5, 20.0), reason="enough", by="ann")
 
 
 def stage(store: Store, name: str, inputs: dict[str, str]):
@@ -103,6 +137,20 @@ def state(project: Path) -> dict[str, object]:
         "audits": [(entry.batch, entry.by) for entry in audits(store)],
         "replies": newest_replies(store, 9),
         "decisions": [(one.item, one.turn, one.kind, one.text) for one in review_log(store)],
+        "traffic": [row.response_id for row in traffic_since(store)],
+        "feedback": [(entry.response_id, entry.kind, entry.value) for entry in feedback_since(store)],
+        "canaries": [
+            (
+                move.turn,
+                move.kind,
+                move.stage,
+                move.outcome,
+                canary_outcomes(store, canary),
+                shadow_answers(store, canary, ["one"]),
+            )
+            for canary in canaries(store)
+            for move in canary.moves
+        ],
         "users": [(user.name, user.role) for user in users(store)],
         "log": ([(entry.seq, entry.subject) for entry in entries(store.db)], broken_entries(entries(store.db))),
         "moves": [(move.before, move.after) for move in history(store)],

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from burnish.loop.auditing import held_batches, sample_of
+from burnish.loop.canary import start
 from burnish.registry import champion, history
 from burnish.web.data import PAGE_ROWS, Wanted, find
 from burnish.web.faults import PATH
@@ -117,6 +118,12 @@ def test_a_model_is_promoted_with_a_reason_and_past_the_gate_only_when_forced(si
     assert site.post("/models/promote", form | {"force": "yes"}).status_code == 303
     assert champion(site.project.store).name == "round-2"
     assert history(site.project.store)[-1].by == "forced by hand"
+
+
+def test_a_canary_that_runs_is_told_on_the_page_of_models(site):
+    assert "Canary" not in words(site.get("/models").text)
+    start(site.project, "round-2", mode="split", by="ann", reason="we need it", force=True)
+    assert "Canary of round-2 at 1% against round-1: no outcome yet." in words(site.get("/models").text)
 
 
 def test_a_second_click_rolls_back_no_further(site):
