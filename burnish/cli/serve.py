@@ -38,7 +38,6 @@ def serve_models(
     """Serve the OpenAI API: champions under their projects' names, every version under its own. Ctrl-C ends it."""
     desks = [opened(folder, overrides) for folder in _places(folders or [], project)]
     demand_libraries("serve", "fastapi", "uvicorn", "llguidance", "prometheus_client")
-    from burnish.loop.canary import watched
     from burnish.port import listen
     from burnish.serve.guard import door
     from burnish.serve.keys import KEY, keys_of
@@ -49,15 +48,16 @@ def serve_models(
         keys = [key for name, own in named.items() for key in keys_of(name, own, os.environ)]
         way_in = door(host, number, os.environ.get(KEY), keys, list(named))
         service, versions = _service(desks, quiet=as_json)
+        from burnish.loop.canary import watched
         from burnish.serve.server import serve
 
         url = f"http://{f'[{host}]' if ':' in host else host}:{number}/v1"
         models = [{"model": name, "version": version.name} for name, version in versions.items()]
         told = {"url": url, "host": host, "port": number, **models[0], "models": models}
         try:
-            with ExitStack() as looks:
+            with ExitStack() as looking:
                 for desk in desks:
-                    looks.enter_context(watched(desk, make_talk(quiet=as_json)))
+                    looking.enter_context(watched(desk, make_talk(quiet=as_json)))
                 serve(service, bound, way_in, lambda: _say(told, models, as_json=as_json))
         except KeyboardInterrupt:
             tell("ended")

@@ -139,14 +139,23 @@ class ModelList(Part):
     data: list[ModelEntry]
 
 
+class FeedbackTaken(Part):
+    """What became of feedback."""
+
+    id: str
+    object: Literal["feedback"]
+    model: str
+    num_new: int
+
+
 MEANINGS = {
     400: "The body cannot be met; param names the field.",
     401: "The key is missing or wrong.",
-    404: "There is no such model.",
+    404: "There is no such model, or the key does not open the address.",
     408: "The body took too long.",
     413: "The body is too large.",
     421: "The request was not meant for this server.",
-    429: "Too many wait; Retry-After says how long to wait.",
+    429: "Too many wait, or the key has used its quota; Retry-After says how long to wait.",
     431: "The headers are too long.",
     500: "The server failed.",
     503: "The model cannot be served now, or the server is about to end.",
@@ -169,10 +178,13 @@ def _words(*statuses: int) -> Answers:
 
 CHAT = _answers(ChatAnswer, *MEANINGS, content=STREAM)
 TEXT = _answers(TextAnswer, *MEANINGS, content=STREAM)
+FEEDBACK = _answers(FeedbackTaken, 400, 404, 408, 413, 503, *AT_THE_DOOR)
 MODELS = _answers(ModelList, *AT_THE_DOOR)
-MODEL = _answers(ModelEntry, 404, *AT_THE_DOOR)
+MODEL = _answers(ModelEntry, 400, 404, *AT_THE_DOOR)
 WORDS = _words(200, 503) | {431: {"model": FaultAnswer, "description": MEANINGS[431]}}
-METRICS = _words(200) | {status: {"model": FaultAnswer, "description": MEANINGS[status]} for status in AT_THE_DOOR}
+METRICS = _words(200) | {
+    status: {"model": FaultAnswer, "description": MEANINGS[status]} for status in (404, *AT_THE_DOOR)
+}
 
 
 def drop_unmet(app: FastAPI) -> None:

@@ -16,11 +16,11 @@ from burnish.model.sample import Picked
 from burnish.records import ModelVersion
 from burnish.serve.fair import ANSWER_WEIGHT, PROMPT_WEIGHT, FairQueue
 from burnish.serve.faults import LOG, log_of
-from burnish.serve.pool import NO_ADAPTER, Pool, Refused
+from burnish.serve.pool import BEING_READ, NO_ADAPTER, Pool, Refused
 from burnish.serve.turn import Turn
 
 NOT_YET, REFUSED = -2, -3
-"""Slots of a request that waits for memory or for its adapter to be read, and of one that nobody may answer."""
+"""Slots of a request that waits for memory, and of one that nobody may answer."""
 MOST_PASSED = 64
 """Requests that may begin before one that waits for memory; then nobody does until it has its adapter."""
 
@@ -103,8 +103,8 @@ class Engine:
         self._since_load = 0
         self._active: dict[int, _Going] = {}
         self._choosing: list[_Going] = []
-        self._waits_for_disk = False
-        """Whether everybody who waits waits for an adapter that is being read."""
+        self._is_looked_at = False
+        """Whether all that could be done for those who wait was done, but for what is still on the disk."""
         self._generator = self._new_generator()
         self._is_closing = False
         self._thread = threading.Thread(target=self._run, name="burnish-engine", daemon=True)
@@ -158,7 +158,8 @@ class Engine:
 
     def _take_in(self) -> bool:
         """Reads what came; waits when there is nothing else to do. False when the work is done for good."""
-        is_idle = not (self._active or self._generator.num_active) and (self._waits_for_disk or not len(self._waiting))
+        waits_for_disk = self._is_looked_at and not self.pool.reads.is_empty
+        is_idle = not (self._active or self._generator.num_active) and (waits_for_disk or not len(self._waiting))
         if is_idle and self._is_closing and not len(self._waiting) and self._inbox.empty():
             return False
         while is_idle or not self._inbox.empty():
@@ -180,9 +181,12 @@ class Engine:
             self._leave(going)
 
     def _admit(self) -> None:
-        """Begins those that wait, of the project that was served least first; who waits for memory lets some pass, and
-        who waits for the disk all."""
+        """Begins those that wait, of the project that was served least first.
+
+        Who waits for memory lets some pass, and who waits for the disk all.
+        """
         turn = self._turn()
+        self._is_looked_at = True
         while (found := self._waiting.take(lambda going: self._may_leave(turn, going))) is not None:
             self._short = [going for going in self._short if going is not found]
             if found.slot == REFUSED:
@@ -196,11 +200,11 @@ class Engine:
             else:
                 self._enter(found)
         self._since_load = 0 if turn.has_loaded else self._since_load + 1
-        self._waits_for_disk = all(self._is_on_disk(going.job) for going in self._waiting)
+        self._is_looked_at = self._is_looked_at and not turn.was_full
         self._choose()
         if not self.pool.reads.is_empty:
-            jobs = [going.job for going in self._waiting]
-            self.pool.reads.keep({(job.project, version.name) for job in jobs for version in job.versions})
+            wanted = {(one.job.project, version.name) for one in self._waiting for version in one.job.versions}
+            self.pool.reads.keep(wanted)
 
     def _turn(self) -> Turn:
         active = list(self._active.values())
@@ -218,16 +222,14 @@ class Engine:
         if starved is not going or not turn.has_room(going.job):
             return False
         going.slot = self._lease(going.job)
-        if going.slot == NOT_YET and going not in self._short and not self._is_on_disk(going.job):
+        if going.slot == BEING_READ:
+            self._short = [one for one in self._short if one is not going]
+        if going.slot == NOT_YET and going not in self._short:
             self._short.append(going)
-        return going.slot != NOT_YET
-
-    def _is_on_disk(self, job: Job) -> bool:
-        """Whether an adapter that may answer is being read; that it was is told by `_wake`."""
-        return any(self.pool.reads.is_pending((job.project, version.name)) for version in job.versions)
+        return going.slot not in (NOT_YET, BEING_READ)
 
     def _lease(self, job: Job) -> int:
-        """A slot for the job, or NOT_YET; REFUSED when nobody may answer, which is told."""
+        """A slot for the job, NOT_YET or BEING_READ; REFUSED when nobody may answer, which is told."""
         refused = ""
         for version in job.versions:
             try:
@@ -235,8 +237,8 @@ class Engine:
             except Refused as error:
                 refused = str(error)
                 continue
-            if slot is None:
-                return NOT_YET
+            if slot is None or slot == BEING_READ:
+                return NOT_YET if slot is None else slot
             _tell(job, Began(version))
             return slot
         _tell(job, Failed("refused", refused))
@@ -253,7 +255,7 @@ class Engine:
         except Exception as error:  # one request's fault is no other's
             if not isinstance(error, DataError):
                 log_of(going.job.project).error("a request could not begin", exc_info=error)
-            self.pool.release(going.slot)
+            self._release(going)
             _tell(going.job, Failed("asked" if isinstance(error, DataError) else "broken"))
             return
         self._active[going.number] = going
@@ -269,7 +271,7 @@ class Engine:
             chosen = choose(self.pool.base, prompts, spelled, bank=self.pool.bank, slots=slots)
             for going, best in zip(some, chosen, strict=True):
                 self._choosing.remove(going)
-                self.pool.release(going.slot)
+                self._release(going)
                 self._waiting.charge(project, ANSWER_WEIGHT * len(spelled[best.index]))
                 _tell(going.job, Ended(labels[best.index], "stop", best.logprob, len(spelled[best.index]), True))
 
@@ -286,13 +288,17 @@ class Engine:
 
     def _leave(self, going: _Going) -> None:
         del self._active[going.number]
+        self._release(going)
+
+    def _release(self, going: _Going) -> None:
         self.pool.release(going.slot)
+        self._is_looked_at = False
 
     def _fail_all(self) -> None:
         """After an exception the generator is done for: who is in it is told, who waits is answered by a new one."""
         for going in (*self._active.values(), *self._choosing):
             _tell(going.job, Failed("broken"))
-            self.pool.release(going.slot)
+            self._release(going)
         self._active, self._choosing = {}, []
         self._generator = self._new_generator()
 

@@ -72,9 +72,9 @@ class Exchange:
         self.started = time.monotonic()
         self.first_token_s: float | None = None
         self.deadline = asyncio.get_running_loop().time() + service.settings.timeout_s
+        self.key: Key | None = None
         self.conversation = ""
         self.job: Job | None = None
-        self.key: Key | None = None
         self.version: ModelVersion | None = None
         self.line = Line()
         self.wish: Wish | None = None
@@ -86,8 +86,8 @@ class Exchange:
 
     async def answer(self, request: Request) -> Response:
         """The response, its headers saying which version and weights answer. Raises ApiError."""
-        self.conversation = conversation_of(self.asked, request.headers)
         self.key = asker(request.scope)
+        self.conversation = conversation_of(self.asked, request.headers)
         try:
             async with asyncio.timeout_at(self.deadline):
                 version = await unless_gone(request.receive, self._begin())

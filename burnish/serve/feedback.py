@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from pydantic import Field, model_validator
+from starlette.requests import Request
 
 from burnish.errors import BurnishError, BusyError
+from burnish.serve import described
 from burnish.serve.asked import Body
 from burnish.serve.exchange import Service
-from burnish.serve.faults import LOG, ApiError
+from burnish.serve.faults import ApiError, log_of
 from burnish.serve.keys import asker
+from burnish.serve.projects import Served
 from burnish.serve.recorder import Recorder
 from burnish.store.traffic import Accepted, Kind, Remark, append_feedback
 
@@ -38,7 +41,7 @@ class FeedbackAsked(Body):
         return self
 
     def remarks(self, recorder: Recorder) -> list[Remark]:
-        """What it says, each as the project of the answer may keep it."""
+        """What it says, each as it may be kept."""
         kinds: tuple[Kind, ...] = ("correction", "outcome", "text")
         written = [(kind, getattr(self, kind)) for kind in kinds]
         thumb = [Remark(self.thumb)] if self.thumb else []
@@ -48,13 +51,12 @@ class FeedbackAsked(Body):
 def add_to(app: FastAPI, service: Service) -> None:
     """Registers the route."""
 
-    @app.post("/v1/feedback", response_model=None)
+    @app.post("/v1/feedback", response_model=None, responses=described.FEEDBACK)
     async def feedback(asked: FeedbackAsked, request: Request) -> dict[str, Any]:
-        recorders = [one.recorder for one in service.projects.seen_by(asker(request.scope))]
-        keeping = [one for one in recorders if one.settings.keep]
-        if not keeping:
+        seen = [one for one in service.projects.seen_by(asker(request.scope)) if one.recorder.settings.keep]
+        if not seen:
             raise ApiError(404, "No feedback is taken here: this server keeps no answers.", code="feedback_off")
-        taken = await asyncio.to_thread(_take, keeping, asked)
+        taken = await asyncio.to_thread(_take_first, seen, asked)
         if taken is None:
             message = "No answer of this id is kept here: it is unknown, or its time is over."
             raise ApiError(404, message, param="response_id", code="response_not_found")
@@ -62,23 +64,23 @@ def add_to(app: FastAPI, service: Service) -> None:
         return {**told, "num_new": taken.num_new}
 
 
-def _take(recorders: Sequence[Recorder], asked: FeedbackAsked) -> Accepted | None:
-    """Writes it down where the answer is; one of a moment ago is written down first. None: no project has it."""
+def _take_first(seen: Sequence[Served], asked: FeedbackAsked) -> Accepted | None:
+    """By the project that has the answer, of those that the key opens."""
+    return next((taken for one in seen if (taken := _take(one, asked))), None)
+
+
+def _take(served: Served, asked: FeedbackAsked) -> Accepted | None:
+    """Writes it down; an answer of a moment ago is written down first."""
     try:
-        taken = _append(recorders, asked)
+        recorder = served.recorder
+        remarks = asked.remarks(recorder)
+        taken = append_feedback(recorder.store, asked.response_id, remarks)
         if taken is None:
-            if not all(recorder.flush() for recorder in recorders):
+            if not recorder.flush():
                 raise BusyError("answers wait too long to be written", hint="see what holds the database")
-            taken = _append(recorders, asked)
+            taken = append_feedback(recorder.store, asked.response_id, remarks)
     except BurnishError as error:
-        LOG.error("feedback could not be kept: %s", ascii(error.message))
+        log_of(served.name).error("feedback could not be kept: %s", ascii(error.message))
         told = "The feedback could not be kept. Send it again."
         raise ApiError(503, told, code="overloaded", retry_s=RETRY_S) from error
     return taken
-
-
-def _append(recorders: Sequence[Recorder], asked: FeedbackAsked) -> Accepted | None:
-    for recorder in recorders:
-        if taken := append_feedback(recorder.store, asked.response_id, asked.remarks(recorder)):
-            return taken
-    return None

@@ -16,7 +16,8 @@ from burnish.records import ModelVersion
 from burnish.serve.faults import log_of
 from burnish.serve.reads import Found, Named, Reads, Source
 
-NO_ADAPTER = -1
+NO_ADAPTER, BEING_READ = -1, -4
+"""Slots of requests to the untuned base, and of one whose adapter is still on its way from the disk."""
 AGAIN_S = 30.0
 """Seconds until an adapter that was refused is looked at again."""
 _EMPTY = AdapterSpec(name="empty", rank=1, alpha=1.0, seed=0)
@@ -54,7 +55,7 @@ class Pool:
         """The sources by the names of their projects."""
         self.base, self.loads, self.sources = base, Loads(), dict(sources)
         self.bank: LoraBank = attach(base.model, [_EMPTY])
-        self.reads = Reads(base, sources)
+        self.reads = Reads(base, self.sources)
         self._bytes = adapter_bytes
         self._held: dict[Named, _Held] = {}
         self._free = [0]
@@ -88,14 +89,14 @@ class Pool:
     ) -> int | None:
         """The slot of a version for one request, -1 for the untuned base; None while all memory is in use.
 
-        `forget` is told of a slot before its adapter changes. With `wake` it is None, too, while the adapter is read
+        `forget` is told of a slot before its adapter changes. With `wake` it is BEING_READ while the adapter is read
         from the disk, after which `wake` is called on another thread. Raises Refused when the adapter must not answer.
         """
         if not version.artifact:
             return self._base_slot(version)
         held = self._held.get((project, version.name)) or self._load(project, version, forget, wake)
-        if held is None:
-            return None
+        if held is None or isinstance(held, int):
+            return held
         self._clock += 1
         held.users, held.used_at = held.users + 1, self._clock
         return held.slot
@@ -118,7 +119,7 @@ class Pool:
 
     def _load(
         self, project: str, version: ModelVersion, forget: Callable[[int], None], wake: Callable[[], None] | None
-    ) -> _Held | None:
+    ) -> _Held | int | None:
         if not self._has_room():
             return None
         since, reason = self._refused.get((project, version.name), (0.0, ""))
@@ -126,7 +127,7 @@ class Pool:
             raise Refused(reason)
         try:
             found = self.reads.take(project, version, wake)
-            return found and self._loaded(project, version, found, forget)
+            return BEING_READ if found is None else self._loaded(project, version, found, forget)
         except Exception as error:  # whatever is wrong with one adapter, the others go on
             detail = None if isinstance(error, BurnishError) else error
             log = log_of(project)

@@ -21,6 +21,7 @@ class Served:
     wishes: Wishes
     settings: ServeSettings
     recorder: Recorder
+    """Writes its answers down, where its settings say so."""
     num_open: int = 0
     """Its requests that are answered or wait."""
 

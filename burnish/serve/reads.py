@@ -18,11 +18,11 @@ and raises ModelError where an answer is another one."""
 Check = Callable[[Base, ModelVersion], Probe]
 """Reads what is known about a version, on any thread, and gives the probe, which is for the thread that owns torch."""
 
-Named = tuple[str, str]
-"""A project and one of its versions."""
-
 MOST_AT_ONCE = 4
 """Adapters of a project that are read, or wait to be taken, side by side: one that hangs keeps no other from it."""
+
+Named = tuple[str, str]
+"""A project and one of its versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,8 @@ class Reads:
     """The adapters of one base that are being read; one thread takes them."""
 
     def __init__(self, base: Base, sources: Mapping[str, Source]) -> None:
-        self._base, self._sources = base, dict(sources)
-        most = MOST_AT_ONCE * len(self._sources)
-        self._threads = ThreadPoolExecutor(most, thread_name_prefix="burnish-read")
+        self._base, self._sources = base, sources
+        self._threads = ThreadPoolExecutor(MOST_AT_ONCE * len(sources), thread_name_prefix="burnish-read")
         self._going: dict[Named, Future[Found]] = {}
 
     @property
@@ -54,24 +53,17 @@ class Reads:
         """Whether nothing is being read or waits to be taken."""
         return not self._going
 
-    def is_pending(self, name: Named) -> bool:
-        """Whether this adapter is being read, or waits for others of its project that are."""
-        if name in self._going:
-            return not self._going[name].done()
-        own = self._of(name[0])
-        return len(own) >= MOST_AT_ONCE and not all(going.done() for going in own)
-
     def take(self, project: str, version: ModelVersion, wake: Callable[[], None] | None) -> Found | None:
         """The adapter of a version, once it is read; it is given once. Raises what kept it from being read.
 
         None while it is being read; `wake` is called after that, on another thread. Without `wake` it is waited for.
         """
-        name = (project, version.name)
-        going = self._going.get(name)
+        named = project, version.name
+        going = self._going.get(named)
         if going is None:
-            if len(self._of(project)) >= MOST_AT_ONCE:
+            if sum(owner == project for owner, _ in self._going) >= MOST_AT_ONCE:
                 return None
-            going = self._going[name] = self._threads.submit(self._read, self._sources[project], version)
+            going = self._going[named] = self._threads.submit(self._read, project, version)
             if wake is not None:
                 going.add_done_callback(lambda _: wake())
         if wake is not None and not going.done():
@@ -79,12 +71,12 @@ class Reads:
         try:
             return going.result()
         finally:
-            del self._going[name]
+            del self._going[named]
 
     def put_back(self, project: str, version: ModelVersion, found: Found) -> None:
         """Keeps what was taken for the next time, because there is no memory for it yet."""
-        kept = self._going[project, version.name] = Future()
-        kept.set_result(found)
+        self._going[project, version.name] = Future()
+        self._going[project, version.name].set_result(found)
 
     def keep(self, names: Collection[Named]) -> None:
         """Lets go what is read and nobody waits for any more."""
@@ -95,11 +87,9 @@ class Reads:
         """Reads nothing more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _of(self, project: str) -> list[Future[Found]]:
-        return [going for (owner, _), going in self._going.items() if owner == project]
-
-    def _read(self, source: Source, version: ModelVersion) -> Found:
+    def _read(self, project: str, version: ModelVersion) -> Found:
         """The adapter, if it is the registered one and was made for this base."""
+        source = self._sources[project]
         folder = folder_of(source.store, version)
         assert folder is not None, version
         if not (folder / CONFIG).is_file():

@@ -16,7 +16,7 @@ from burnish.fingerprint import SHORT, fingerprint
 from burnish.records import Message
 from burnish.serve.asked import ChatAsked, TextAsked
 from burnish.serve.engine import Ended
-from burnish.serve.faults import LOG
+from burnish.serve.faults import log_of
 from burnish.store.store import Store
 from burnish.store.traffic import Spoken, append_traffic, drop_expired
 
@@ -54,8 +54,12 @@ class _Heard:
 class Recorder:
     """Keeps what was said where the project's settings want it; `close` writes the rest down."""
 
-    def __init__(self, store: Store, settings: TrafficSettings, *, most_waiting: int = MOST_WAITING) -> None:
+    def __init__(
+        self, store: Store, settings: TrafficSettings, *, project: str | None = None, most_waiting: int = MOST_WAITING
+    ) -> None:
+        """`project` is who its lines in the log are about."""
         self.store, self.settings, self.most_waiting = store, settings, most_waiting
+        self._log = log_of(project)
         self.num_kept = self.num_dropped = 0
         self._change = threading.Condition()
         self._waiting: deque[_Heard] = deque()
@@ -127,7 +131,7 @@ class Recorder:
             self.num_kept += len(some)
         except Exception as error:
             self.num_dropped += len(some)
-            LOG.error("%d answers could not be kept", len(some), exc_info=error)
+            self._log.error("%d answers could not be kept", len(some), exc_info=error)
         with self._change:
             self._num_done += len(some)
             self._change.notify_all()
@@ -135,9 +139,9 @@ class Recorder:
     def _drop(self) -> None:
         try:
             if count := drop_expired(self.store):
-                LOG.info("%d answers were deleted: their time was over", count)
+                self._log.info("%d answers were deleted: their time was over", count)
         except Exception as error:
-            LOG.error("answers whose time is over could not be deleted", exc_info=error)
+            self._log.error("answers whose time is over could not be deleted", exc_info=error)
 
     def _row(self, one: _Heard) -> Spoken:
         is_task = isinstance(one.asked, ChatAsked) and one.asked.form == "task"

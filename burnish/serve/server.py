@@ -54,36 +54,39 @@ def make_service(base: Base, tenants: Sequence[Tenant]) -> Service:
     sources = {one.settings.project: Source(store=one.store, check=one.check) for one in tenants}
     engine = Engine(Pool(base, sources, adapter_bytes=limits.adapter_mb << 20), max_rows=limits.max_rows)
     engine.start()
-    projects, metrics, shadow = Projects([_served(base, one) for one in tenants]), Metrics(engine), Shadow(engine)
-    _watch(metrics, projects, shadow)
+    projects, shadow = Projects([_served(base, one) for one in tenants]), Shadow(engine)
     return Service(
         base=base,
         engine=engine,
         projects=projects,
         settings=limits,
-        metrics=metrics,
+        metrics=_metrics(engine, projects, shadow),
         shadow=shadow,
         spelling=Spelling(base),
     )
 
 
+def _metrics(engine: Engine, projects: Projects, shadow: Shadow) -> Metrics:
+    metrics, recorders = Metrics(engine), [one.recorder for one in projects.all]
+    for name, what, value in (
+        ("traffic_kept", "Answers written down since the start", lambda: sum(one.num_kept for one in recorders)),
+        (
+            "traffic_dropped",
+            "Answers that could not be written down",
+            lambda: sum(one.num_dropped for one in recorders),
+        ),
+        ("shadow_answered", "Answers of a shadow since the start", lambda: shadow.num_answered),
+        ("shadow_dropped", "Answers that a shadow had no time for", lambda: shadow.num_dropped),
+    ):
+        metrics.watch(name, what, value)
+    return metrics
+
+
 def _served(base: Base, tenant: Tenant) -> Served:
     limits = tenant.settings.serve
     catalog = Catalog(store=tenant.store, project=tenant.settings.project)
-    recorder = Recorder(tenant.store, limits.traffic)
+    recorder = Recorder(tenant.store, limits.traffic, project=catalog.project)
     return Served(catalog=catalog, wishes=Wishes(base, tenant.task, limits), settings=limits, recorder=recorder)
-
-
-def _watch(metrics: Metrics, projects: Projects, shadow: Shadow) -> None:
-    """Numbers that others keep, all projects together."""
-
-    def total(name: str) -> Callable[[], float]:
-        return lambda: sum(getattr(served.recorder, name) for served in projects.all)
-
-    metrics.watch("traffic_kept", "Answers written down since the start", total("num_kept"))
-    metrics.watch("traffic_dropped", "Answers that could not be written down", total("num_dropped"))
-    metrics.watch("shadow_answered", "Answers of a shadow since the start", lambda: shadow.num_answered)
-    metrics.watch("shadow_dropped", "Answers that a shadow had no time for", lambda: shadow.num_dropped)
 
 
 def warm(service: Service) -> dict[str, ModelVersion]:

@@ -14,7 +14,7 @@ from burnish.records import ModelVersion
 from burnish.registry import get
 from burnish.serve.catalog import Catalog
 from burnish.serve.engine import Ended, Engine, Failed, Job, Said
-from burnish.serve.faults import LOG
+from burnish.serve.faults import log_of
 from burnish.store.deployments import Canary, place_of, running_canary
 from burnish.store.outcomes import add_shadow
 
@@ -86,7 +86,7 @@ class Shadow:
                 self._shadow(one)
             except Exception as error:  # nobody waits for it, and the next one may succeed
                 self.num_dropped += 1
-                LOG.error("a shadow could not answer", exc_info=error)
+                log_of(one.catalog.project).error("a shadow could not answer", exc_info=error)
 
     def _shadow(self, one: _Answered) -> None:
         canary = self._running(one.catalog)

@@ -36,9 +36,16 @@ class Turn:
         self._num_unread, self._num_choices = num_unread, 0
         self._is_shared = len(pool.sources) > 1
         self._loads = self._num_loads
+        self.was_full = False
+        """Whether something had no room, which may have some in the next turn."""
 
     def has_room(self, job: "Job") -> bool:
         """Whether the request may begin in this turn."""
+        has_room = self._has_room(job)
+        self.was_full = self.was_full or not has_room
+        return has_room
+
+    def _has_room(self, job: "Job") -> bool:
         if not self._pool.is_here(job.project, job.versions[0]) and not self._may_load(job.project):
             return False
         if job.choices:

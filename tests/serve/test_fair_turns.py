@@ -19,8 +19,9 @@ from burnish.registry import get
 from burnish.serve.engine import MOST_PASSED, Began, Ended, Engine, Job, Said, Spoke
 from burnish.serve.fair import FairQueue
 from burnish.serve.faults import ApiError
-from burnish.serve.pool import Pool, Source
+from burnish.serve.pool import Pool
 from burnish.serve.quota import Quota, Window
+from burnish.serve.reads import Source
 from burnish.serve.turn import MOST_CHOICES, TURNS_BETWEEN_LOADS
 from tests.serve.town import NAMES, bench_of, unasked
 

@@ -109,6 +109,18 @@ def test_what_a_key_does_not_open_is_not_there_to_the_last_byte(street, twin):
     assert asked(street, "w" * 32, "GET", "/v1/models")[0] == 401
 
 
+def test_feedback_on_an_answer_of_another_project_finds_none(project, twin):
+    with serving(project, twin, keys=KEYS, **{"traffic.keep": True}) as town:
+        said = town.client(TWIN).chat.completions.create(model="twin", messages=user("x"), max_tokens=1)
+        body = {"response_id": said.id, "thumb": "up"}
+        theirs, nobodys = (
+            asked(town, SMALL, "POST", "/v1/feedback", body | {"response_id": id})[:2] for id in (said.id, "chatcmpl-0")
+        )
+        assert theirs == nobodys
+        assert theirs[0] == 404
+        assert asked(town, TWIN, "POST", "/v1/feedback", body)[0] == 200
+
+
 def test_beyond_its_quota_a_key_is_told_when_to_come_back_and_its_neighbour_is_answered(furnished, twin):
     limits = KeySettings(env="SMALL_KEY", requests_per_minute=3, tokens_per_minute=5000, concurrent=1)
     small = Key(name="app", project="small", digest=KEYS[0].digest, quota=Quota(limits, now=lambda: 0.0))
