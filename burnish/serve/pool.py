@@ -7,10 +7,9 @@ those that were registered, the base's answers change with it, and the stored an
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from burnish.errors import BurnishError, ModelError
-from burnish.model.adapter import CONFIG, Adapter, adapter_hash, changes_logits, load_adapter
+from burnish.model.adapter import changes_logits, load_registered
 from burnish.model.base import Base
 from burnish.model.lora import AdapterSpec, LoraBank, attach
 from burnish.records import ModelVersion
@@ -125,7 +124,7 @@ class Pool:
     def _loaded(self, version: ModelVersion, forget: Callable[[int], None]) -> _Held | None:
         folder = folder_of(self._store, version)
         assert folder is not None, version
-        spec, state = self._read(version, folder)
+        spec, state = load_registered(folder, version, self.base)
         slot = self._room(spec.rank, forget)
         if slot is None:
             return None
@@ -144,23 +143,6 @@ class Pool:
         self._held[version.name] = _Held(version, slot, checked)
         LOG.info("adapter %s loaded: %s", ascii(version.name), checked)
         return self._held[version.name]
-
-    def _read(self, version: ModelVersion, folder: Path) -> Adapter:
-        """The adapter, if it is the registered one and was made for this base."""
-        if not (folder / CONFIG).is_file():
-            raise ModelError(f"{version.name} is a whole model and no adapter", hint="Serve it as a base of its own.")
-        if version.base_hash != self.base.base_hash or version.template_hash != self.base.chat.template_hash:
-            raise ModelError(
-                f"{version.name} was made for another base or chat template than the one that is loaded",
-                hint="Set base and revision in burnish.yaml to those of the version.",
-            )
-        adapter = load_adapter(folder, self.base)
-        if (found := adapter_hash(adapter.state)) != version.adapter_hash:
-            raise ModelError(
-                f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
-                hint="Roll back, or train it again.",
-            )
-        return adapter
 
     def _has_room(self) -> bool:
         """Whether any adapter can come in now, told before a file is read."""
