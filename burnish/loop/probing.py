@@ -85,6 +85,11 @@ def stored_answers(project: Project, base: Base, version: ModelVersion) -> list[
     return [_answered(base, prompt, row.output) for prompt, row in zip(prompts, rows, strict=True)]
 
 
+def likelihoods(base: Base, rows: Sequence[Rendered]) -> list[float]:
+    """The summed log-probability that the base gives to what each row has to learn, in nats."""
+    return [float(found.sum()) for found in target_logprobs(base, rows)]
+
+
 def _asked(project: Project, base: Base, version: ModelVersion) -> tuple[Task, list[RowResult], list[list[Message]]]:
     """The task, rows of the version's evaluation, and their prompts."""
     examples = {example.id: example for example in load_examples(project.store)}
@@ -134,10 +139,9 @@ def _has(summary: Any, wanted: Mapping[str, object]) -> bool:
     return isinstance(summary, dict) and all(summary.get(name) == value for name, value in wanted.items())
 
 
-def _labels(base: Base, prompts: Sequence[list[Message]], rows: Sequence[RowResult]) -> list[float | None]:
+def _labels(base: Base, prompts: Sequence[list[Message]], rows: Sequence[RowResult]) -> list[float]:
     """The log-probability of each stored answer behind its prompt, its end included."""
-    rendered = [_answered(base, prompt, row.output) for prompt, row in zip(prompts, rows, strict=True)]
-    return [float(found.sum()) for found in target_logprobs(base, rendered)]
+    return likelihoods(base, [_answered(base, prompt, row.output) for prompt, row in zip(prompts, rows, strict=True)])
 
 
 def _answered(base: Base, prompt: Sequence[Message], text: str) -> Rendered:

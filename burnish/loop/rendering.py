@@ -3,13 +3,13 @@
 import json
 from dataclasses import replace
 
-from burnish.loop.past import round_folder
+from burnish.loop.past import results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
-from burnish.records import from_json
+from burnish.records import ModelVersion, from_json
 from burnish.registry import get
 from burnish.report.record import RoundReport
-from burnish.report.render import render_card, render_html, render_json, render_markdown
+from burnish.report.render import render_bare_card, render_card, render_html, render_json, render_markdown
 from burnish.store.files import write_atomic
 
 REPORT_RECORD = "record.json"
@@ -23,6 +23,15 @@ def render(project: Project, result: RoundResult) -> None:
     write_atomic(folder / "report.md", render_markdown(report).encode())
     write_atomic(folder / "report.json", render_json(report).encode())
     write_atomic(folder / "card.md", render_card(get(project.store, result.challenger), report).encode())
+
+
+def card_of(project: Project, version: ModelVersion, library: str) -> str:
+    """The card of a version for files that `library` reads, from its round's record; a short one where no round is."""
+    judged = [result for result in results(project) if result.challenger == version.name]
+    if not judged or not (round_folder(project, judged[-1].round) / REPORT_RECORD).exists():
+        return render_bare_card(version, library=library)
+    report = replace(load_report(project, judged[-1].round), approval=judged[-1].approval)
+    return render_card(version, report, library=library)
 
 
 def load_report(project: Project, number: int) -> RoundReport:
