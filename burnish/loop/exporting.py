@@ -4,6 +4,7 @@ What is not the registered adapter, byte by byte, is refused, and so is a versio
 """
 
 import json
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +73,7 @@ def export(project: Project, name: str, form: Format, place: Path, talk: Talk, *
         DamagedError: the version's files are not those that were sealed.
         ModelError: the base cannot be written so, or what was written answers otherwise than was measured.
     """
+    place = Path(os.path.abspath(place))
     version, task = _demand_kept(project, get(project.store, name)), served_task(project)
     folder = folder_of(project.store, version)
     if folder is None:
@@ -173,7 +175,7 @@ def _write_adapter(draft: Path, source: Path, served: starting.Served, base: Bas
 def _write_whole(form: str, subject: Subject, served: starting.Served, talk: Talk) -> tuple[str, ...]:
     """The base with the adapter in its weights; gives what differs in that format."""
     dated = (f"the chat template writes today's date; it was measured with {TODAY}",)
-    warnings = dated if "strftime_now" in subject.base.chat.source else ()
+    warnings = dated if "strftime_now" in subject.base.chat.source and form != "ollama" else ()
     if form == "merged":
         save_whole(subject.draft, subject.base, subject.adapter, talk)
         return warnings

@@ -93,11 +93,9 @@ def _is_alive(pid: int) -> bool:
 def _demand_free(place: Path, stage: str, *, force: bool) -> None:
     if place.is_symlink() or (place.exists() and not place.is_dir()):
         raise UsageError(f"{place} is a {'link' if place.is_symlink() else 'file'}", hint="name a new folder")
-    if not place.exists() or not any(place.iterdir()):
-        return
     if Path.cwd().is_relative_to(place.resolve()) or any((place / name).exists() for name in MINE):
         raise UsageError(f"{place} holds a project, or is where you are", hint="name a new folder")
-    if not force and not _is_untouched(place, stage):
+    if not force and place.exists() and any(place.iterdir()) and not _is_untouched(place, stage):
         raise UsageError(
             f"{place} is not empty, and holds something else than an earlier export as it was written",
             hint="name a new folder, or add --force to replace all that is in it",

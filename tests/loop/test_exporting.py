@@ -17,9 +17,11 @@ from burnish.data.dataset import add_files
 from burnish.errors import DamagedError, ModelError, UsageError
 from burnish.loop.exporting import FORMATS, export
 from burnish.loop.forget import forget
-from burnish.loop.probing import UNPROVEN, stored_answers
+from burnish.loop.probing import UNPROVEN, served_task, stored_answers
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
+from burnish.model.generate import generate
+from burnish.records import Message
 from burnish.registry import get
 from burnish.store.artifacts import verify
 from burnish.store.roles import current_roles
@@ -103,12 +105,11 @@ def test_transformers_loads_the_merged_model_and_its_tokenizer(exports, finished
     folder = exports["merged"].folder
     expected = answers(*finished)
     assert same_answers(AutoModelForCausalLM.from_pretrained(folder), expected)
-    asked = [{"role": "system", "content": 'Say "what" it is.'}, {"role": "user", "content": "é"}]
-    theirs = AutoTokenizer.from_pretrained(folder).apply_chat_template(asked, add_generation_prompt=True)
-    assert (
-        theirs["input_ids"][: len(expected[0][0].tokens) // 4]
-        == list(expected[0][0].tokens)[: len(expected[0][0].tokens) // 4]
-    )
+    asked = [Message(role="system", content='Say "what" it is.'), Message(role="user", content="é 12")]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    turns = [{"role": turn.role, "content": turn.content} for turn in asked]
+    theirs = tokenizer.apply_chat_template(turns, add_generation_prompt=True)["input_ids"]
+    assert theirs == bench_of(finished[0]).chat.render_prompt(asked)
 
 
 def test_transformers_reads_the_gguf_file_with_the_same_logits_tokens_and_template(exports, finished):
@@ -120,16 +121,22 @@ def test_transformers_reads_the_gguf_file_with_the_same_logits_tokens_and_templa
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file="model.gguf")
     assert same_answers(model, expected)
     for row, _ in expected:
-        assert tokenizer(row.text or "", add_special_tokens=False).input_ids
-        ids = tokenizer.decode(row.tokens)
-        assert tuple(tokenizer(ids, add_special_tokens=False).input_ids) == row.tokens
+        assert tuple(tokenizer(tokenizer.decode(row.tokens), add_special_tokens=False).input_ids) == row.tokens
+    assert tokenizer.chat_template == bench_of(finished[0]).chat.source
 
 
-def test_the_start_script_of_an_adapter_answers_a_question(exports, monkeypatch, capsys):
-    folder = Path(exports["peft"].folder)
-    monkeypatch.setattr(sys, "argv", ["start.py", "the password is refused"])
-    runpy.run_path(str(folder / "start.py"))
-    assert capsys.readouterr().out.strip()
+def test_the_start_script_of_an_adapter_says_what_the_version_says(exports, finished, monkeypatch, capsys):
+    project, name = finished
+    asked = "the password is refused"
+    monkeypatch.setattr(sys, "argv", ["start.py", asked])
+    runpy.run_path(str(Path(exports["peft"].folder) / "start.py"))
+    base, task = bench_of(project), served_task(project)
+    prompt = base.chat.render_prompt(
+        [Message(role="system", content=task.instruction), Message(role="user", content=asked)]
+    )
+    with wearing(base, project.store.root / get(project.store, name).artifact):
+        (said,) = generate(base, [prompt], max_new_tokens=task.max_new_tokens)
+    assert capsys.readouterr().out == f"{said.text}\n"
 
 
 def test_commands_are_quoted_and_name_rank_type_and_base(exports, finished):

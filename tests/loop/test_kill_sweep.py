@@ -17,6 +17,7 @@ from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
 from tests.loop.test_approval import PLACES as APPROVING
+from tests.loop.test_exporting import PLACES as EXPORTING
 from tests.loop.test_forget import PLACES as FORGETTING
 from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
@@ -33,9 +34,12 @@ NOT_IN_A_ROUND = {
     "review",
     "users",
     "approval",
+    "deliver",
+    "export",
 }
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py)."""
+asking a teacher; people's decisions; users; approving (test_approval.py); forgetting (test_forget.py);
+exporting (test_exporting.py)."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
@@ -93,7 +97,7 @@ def test_every_failpoint_of_the_source_is_swept():
     calls = sum(len(re.findall(r"(?<!def )\bfailpoint\(", file.read_text())) for file in SOURCE.rglob("*.py"))
     named = sum(len(re.findall(r'failpoint\("[^"]+"\)', file.read_text())) for file in SOURCE.rglob("*.py"))
     assert calls == named
-    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING}
+    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING, *EXPORTING}
     assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= swept
 
 
