@@ -137,12 +137,13 @@ def test_a_tokenizer_has_the_name_of_its_rules_or_is_refused(tiny):
             vocabulary_of(changed(base, **wrong))
 
 
-def test_a_large_model_is_written_in_several_files_that_are_read_as_one(tmp_path, tiny):
-    base = tiny("llama")
+def test_a_large_model_is_written_in_several_files_that_are_read_as_one(tmp_path):
+    base = load_base(str(tiny_folder(tmp_path / "base")), precision="float32", device="cpu")
     adapter, logits = adapted(base)
-    save_whole(tmp_path, base, adapter, Silence(), shard_bytes=30_000)
-    assert len(list(tmp_path.glob("model-*-of-*.safetensors"))) > 2
-    read = load_base(str(tmp_path), precision="float32", device="cpu")
+    (tmp_path / "whole").mkdir()
+    save_whole(tmp_path / "whole", base, adapter, Silence(), shard_bytes=30_000)
+    assert len(list((tmp_path / "whole").glob("model-*-of-*.safetensors"))) > 2
+    read = load_base(str(tmp_path / "whole"), precision="float32", device="cpu")
     with torch.inference_mode():
         torch.testing.assert_close(read.model(TOKENS_BT).logits, logits, atol=1e-4, rtol=1e-4)
     assert read.chat.template_hash == base.chat.template_hash
