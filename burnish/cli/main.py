@@ -13,6 +13,7 @@ import typer
 from burnish import __version__
 from burnish.cli import (
     attribute,
+    ci,
     data,
     diagnose,
     export,
@@ -85,6 +86,7 @@ PARTS = (
     tune,
     models,
     export,
+    ci,
     inspect,
     ui,
     serve,
