@@ -17,10 +17,14 @@ from burnish.data.dataset import add_files
 from burnish.errors import DamagedError, ModelError, UsageError
 from burnish.loop.exporting import FORMATS, export
 from burnish.loop.forget import forget
+from burnish.loop.parity import Subject, check
 from burnish.loop.probing import UNPROVEN, served_task, stored_answers
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
+from burnish.model.adapter import load_adapter
 from burnish.model.generate import generate
+from burnish.model.gguf_file import save_gguf
+from burnish.model.whole import save_whole
 from burnish.records import Message
 from burnish.registry import get
 from burnish.store.artifacts import verify
@@ -173,19 +177,38 @@ def test_the_same_again_changes_nothing_and_another_version_replaces_only_what_i
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_tampered_weights_are_refused_and_so_is_an_export_that_answers_otherwise(copied, tmp_path):
+def test_tampered_weights_are_refused(copied, tmp_path):
     project, name = copied
-    weights = project.store.root / get(project.store, name).artifact / "adapter_model.safetensors"
-    data = bytearray(weights.read_bytes())
-    add_version(project, bench_of(project), "other", adapter_hash=get(project.store, name).adapter_hash, seed=3)
+    version = get(project.store, name)
+    add_version(project, bench_of(project), "other", adapter_hash=version.adapter_hash, seed=3)
     with pytest.raises(ModelError, match="the weights of other have the hash"):
         export(project, "other", "merged", tmp_path / "out", Silence())
+    weights = project.store.root / version.artifact / "adapter_model.safetensors"
+    data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.chmod(0o644)
     weights.write_bytes(data)
     with pytest.raises(DamagedError, match=r"adapter_model\.safetensors"):
         export(project, name, "merged", tmp_path / "out", Silence())
-    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["desk"]
+
+
+def test_files_that_answer_otherwise_than_was_measured_are_no_export(copied, tmp_path):
+    project, name = copied
+    base = bench_of(project)
+    folder = project.store.root / add_version(project, base, "ada").artifact
+    adapter = load_adapter(folder, base)
+    for form in ("peft", "merged", "gguf"):
+        shutil.copytree(folder, draft := tmp_path / form)
+        if form == "merged":
+            (draft / "adapter_config.json").unlink()
+            save_whole(draft, base, adapter, Silence())
+        if form == "gguf":
+            save_gguf(draft / "model.gguf", base, adapter, name, Silence())
+        version = get(project.store, name)
+        subject = Subject(project=project, base=base, version=version, adapter=adapter, draft=draft)
+        with pytest.raises(ModelError, match=f"{name} does not answer as it was measured: 8 of 8"):
+            check(form, subject)
 
 
 def test_without_a_stored_evaluation_it_says_not_checked_and_without_a_judged_round_so_does_the_card(copied, tmp_path):
