@@ -8,7 +8,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
@@ -33,8 +33,7 @@ from burnish.store.failpoints import failpoint
 from burnish.store.files import require_space, write_atomic
 from burnish.talk import Talk
 
-Format = Literal["peft", "merged", "gguf", "ollama", "vllm"]
-FORMATS: tuple[str, ...] = get_args(Format)
+FORMATS = ("peft", "merged", "gguf", "ollama", "vllm")
 ADAPTERS = ("peft", "vllm")
 """Formats that hold the adapter alone; the base comes from where it is."""
 STAGE, VERSION = "export", 1
@@ -65,7 +64,7 @@ class Exported:
     """It was there already, every byte verified."""
 
 
-def export(project: Project, name: str, form: Format, place: Path, talk: Talk, *, force: bool = False) -> Exported:
+def export(project: Project, name: str, form: str, place: Path, talk: Talk, *, force: bool = False) -> Exported:
     """Writes a version into the folder `place` and says how it answers; the same again changes nothing.
 
     Raises:
@@ -112,7 +111,7 @@ def _key(project: Project, version: ModelVersion, task: Task, form: str) -> str:
     return fingerprint({"export": VERSION, "form": form, "version": as_json(version), "task": as_json(task), **base})
 
 
-def _fill(form: Format, subject: Subject, source: Path, task: Task, talk: Talk) -> dict[str, Any]:
+def _fill(form: str, subject: Subject, source: Path, task: Task, talk: Talk) -> dict[str, Any]:
     """Writes all files of an export into the draft, checks them, and gives what is told of it."""
     draft, base, version = subject.draft, subject.base, subject.version
     served = _served(subject, task)
@@ -185,8 +184,9 @@ def _write_whole(form: str, subject: Subject, served: starting.Served, talk: Tal
 
     warnings += demand_gguf(subject.base)
     if form == "ollama":
-        told = {"instruction": served.task.instruction, "num_tokens": window_of(subject.base)}
-        write_atomic(subject.draft / "Modelfile", modelfile(subject.base, "model.gguf", **told).encode())
+        num_tokens, instruction = window_of(subject.base), served.task.instruction
+        text = modelfile(subject.base, "model.gguf", instruction=instruction, num_tokens=num_tokens)
+        write_atomic(subject.draft / "Modelfile", text.encode())
     save_gguf(subject.draft / "model.gguf", subject.base, subject.adapter, subject.version.name, talk)
     return warnings
 
