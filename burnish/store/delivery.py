@@ -21,7 +21,12 @@ MINE = ("burnish.yaml", ".burnish", ".git")
 
 
 def delivered(place: Path, stage: str, key: str) -> Sealed | None:
-    """What an earlier call delivered to this place, every byte verified; None when it is not this, or not whole."""
+    """What an earlier call delivered to this place, every byte verified; None when it is not this, or not whole.
+
+    What a killed call left beside it is cleared up.
+    """
+    if place.parent.is_dir():
+        _mend(place)
     try:
         found = verify(place, key=key) if place.is_dir() else None
     except DamagedError:
