@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -238,13 +239,15 @@ PLACES = ("export.checked", "artifact.manifest", "deliver.sealed", "deliver.asid
 
 def test_a_kill_at_any_place_leaves_the_old_or_the_new_and_the_same_command_finishes(finished, exports, tmp_path):
     project, name = finished
-    place = tmp_path / "out"
-    export(project, name, "vllm", place, Silence())
+    place, before, after = tmp_path / "out", "vllm", "peft"
+    export(project, name, before, place, Silence())
     for point in PLACES:
-        assert in_child(lambda: export(project, name, "peft", place, Silence()), f"{point}=kill") == KILLED, point
+        asked = partial(export, project, name, after, place, Silence())
+        assert in_child(asked, f"{point}=kill") == KILLED, point
+        is_there = point == "deliver.renamed"
         if place.exists():
-            assert verify(place).record["format"] == ("peft" if point == "deliver.renamed" else "vllm"), point
-        done = export(project, name, "peft", place, Silence())
-        assert (done.unchanged, done.content_hash) == (point == "deliver.renamed", exports["peft"].content_hash), point
+            assert verify(place).record["format"] == (after if is_there else before), point
+        done = asked()
+        assert (done.unchanged, done.content_hash) == (is_there, exports[after].content_hash), point
         assert [path.name for path in tmp_path.iterdir()] == ["out"], point
-        export(project, name, "vllm", place, Silence())
+        before, after = after, before
