@@ -174,7 +174,7 @@ def _write_adapter(draft: Path, source: Path, served: starting.Served, base: Bas
 def _write_whole(form: str, subject: Subject, served: starting.Served, talk: Talk) -> tuple[str, ...]:
     """The base with the adapter in its weights; gives what differs in that format."""
     dated = (f"the chat template writes today's date; it was measured with {TODAY}",)
-    warnings = dated if "strftime_now" in subject.base.chat.source and form != "ollama" else ()
+    warnings: tuple[str, ...] = dated if "strftime_now" in subject.base.chat.source and form != "ollama" else ()
     if form == "merged":
         save_whole(subject.draft, subject.base, subject.adapter, talk)
         return warnings
