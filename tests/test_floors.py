@@ -15,7 +15,7 @@ FLOORS = [
     "budget registry",
     "data model client",
     "train evaluate diagnose synthesize gate review serve monitor",
-    "tune report fakes",
+    "tune report fakes ci",
     "loop",
     "web",
     "cli",

@@ -13,9 +13,11 @@ import typer
 from burnish import __version__
 from burnish.cli import (
     attribute,
+    ci,
     data,
     deploy,
     diagnose,
+    export,
     handoffs,
     inspect,
     judge,
@@ -86,6 +88,8 @@ PARTS = (
     attribute,
     tune,
     models,
+    export,
+    ci,
     inspect,
     ui,
     serve,

@@ -4,8 +4,9 @@ No row of a vault or of the audit is among them.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from burnish.data.conversation import conversation
 from burnish.data.dataset import load_examples
@@ -27,6 +28,19 @@ equally likely, rounding decides, and all that follows is another text."""
 UNPROVEN = "no stored evaluation of this version, so no answer was compared"
 
 
+Asked = tuple[Task, list[RowResult], list[list[Message]]]
+"""A task, rows of an evaluation, and their prompts."""
+
+
+class Agreement(NamedTuple):
+    """Stored answers that came out again."""
+
+    compared: int
+    largest: float
+    """Largest difference of a log-probability, relative."""
+    allowed: float
+
+
 def served_task(project: Project) -> Task:
     """The project's task, as its data states it. Raises DataError without data."""
     return task_of(list(load_examples(project.store)), project.settings)
@@ -45,26 +59,56 @@ def prober(project: Project) -> Callable[[Base, ModelVersion], Callable[[], str]
 
 
 def _probe(project: Project, base: Base, version: ModelVersion) -> Callable[[], str]:
-    examples = {example.id: example for example in load_examples(project.store)}
-    task = task_of(list(examples.values()), project.settings)
-    rows = _probes(project, base, task, version, examples)
-    prompts = [list(conversation(task, examples[row.example])[:-1]) for row in rows]
-    return lambda: _check(base, task, version, prompts, rows) if rows else UNPROVEN
+    asked = _asked(project, base, version)
+    return lambda: _in_words(_compared(base, version, asked))
 
 
-def _check(
-    base: Base, task: Task, version: ModelVersion, prompts: Sequence[list[Message]], rows: Sequence[RowResult]
-) -> str:
-    tolerance = LEAK * LOGPROB_TOLERANCE[base.precision]
+def _in_words(found: Agreement | None) -> str:
+    return UNPROVEN if found is None else f"{found.compared} stored answers came out again within {found.allowed:.1%}"
+
+
+def agreement(project: Project, base: Base, version: ModelVersion) -> Agreement | None:
+    """How stored answers of a version come out of this base, with all that is in use around the call; None: no answers.
+
+    Raises ModelError as `prober` does.
+    """
+    return _compared(base, version, _asked(project, base, version))
+
+
+def _compared(base: Base, version: ModelVersion, asked: Asked) -> Agreement | None:
+    task, rows, prompts = asked
+    if not rows:
+        return None
+    allowed = LEAK * LOGPROB_TOLERANCE[base.precision]
     again = _labels(base, prompts, rows) if task.kind == "label" else _texts(base, task, prompts, rows)
-    moved = [row for row, logprob in zip(rows, again, strict=True) if not _is_same(row.logprob, logprob, tolerance)]
-    if len(moved) > (0 if task.kind == "label" else MOST_CHANGED):
+    differences = [_difference(row.logprob, logprob) for row, logprob in zip(rows, again, strict=True)]
+    moved = sum(one is None or one > allowed for one in differences)
+    if moved > (0 if task.kind == "label" else MOST_CHANGED):
         raise ModelError(
-            f"{version.name} does not answer as it was measured: {len(moved)} of {len(rows)} answers differ from its "
+            f"{version.name} does not answer as it was measured: {moved} of {len(rows)} answers differ from its "
             "stored evaluation",
             hint="Something between training and serving has changed: the base, a library, or the task's settings.",
         )
-    return f"{len(rows)} stored answers came out again within {tolerance:.1%}"
+    return Agreement(len(rows), max((one for one in differences if one is not None), default=0.0), allowed)
+
+
+def stored_answers(project: Project, base: Base, version: ModelVersion) -> list[Rendered]:
+    """The same prompts with their stored answers, so that another reader can be asked how likely it finds them."""
+    _, rows, prompts = _asked(project, base, version)
+    return [_answered(base, prompt, row.output) for prompt, row in zip(prompts, rows, strict=True)]
+
+
+def likelihoods(base: Base, rows: Sequence[Rendered]) -> list[float]:
+    """The summed log-probability that the base gives to what each row has to learn, in nats."""
+    return [float(found.sum()) for found in target_logprobs(base, rows)]
+
+
+def _asked(project: Project, base: Base, version: ModelVersion) -> Asked:
+    """The task, rows of the version's evaluation, and their prompts."""
+    examples = {example.id: example for example in load_examples(project.store)}
+    task = task_of(list(examples.values()), project.settings)
+    rows = _probes(project, base, task, version, examples)
+    return task, rows, [list(conversation(task, examples[row.example])[:-1]) for row in rows]
 
 
 def _probes(
@@ -108,10 +152,9 @@ def _has(summary: Any, wanted: Mapping[str, object]) -> bool:
     return isinstance(summary, dict) and all(summary.get(name) == value for name, value in wanted.items())
 
 
-def _labels(base: Base, prompts: Sequence[list[Message]], rows: Sequence[RowResult]) -> list[float | None]:
+def _labels(base: Base, prompts: Sequence[list[Message]], rows: Sequence[RowResult]) -> list[float]:
     """The log-probability of each stored answer behind its prompt, its end included."""
-    rendered = [_answered(base, prompt, row.output) for prompt, row in zip(prompts, rows, strict=True)]
-    return [float(found.sum()) for found in target_logprobs(base, rendered)]
+    return likelihoods(base, [_answered(base, prompt, row.output) for prompt, row in zip(prompts, rows, strict=True)])
 
 
 def _answered(base: Base, prompt: Sequence[Message], text: str) -> Rendered:
@@ -127,7 +170,8 @@ def _texts(base: Base, task: Task, prompts: Sequence[list[Message]], rows: Seque
     return [one.logprob if one.text == row.output else None for one, row in zip(said, rows, strict=True)]
 
 
-def _is_same(stored: float | None, now: float | None, tolerance: float) -> bool:
-    if stored is None or now is None:
-        return False
-    return abs(stored - now) <= tolerance * max(1.0, abs(stored), abs(now))
+def _difference(stored: float | None, now: float | None) -> float | None:
+    """Relative to the larger of both and at least one nat; None where one of them is missing or no number."""
+    if stored is None or now is None or not math.isfinite(now):
+        return None
+    return abs(stored - now) / max(1.0, abs(stored), abs(now))

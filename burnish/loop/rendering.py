@@ -3,13 +3,13 @@
 import json
 from dataclasses import replace
 
-from burnish.loop.past import round_folder
+from burnish.loop.past import results, round_folder
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
-from burnish.records import from_json
+from burnish.records import ModelVersion, from_json
 from burnish.registry import get
 from burnish.report.record import RoundReport
-from burnish.report.render import render_card, render_html, render_json, render_markdown
+from burnish.report.render import render_bare_card, render_card, render_html, render_json, render_markdown
 from burnish.store.files import write_atomic
 
 REPORT_RECORD = "record.json"
@@ -29,6 +29,15 @@ def _answered(report: RoundReport, result: RoundResult) -> RoundReport:
     """The report with what people have said to the gate's verdict since it was recorded."""
     history = [replace(one, approval=result.approval) if one.round == result.round else one for one in report.history]
     return replace(report, approval=result.approval, history=tuple(history))
+
+
+def card_of(project: Project, version: ModelVersion, library: str) -> str:
+    """The card of a version for files that `library` reads, from its round's record; a short one where no round is."""
+    judged = [result for result in results(project) if result.challenger == version.name]
+    if not judged or not (round_folder(project, judged[-1].round) / REPORT_RECORD).exists():
+        return render_bare_card(version, library=library)
+    report = replace(load_report(project, judged[-1].round), approval=judged[-1].approval)
+    return render_card(version, report, library=library)
 
 
 def load_report(project: Project, number: int) -> RoundReport:

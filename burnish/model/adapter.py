@@ -21,7 +21,7 @@ from burnish.model.base import Base
 from burnish.model.folder import PICKLES, check_safetensors, read_json, refuse_keys
 from burnish.model.forward import forward_hidden, logits_of, output_head
 from burnish.model.lora import PEFT_PREFIX, AdapterSpec, LoraBank, LoraLinear
-from burnish.records import Message
+from burnish.records import Message, ModelVersion
 from burnish.store.files import write_atomic
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -132,6 +132,24 @@ def load_adapter(folder: Path, base: Base) -> Adapter:
         )
     seed = int(facts["seed"]) if facts.get("seed", "").isdigit() else 0
     return Adapter(AdapterSpec(name=facts.get("name", folder.name), seed=seed, **spec_values), state)
+
+
+def load_registered(folder: Path, version: ModelVersion, base: Base) -> Adapter:
+    """The adapter of a registered version, if it is the registered one and was made for this base; else ModelError."""
+    if not (folder / CONFIG).is_file():
+        raise ModelError(f"{version.name} is a whole model and no adapter", hint="Serve it as a base of its own.")
+    if version.base_hash != base.base_hash or version.template_hash != base.chat.template_hash:
+        raise ModelError(
+            f"{version.name} was made for another base or chat template than the one that is loaded",
+            hint="Set base and revision in burnish.yaml to those of the version.",
+        )
+    adapter = load_adapter(folder, base)
+    if (found := adapter_hash(adapter.state)) != version.adapter_hash:
+        raise ModelError(
+            f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
+            hint="Roll back, or train it again.",
+        )
+    return adapter
 
 
 def adapter_hash(state: Mapping[str, Tensor]) -> str:

@@ -102,6 +102,15 @@ class Chat:
         self.pad_id: int = next(token for token in pads if token is not None)
         self.end_ids: tuple[int, ...] = self._find_ends()
 
+    @property
+    def source(self) -> str:
+        """The chat template as it is written."""
+        return self._template.source
+
+    def skeleton(self, roles: Roles, *, add_prompt: bool) -> Skeleton:
+        """What the template writes around the contents of these roles. Raises DataError when it refuses them."""
+        return self._template.skeleton(roles, add_prompt=add_prompt)
+
     def render(self, messages: Sequence[Message]) -> Rendered:
         """The conversation as tokens. Raises DataError when the template refuses this order of roles."""
         return self._fill(messages, add_prompt=False)

@@ -31,9 +31,18 @@ def render_json(report: RoundReport) -> str:
     return json.dumps(record, ensure_ascii=True, allow_nan=False, default=dict)
 
 
-def render_card(version: ModelVersion, report: RoundReport) -> str:
-    """The README of a registry version: what it scores, where it comes from, where it ends; with hub front matter."""
-    return _tidy(pages(html=False).get_template("card.md.j2").render(facts(report) | {"version": version}))
+def render_card(version: ModelVersion, report: RoundReport, *, library: str = "peft") -> str:
+    """The README of a registry version: what it scores, where it comes from, where it ends; with hub front matter.
+
+    `library` is what reads the files that it lies beside: peft (an adapter), transformers or gguf (whole models).
+    """
+    known = facts(report) | {"version": version, "library": library}
+    return _tidy(pages(html=False).get_template("card.md.j2").render(known))
+
+
+def render_bare_card(version: ModelVersion, *, library: str) -> str:
+    """The same of a version that no round has judged: what it is, and no number."""
+    return _tidy(pages(html=False).get_template("bare_card.md.j2").render(version=version, library=library))
 
 
 def _tidy(text: str) -> str:

@@ -5,8 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from burnish.errors import ModelError
-from burnish.model.adapter import CONFIG, Adapter, adapter_hash, load_adapter
+from burnish.model.adapter import Adapter, load_registered
 from burnish.model.base import Base
 from burnish.records import ModelVersion
 from burnish.registry import folder_of
@@ -92,17 +91,5 @@ class Reads:
         source = self._sources[project]
         folder = folder_of(source.store, version)
         assert folder is not None, version
-        if not (folder / CONFIG).is_file():
-            raise ModelError(f"{version.name} is a whole model and no adapter", hint="Serve it as a base of its own.")
-        if version.base_hash != self._base.base_hash or version.template_hash != self._base.chat.template_hash:
-            raise ModelError(
-                f"{version.name} was made for another base or chat template than the one that is loaded",
-                hint="Set base and revision in burnish.yaml to those of the version.",
-            )
-        adapter = load_adapter(folder, self._base)
-        if (found := adapter_hash(adapter.state)) != version.adapter_hash:
-            raise ModelError(
-                f"the weights of {version.name} have the hash {found[:12]}, registered is {version.adapter_hash[:12]}",
-                hint="Roll back, or train it again.",
-            )
+        adapter = load_registered(folder, version, self._base)
         return Found(adapter, source.check(self._base, version))

@@ -77,13 +77,7 @@ class Artifacts:
         folder = self._work(stage, key)
         assert folder.is_dir(), f"nothing to seal: {folder} does not exist"
         with storage_errors(f"sealing the result of {stage}", folder):
-            (folder / MANIFEST).unlink(missing_ok=True)
-            files = [_settle_file(folder, name) for name in _file_names(folder)]
-            for inner in _folders(folder):
-                inner.chmod(stat.S_IMODE(folder.stat().st_mode))
-                fsync_dir(inner)
-            failpoint("artifact.manifest")
-            write_atomic(folder / MANIFEST, _manifest(stage, key, files, record, meta or {}))
+            write_manifest(folder, stage=stage, key=key, record=record, meta=meta)
         return self._rename(stage, key)
 
     def recover(self, stage: str, key: str, talk: Talk | None = None) -> Sealed | None:
@@ -143,6 +137,19 @@ class Artifacts:
             aside = place / next(f"{name}-{n}" for n in range(1, len(taken) + 2) if f"{name}-{n}" not in taken)
             folder.rename(aside)
         return aside
+
+
+def write_manifest(
+    folder: Path, *, stage: str, key: str, record: Mapping[str, Any], meta: Mapping[str, Any] | None = None
+) -> None:
+    """Makes every file of a folder durable and describes them all in its manifest, written last; see `verify`."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    files = [_settle_file(folder, name) for name in _file_names(folder)]
+    for inner in _folders(folder):
+        inner.chmod(stat.S_IMODE(folder.stat().st_mode))
+        fsync_dir(inner)
+    failpoint("artifact.manifest")
+    write_atomic(folder / MANIFEST, _manifest(stage, key, files, record, meta or {}))
 
 
 def verify(folder: Path, *, key: str | None = None) -> Sealed:

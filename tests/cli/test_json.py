@@ -174,6 +174,14 @@ def test_a_plan_keeps_its_shape(held):
     pin("plan", call.data)
 
 
+def test_an_export_keeps_its_shape(promoted, here):
+    call = burnish("export", "--format", "vllm", "--to", "out", "--project", promoted[0], "--json", "--quiet")
+    assert (call.code, call.data["parity"]["checked"], call.data["unchanged"]) == (0, True, False)
+    pin("export", call.data)
+    again = burnish("export", "--format", "vllm", "--to", "out", "--project", promoted[0])
+    assert (again.out, "unchanged, " in again.err, "vllm serve" in again.err) == (f"{here / 'out'}\n", True, True)
+
+
 def test_an_evaluation_of_an_empty_file_is_bad_data(held, tmp_path):
     empty = tmp_path / "empty.jsonl"
     empty.write_text("", encoding="utf-8")

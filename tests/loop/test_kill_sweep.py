@@ -18,6 +18,7 @@ from tests.child import KILLED, in_child
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
 from tests.loop.test_approval import PLACES as APPROVING
 from tests.loop.test_canary import PLACES as DEPLOYING
+from tests.loop.test_exporting import PLACES as EXPORTING
 from tests.loop.test_forget import PLACES as FORGETTING
 from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
@@ -38,11 +39,13 @@ NOT_IN_A_ROUND = {
     "traffic",
     "canary",
     "watch",
+    "deliver",
+    "export",
 }
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
 asking a teacher; people's decisions; users; what was served (tests/store/test_sweep.py); approving (test_approval.py);
-canaries (test_canary.py); forgetting (test_forget.py); looking who works on a project; a look of the monitor
-(test_watching.py)."""
+canaries (test_canary.py); exporting (test_exporting.py); forgetting (test_forget.py); looking who works on a project; a
+look of the monitor (test_watching.py)."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
@@ -100,7 +103,7 @@ def test_every_failpoint_of_the_source_is_swept():
     calls = sum(len(re.findall(r"(?<!def )\bfailpoint\(", file.read_text())) for file in SOURCE.rglob("*.py"))
     named = sum(len(re.findall(r'failpoint\("[^"]+"\)', file.read_text())) for file in SOURCE.rglob("*.py"))
     assert calls == named
-    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING, *DEPLOYING}
+    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING, *DEPLOYING, *EXPORTING}
     assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= swept
 
 

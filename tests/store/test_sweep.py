@@ -11,12 +11,14 @@ from burnish.budget import open_budget
 from burnish.config import BudgetSettings
 from burnish.records import Cost, ModelVersion
 from burnish.registry import champion, history, promote, register
+from burnish.store.artifacts import verify
 from burnish.store.audits import append_audit, audits
 from burnish.store.backup import restore_backup
 from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
 from burnish.store.chain import broken_entries, entries
 from burnish.store.claims import Wish, claim_items, decide_item, undo_decision
+from burnish.store.delivery import deliver, drafted
 from burnish.store.deployments import Evidence, Plan, canaries, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
 from burnish.store.outcomes import CanaryOutcome, add_outcomes, add_shadow, canary_outcomes, shadow_answers
@@ -67,7 +69,16 @@ def live(project: Path) -> None:
     if not users(store):
         add_user(store, "ann", "approver")
     store.holder()
+    hand_over(project / "out")
     restore_backup(project)
+
+
+def hand_over(place: Path) -> None:
+    """A folder for others, then another in its place."""
+    for key in ("first", "second"):
+        with drafted(place, "export", force=False) as draft:
+            (draft / "weights").write_text(key)
+            deliver(draft, place, stage="export", key=key, record={})
 
 
 def review(store: Store) -> None:
@@ -157,6 +168,7 @@ def state(project: Path) -> dict[str, object]:
         "moves": [(move.before, move.after) for move in history(store)],
         "files": sorted(path.relative_to(store.root).as_posix() for path in store.root.glob("artifacts/*/*/**/*")),
         "unsealed": list((store.root / "work").iterdir()),
+        "handed over": (verify(project / "out").key, sorted(path.name for path in project.glob(".out*"))),
     }
 
 
