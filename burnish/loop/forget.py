@@ -178,8 +178,8 @@ class _Held:
 def _rows_of(project: Project, example: str) -> _Held:
     """The example and all that was made from it. Raises UsageError with near ids when there is no such example."""
     if is_served(example):
-        row = RowTrace(example=example, batch=BATCH, role="train")
-        return _Held(rows=(row,), examples={example: served_example(project, example)}, same_group=())
+        trace = RowTrace(example=example, batch=BATCH, role="train")
+        return _Held(rows=(trace,), examples={example: served_example(project, example)}, same_group=())
     made = descendants(project.store, {example})
     roles = current_roles(project.store)
     root: tuple[str, Example] | None = None
