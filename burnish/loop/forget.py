@@ -12,7 +12,6 @@ from typing import Any
 from burnish.data.dataset import every_row, load_examples, set_hash
 from burnish.errors import UsageError
 from burnish.loop.forget_served import BATCH, is_served, served_example, served_rounds, take_away
-from burnish.loop.kept import learned_since, way_out
 from burnish.loop.project import Project
 from burnish.loop.seeds import is_vault
 from burnish.loop.traces import (
@@ -27,6 +26,7 @@ from burnish.loop.traces import (
     round_traces,
 )
 from burnish.records import Example, as_json
+from burnish.registry import BASE, history, models
 from burnish.store.barred import Barred, bar, barred
 from burnish.store.failpoints import failpoint
 from burnish.store.looks import append_look, finish_look, looks
@@ -178,8 +178,8 @@ class _Held:
 def _rows_of(project: Project, example: str) -> _Held:
     """The example and all that was made from it. Raises UsageError with near ids when there is no such example."""
     if is_served(example):
-        served = RowTrace(example=example, batch=BATCH, role="train")
-        return _Held(rows=(served,), examples={example: served_example(project, example)}, same_group=())
+        trace = RowTrace(example=example, batch=BATCH, role="train")
+        return _Held(rows=(trace,), examples={example: served_example(project, example)}, same_group=())
     made = descendants(project.store, {example})
     roles = current_roles(project.store)
     root: tuple[str, Example] | None = None
@@ -267,9 +267,13 @@ def _few(found: Forgotten) -> str:
 
 
 def _way_back(project: Project, found: Forgotten) -> str:
-    """The command that puts the latest champion that learned from nothing forgotten in its place."""
-    tainted = {model.name for model in found.models if model.use == "learned"} | learned_since(project).keys()
-    return f'`{way_out(project, tainted)} --reason "forget {found.example}"`.'
+    """The command that puts the latest champion that learned nothing from the rows in its place."""
+    tainted = {model.name for model in found.models if model.use == "learned"}
+    earlier = [move.after for move in reversed(history(project.store)) if move.after not in tainted]
+    name = earlier[0] if earlier else BASE
+    passed = name == BASE or any(one.name == name and one.decision == "PROMOTE" for one in models(project.store))
+    force = "" if passed else " --force"
+    return f'`burnish promote {name}{force} --reason "forget {found.example}"`.'
 
 
 def _block(title: str, lines: Sequence[str]) -> list[str]:
