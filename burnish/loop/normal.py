@@ -47,7 +47,8 @@ class Normal:
 
     def window_of(self, requests: Sequence[Request]) -> Window:
         """Requests as the monitor reads them."""
-        texts, labels = tuple(request.text for request in requests), ()
+        texts = tuple(request.text for request in requests)
+        labels: tuple[str, ...] = ()
         if self.seeds.task.kind == "label":
             labels = tuple(answer.strip() for _, answer in answers_of(requests))
         return Window(texts=texts, labels=labels, outputs=self.outputs_of(requests))
