@@ -24,7 +24,7 @@ class Group(NamedTuple):
     """Requests of an alarm that have terms in common, or all of them."""
 
     terms: tuple[str, ...]
-    num: int
+    num_rows: int
     texts: tuple[str, ...]
     """Of the first ones that are still kept."""
 
