@@ -119,13 +119,13 @@ def withdraw_examples(connection: Connection, examples: Collection[str], reason:
 
 def _withdraw(connection: Connection, seqs: Sequence[int], reason: str) -> int:
     taken = set(connection.execute(select(review_withdrawal.c.item)).scalars())
-    rows = [{"item": seq, "reason": reason, "at": now()} for seq in seqs if seq not in taken]
-    if rows:
-        connection.execute(insert(review_withdrawal), rows)
-        for row in rows:
-            follow_decisions(connection, row["item"])
+    fresh = [seq for seq in seqs if seq not in taken]
+    if fresh:
+        connection.execute(insert(review_withdrawal), [{"item": seq, "reason": reason, "at": now()} for seq in fresh])
+        for seq in fresh:
+            follow_decisions(connection, seq)
         failpoint("review.withdraw")
-    return len(rows)
+    return len(fresh)
 
 
 def review_items(store: Store, *, with_withdrawn: bool = True) -> list[ReviewItem]:
