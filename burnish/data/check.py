@@ -22,6 +22,7 @@ from burnish.data.problems import (
 from burnish.data.quality import counted
 from burnish.data.slices import slice_columns, slices_of
 from burnish.errors import DataError
+from burnish.grammar import agree
 from burnish.records import Example, Rejection, Role, Task, as_json
 
 MIN_EXAMPLES = 20
@@ -89,7 +90,11 @@ def check(
     Raises DataError at once when there are fewer than 20: no number about so few would mean anything.
     """
     if len(examples) < MIN_EXAMPLES:
-        lost = f"; {len(rejected):,} rows were rejected, the first for {rejected[0].reason}" if rejected else ""
+        lost = (
+            f"; {agree(len(rejected), 'row was', 'rows were')} rejected, the first for {rejected[0].reason}"
+            if rejected
+            else ""
+        )
         raise DataError(
             f"need at least {MIN_EXAMPLES} examples, found {len(examples)}{lost}",
             hint="add more: burnish data add FILE. A few hundred is where fine-tuning begins to show",

@@ -23,6 +23,7 @@ from burnish.data.quality import inspect_text, snippet
 from burnish.data.shapes import SUPPORTED
 from burnish.errors import DataError, UsageError
 from burnish.fingerprint import fingerprint, fingerprint_file
+from burnish.grammar import agree
 from burnish.records import Example, Message, Rejection, as_json, from_json
 from burnish.store.artifacts import verify
 from burnish.store.barred import barred
@@ -70,14 +71,18 @@ class AddReport:
             told.append(f"rows hold secrets or personal data ({found}); they are masked in reports, not in training")
         if self.num_control_tokens:
             told.append(
-                f"{self.num_control_tokens:,} rows hold control tokens of a chat format; they count as plain text"
+                f"{agree(self.num_control_tokens, 'row holds', 'rows hold')} control tokens of a chat format; "
+                "they count as plain text"
             )
         if self.num_conflicts:
             told.append(
-                f"{self.num_conflicts:,} rows answer a prompt differently from an earlier row with the same one"
+                f"{agree(self.num_conflicts, 'row answers', 'rows answer')} a prompt differently from an earlier row "
+                "with the same one"
             )
         if self.num_renamed:
-            told.append(f"{self.num_renamed:,} rows had an id that another example has; a hash was put behind it")
+            told.append(
+                f"{agree(self.num_renamed, 'row', 'rows')} had an id that another example has; a hash was put behind it"
+            )
         return tuple(told)
 
     def as_json(self) -> dict[str, Any]:
@@ -86,7 +91,10 @@ class AddReport:
 
     def as_text(self) -> str:
         """A few lines for people."""
-        lines = [f"{self.num_kept:,} examples kept, {self.num_rejected:,} rejected, {self.num_duplicates:,} duplicates"]
+        kept = agree(self.num_kept, "example", "examples")
+        lines = [
+            f"{kept} kept, {self.num_rejected:,} rejected, {agree(self.num_duplicates, 'duplicate', 'duplicates')}"
+        ]
         lines += [f"  {reason}: {count:,}" for reason, count in self.by_reason.items() if reason != DUPLICATE]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join(lines)

@@ -15,6 +15,7 @@ from burnish.data.answers import parse_fields
 from burnish.data.dedup import Groups, prompt_text
 from burnish.data.quality import counted, inspect_text, snippet
 from burnish.data.slices import slices_of
+from burnish.grammar import agree
 from burnish.records import Example, Rejection, Role, Task
 
 TINY_SLICE = 30
@@ -74,7 +75,7 @@ def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
             name="rejected",
             severity="error",
             count=len(rejected),
-            message=f"{len(rejected):,} rows cannot be read: {counted(dict(reasons.most_common()))}",
+            message=f"{agree(len(rejected), 'row', 'rows')} cannot be read: {counted(dict(reasons.most_common()))}",
             samples=tuple(samples),
         )
 
@@ -95,8 +96,8 @@ def token_problems(rows: CheckedRows, count_tokens: CountTokens | None) -> tuple
                 name="too-long",
                 severity="error",
                 count=len(long),
-                message=f"{len(long):,} examples are longer than data.max_tokens = {limit:,} (the longest has "
-                f"{longest:,}); they are never cut: raise the limit or take them out",
+                message=f"{agree(len(long), 'example is', 'examples are')} longer than data.max_tokens = {limit:,} "
+                f"(the longest has {longest:,}); nothing is ever cut: raise the limit or take out what is too long",
                 samples=rows.samples(long),
             )
         )
@@ -106,7 +107,7 @@ def token_problems(rows: CheckedRows, count_tokens: CountTokens | None) -> tuple
                 name="unsupervised",
                 severity="error",
                 count=len(unlearned),
-                message=f"{len(unlearned):,} examples have no token to learn from",
+                message=f"{agree(len(unlearned), 'example has', 'examples have')} no token to learn from",
                 samples=rows.samples(unlearned),
             )
         )
@@ -127,7 +128,8 @@ def leak_problems(rows: CheckedRows) -> Iterable[Problem]:
                 name="leak-exact" if is_exact else "leak-near",
                 severity="error",
                 count=len(found),
-                message=f"{len(found):,} pairs of examples have {kind} and different roles: scores would flatter",
+                message=f"{agree(len(found), 'pair of examples has', 'pairs of examples have')} {kind} and different "
+                "roles: scores would flatter",
                 samples=tuple(found[:NUM_SAMPLES]),
             )
     roles_of: dict[str, set[Role]] = defaultdict(set)
@@ -139,7 +141,7 @@ def leak_problems(rows: CheckedRows) -> Iterable[Problem]:
             name="leak-group",
             severity="error",
             count=len(split),
-            message=f"{len(split):,} groups are split between roles",
+            message=f"{agree(len(split), 'group is', 'groups are')} split between roles",
             samples=tuple(snippet(group) for group in split[:NUM_SAMPLES]),
         )
 
@@ -168,7 +170,7 @@ def _label_problems(rows: CheckedRows) -> Iterable[Problem]:
         yield Problem(name="one-label", severity="error", count=len(rows.examples), message=message)
     unknown = [example for example in rows.examples if example.answer not in set(rows.task.labels)]
     if unknown:
-        message = f"{len(unknown):,} examples have an answer that is none of the task's labels"
+        message = f"{agree(len(unknown), 'example has', 'examples have')} an answer that is none of the task's labels"
         yield Problem(
             name="unknown-label", severity="error", count=len(unknown), message=message, samples=rows.samples(unknown)
         )
@@ -176,14 +178,15 @@ def _label_problems(rows: CheckedRows) -> Iterable[Problem]:
     unlearned = [label for label in labels if label not in learned]
     if rows.roles and unlearned:
         shown = ", ".join(repr(snippet(label, 40)) for label in sorted(unlearned)[:5])
-        message = f"{len(unlearned):,} labels have no example in train, so they cannot be learned: {shown}"
+        found = agree(len(unlearned), "label has", "labels have")
+        message = f"{found} no example in train, so nothing can learn it: {shown}"
         yield Problem(name="label-not-in-train", severity="warning", count=len(unlearned), message=message)
     twins = defaultdict(set)
     for label in labels:
         twins[JOINT.sub(" ", label.casefold()).strip()].add(label)
     alike = [sorted(found) for found in twins.values() if len(found) > 1]
     if alike:
-        message = f"{len(alike):,} labels are written in more than one way: {_either(alike[0])}"
+        message = f"{agree(len(alike), 'label is', 'labels are')} written in more than one way: {_either(alike[0])}"
         yield Problem(name="label-spelling", severity="warning", count=len(alike), message=message)
 
 
@@ -201,12 +204,13 @@ def _field_problems(rows: CheckedRows) -> Iterable[Problem]:
         elif set(found) != wanted:
             odd.append(example)
     if broken:
-        message = f"{len(broken):,} answers are no flat JSON object"
+        message = f"{agree(len(broken), 'answer is', 'answers are')} no flat JSON object"
         yield Problem(
             name="broken-fields", severity="error", count=len(broken), message=message, samples=rows.samples(broken)
         )
     if odd:
-        message = f"{len(odd):,} answers do not have exactly the fields {', '.join(sorted(wanted))[:200]}"
+        fields = ", ".join(sorted(wanted))[:200]
+        message = f"{agree(len(odd), 'answer does', 'answers do')} not have exactly the fields {fields}"
         yield Problem(name="odd-fields", severity="warning", count=len(odd), message=message, samples=rows.samples(odd))
 
 
@@ -214,7 +218,7 @@ def double_problems(rows: CheckedRows) -> Iterable[Problem]:
     """Duplicates, near duplicates, and those of them that are answered differently."""
     num_exact = len(rows.examples) - len({example.content_hash for example in rows.examples})
     if num_exact:
-        message = f"{num_exact:,} examples are there twice, word for word"
+        message = f"{agree(num_exact, 'example is', 'examples are')} there twice, word for word"
         yield Problem(name="duplicate", severity="warning", count=num_exact, message=message)
     members: dict[int, list[Example]] = defaultdict(list)
     for group, example in zip(rows.near.group_of, rows.examples, strict=True):
@@ -226,12 +230,14 @@ def double_problems(rows: CheckedRows) -> Iterable[Problem]:
             name="one-text", severity="warning", count=len(largest), message=message, samples=rows.samples(largest)
         )
     if rows.near.num_joined:
-        message = f"{rows.near.num_joined:,} examples ask nearly the same as another one; they share its role"
+        asked = agree(rows.near.num_joined, "example asks", "examples ask")
+        message = f"{asked} nearly the same as another one, whose role is shared"
         yield Problem(name="near-duplicate", severity="note", count=rows.near.num_joined, message=message)
     if rows.task.kind == "label":
         disputed = [group for group in members.values() if len({example.answer for example in group}) > 1]
         if disputed:
-            message = f"{len(disputed):,} prompts are answered differently in near duplicates: is one of them wrong?"
+            told = agree(len(disputed), "prompt is", "prompts are")
+            message = f"{told} answered differently in near duplicates: is one of them wrong?"
             samples = tuple(_dispute(rows, group) for group in disputed[:NUM_SAMPLES])
             yield Problem(name="conflict", severity="warning", count=len(disputed), message=message, samples=samples)
 
@@ -269,14 +275,15 @@ def text_problems(rows: CheckedRows) -> tuple[TextCounts, list[Problem]]:
             if is_found:
                 holders[name].append(example)
     told = {
-        "secret": "hold what looks like a password or a key: a model can learn it by heart",
-        "personal": "hold what looks like personal data: a model can learn it by heart",
-        "control-token": "hold control tokens of a chat format; they are read as plain text",
+        "secret": "what looks like a password or a key: a model can learn it by heart",
+        "personal": "what looks like personal data: a model can learn it by heart",
+        "control-token": "control tokens of a chat format; they are read as plain text",
     }
     problems = []
     for name, found_in in holders.items():
         kinds_text = f" ({counted(dict(secrets.most_common()))})" if name in ("secret", "personal") else ""
-        message = f"{len(found_in):,} examples {told.get(name, f'show {name}: a sign of a broken text')}{kinds_text}"
+        held = agree(len(found_in), "example holds", "examples hold")
+        message = f"{held} {told.get(name, f'{name}: a sign of a broken text')}{kinds_text}"
         problems.append(
             Problem(name=name, severity="warning", count=len(found_in), message=message, samples=rows.samples(found_in))
         )
@@ -291,5 +298,6 @@ def small_slice_problems(rows: CheckedRows, columns: Sequence[str]) -> Iterable[
     if small and rows.roles:
         shown = ", ".join(f"{snippet(name, 50)} {count}" for count, name in small[:5])
         more = f" and {len(small) - 5} more" if len(small) > 5 else ""
-        message = f"{len(small):,} slices have fewer than {TINY_SLICE} examples to test on: {shown}{more}"
+        few = agree(len(small), "slice has", "slices have")
+        message = f"{few} fewer than {TINY_SLICE} examples to test on: {shown}{more}"
         yield Problem(name="tiny-slice", severity="note", count=len(small), message=message)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from burnish.data.provenance import PROVENANCE, SYNTHETIC, TRAFFIC
 from burnish.fingerprint import fingerprint
+from burnish.grammar import agree
 from burnish.loop.auditing import Held, held_batches, sample_of
 from burnish.loop.project import Project
 from burnish.loop.rubric import JUDGING
@@ -146,18 +147,14 @@ def _release(project: Project, held: Held, found: Sequence[Outcome], closed: Col
     if all(row.id in results for row in sample):
         needed = project.settings.synthesize.audit_needed
         audit = judge_audit(held.name, len(held.rows), sample, results, by=BY, needed=needed)
-        audit = replace(audit, note="; ".join(filter(None, (audit.note, _skipped_words(len(skipped))))))
+        told = f"{agree(len(skipped), 'row was', 'rows were')} skipped by everybody, which counts as not right"
+        audit = replace(audit, note="; ".join(filter(None, (audit.note, told)))) if skipped else audit
     elif held.audit.by == BY:
         audit = not_audited(held.name, len(held.rows), note=TAKEN_BACK)
     else:
         return None
     append_audit(project.store, held.name, as_json(audit), by=BY)
     return audit
-
-
-def _skipped_words(number: int) -> str:
-    rows = "1 row was" if number == 1 else f"{number} rows were"
-    return f"{rows} skipped by everybody, which counts as not right" if number else ""
 
 
 def _is_right(one: Outcome) -> bool:

@@ -7,6 +7,7 @@ include the row, the model does not, and the next round measures without it.
 from collections.abc import Collection
 
 from burnish.errors import UsageError
+from burnish.grammar import agree
 from burnish.loop.project import Project
 from burnish.loop.traces import round_traces
 from burnish.registry import BASE, Move, history, line_of_champions, models, rollback
@@ -67,4 +68,4 @@ def roll_back(project: Project, *, reason: str, by: str = "user") -> Move:
 
 
 def _rows(number: int) -> str:
-    return "1 row that was" if number == 1 else f"{number} rows that were"
+    return agree(number, "row that was", "rows that were")

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from burnish.errors import WaitingError
+from burnish.grammar import agree
 from burnish.loop.decided import Decided, reviewed
 from burnish.loop.minutes import STAGE
 from burnish.loop.past import round_folder
@@ -67,7 +68,7 @@ def wait_for_people(shop: Shop) -> None:
         return
     told = ", ".join(f"{number} {what}" for what, number in missing.items() if number)
     raise WaitingError(
-        f"round {shop.number} is waiting for {missing.total()} answers of people: {told}",
+        f"round {shop.number} is waiting for {agree(missing.total(), 'answer', 'answers')} of people: {told}",
         hint="answer them (burnish review export, import), then give the same command again; "
         "--set review.per_round=0 goes on without them",
     )

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from burnish.evaluate.handoff import HandoffChange, HandoffPart, HandoffSide
+from burnish.grammar import agree
 from burnish.records import Interval
 from burnish.report.words import percent, points, span
 
@@ -110,5 +111,6 @@ def _notes(change: HandoffChange) -> list[str]:
         for column, values in change.rare_values.items()
     ]
     if change.num_unscored:
-        told.append(f"{change.num_unscored} rows have no score and are left out")
+        unscored = agree(change.num_unscored, "row has no score and is", "rows have no score and are")
+        told.append(f"{unscored} left out")
     return told

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from burnish.grammar import agree
 from burnish.records import Interval
 from burnish.report.record import RoundReport
 from burnish.report.words import count, percent, points, span
@@ -11,6 +12,7 @@ from burnish.review.standing import JudgedQuestion, JudgedReport, SliceStanding
 AGREEMENT_COLUMNS = ("queue", "answers", "by two or more", "alpha [95%]", "kappa [95%]", "agreement", "in conflict")
 GAIN_COLUMNS = ("question", "judge", "gain in points [95%]", "rows by people", "worth", "people alone", "verdict")
 ADMISSION_COLUMNS = ("slice", "may score", "replaces", "kappa with people", "between people", "why not")
+SHOWN_SLICES = 8
 QUEUES = {"blind": "blind labels", "correction": "drafts accepted or not", "preference": "preferences"}
 
 
@@ -144,13 +146,29 @@ def agreement_row(one: QueueAgreement) -> AgreementRow:
 
 
 def reviewer_lines(one: QueueAgreement) -> tuple[str, ...]:
-    """How reliable each reviewer of a queue is, a line each, and the slices in which people agree least."""
+    """How reliable each reviewer of a queue is, a line each, what they confuse most, and where they agree least."""
     told = [
         f"{person.reviewer}, {QUEUES[one.queue]}: gives the likely answer in {percent(person.accuracy.value)} "
         f"{span(person.accuracy)} of {person.accuracy.n}"
         for person in one.reviewers
     ]
-    return (*told, *(f"{part.slice}, {QUEUES[one.queue]}: alpha {_figure(part.alpha)}" for part in one.slices))
+    return (*told, *_confused_lines(one), *_slice_lines(one))
+
+
+def _confused_lines(one: QueueAgreement) -> list[str]:
+    """The pairs of values that are confused most, and how many others there are."""
+    pairs = [f"{' and '.join(pair.values)} on {count(pair.num_items)}" for pair in one.confused]
+    more = f"; {agree(one.num_confused_left, 'more pair', 'more pairs')}" if one.num_confused_left else ""
+    return [f"{QUEUES[one.queue]}, confused most, by items: {', '.join(pairs)}{more}"] if pairs else []
+
+
+def _slice_lines(one: QueueAgreement) -> list[str]:
+    """The slices in which people agree least, and how many others there are."""
+    ordered = sorted(one.slices, key=lambda part: (part.alpha.value is None, part.alpha.value or 0.0, part.slice))
+    lines = [f"{part.slice}, {QUEUES[one.queue]}: alpha {_figure(part.alpha)}" for part in ordered[:SHOWN_SLICES]]
+    more = len(ordered) - SHOWN_SLICES
+    left = f"{QUEUES[one.queue]}: {agree(more, 'more slice', 'more slices')} in the JSON"
+    return [*lines, left] if more > 0 else lines
 
 
 def _lead(judged: JudgedReport | None) -> str:

@@ -6,6 +6,7 @@ Only items that two or more reviewers answered tell anything; a reviewer's own a
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import get_args
 
 from burnish.records import Interval
@@ -17,6 +18,7 @@ from burnish.store.reviews import Queue, ReviewDecision, ReviewItem
 
 MOST_CELLS = 10_000_000
 """Items times values squared that are counted together; of more items the latest count."""
+MOST_CONFUSED = 8
 NOTHING = Interval(value=None, low=None, high=None, n=0)
 
 
@@ -38,6 +40,14 @@ class SliceAgreement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfusedPair:
+    """Two values that reviewers gave to the same items."""
+
+    values: tuple[str, str]
+    num_items: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueAgreement:
     """Agreement in one queue."""
 
@@ -56,6 +66,10 @@ class QueueAgreement:
     """Those with 20 doubled items or more."""
     conflicts: tuple[str, ...]
     """Items whose reviewers disagree and that nobody has settled yet."""
+    confused: tuple[ConfusedPair, ...] = ()
+    """The pairs of values that stand on most items together, at most `MOST_CONFUSED`."""
+    num_confused_left: int = 0
+    """Other pairs: there can be as many as there are values squared."""
     why: str = ""
     """Why nothing is said of agreement, beginning with a stable word and a colon."""
 
@@ -91,6 +105,7 @@ def _of_queue(queue: Queue, found: Sequence[Outcome], slices: Mapping[str, Seque
     num_doubled, doubled = len(doubled), _latest(doubled)
     paired = [rating for given in doubled.values() for rating in given]
     name, kappa = _kappa(list(doubled.values()))
+    confused = _confused(list(doubled.values()))
     alpha = krippendorff_alpha([[rating.value for rating in given] for given in doubled.values()])
     return QueueAgreement(
         queue=queue,
@@ -102,8 +117,17 @@ def _of_queue(queue: Queue, found: Sequence[Outcome], slices: Mapping[str, Seque
         reviewers=_reviewers(paired),
         slices=_by_slice(doubled, {one.item.name: slices.get(one.item.example, ()) for one in found}),
         conflicts=_conflicts(found),
+        confused=confused[:MOST_CONFUSED],
+        num_confused_left=len(confused[MOST_CONFUSED:]),
         why="" if doubled else "none-doubled: no item was answered by two reviewers yet",
     )
+
+
+def _confused(items: Sequence[tuple[Rating, ...]]) -> tuple[ConfusedPair, ...]:
+    """Pairs of different values by the items on which both stand, most items first."""
+    pairs = Counter(pair for given in items for pair in combinations(sorted({rating.value for rating in given}), 2))
+    ordered = sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(ConfusedPair(values=values, num_items=number) for values, number in ordered)
 
 
 def _conflicts(found: Sequence[Outcome]) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def withdraw_examples(connection: Connection, examples: Collection[str], reason:
     Also of those that are decided: an answer that is taken back would put the question again.
     """
     known = connection.execute(select(review_item.c.seq, review_item.c.record))
-    return _withdraw(connection, [row.seq for row in known if item_of(row.record).example in examples], reason)
+    return _withdraw(connection, [row.seq for row in known if json.loads(row.record)["example"] in examples], reason)
 
 
 def _withdraw(connection: Connection, seqs: Sequence[int], reason: str) -> int:

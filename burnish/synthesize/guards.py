@@ -15,6 +15,7 @@ from burnish.data.answers import parse_fields
 from burnish.data.dedup import prompt_text
 from burnish.data.quality import CONTROL_TOKEN, inspect_text
 from burnish.errors import DataError
+from burnish.grammar import agree
 from burnish.records import Example, Task
 from burnish.synthesize.duplicates import Embed, copies_of, cosine_duplicates, near_duplicates
 from burnish.synthesize.runs import plain_words
@@ -80,7 +81,9 @@ class Guarded:
     def as_text(self) -> str:
         """One line for people."""
         told = ", ".join(f"{reason} {count:,}" for reason, count in self.by_reason.items())
-        return f"{len(self.kept):,} rows kept, {len(self.drops):,} dropped" + (f" ({told})" if told else "")
+        return f"{agree(len(self.kept), 'row', 'rows')} kept, {len(self.drops):,} dropped" + (
+            f" ({told})" if told else ""
+        )
 
 
 def guard(

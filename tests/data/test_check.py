@@ -54,7 +54,7 @@ def test_too_few_examples_are_refused_before_any_work(count):  # D3
         raise AssertionError("tokens were counted")
 
     rejected = [Rejection(source="a", row=1, offset_bytes=0, reason="json: x")]
-    with pytest.raises(DataError, match=f"need at least 20 examples, found {count}; 1 rows were rejected"):
+    with pytest.raises(DataError, match=f"need at least 20 examples, found {count}; 1 row was rejected"):
         run(clean(count), {}, count_tokens=never, rejected=rejected)
 
 

@@ -21,7 +21,7 @@ def test_hand_offs_stand_there_with_intervals_thresholds_and_what_is_rare():
         assert "claims-r2: answers by itself above a probability of 0.71, set on 98 rows of dev_b" in text
         assert "2 of 80 answers wrong; at most 10% wrong with 95% confidence" in text
         assert "rare answer: appeal, the third with the fewest training rows" in text
-        assert "1 rows have no score and are left out" in text
+        assert "1 row has no score and is left out" in text
     lines = plain(render_markdown(sample_report())).splitlines()
     assert any(line.startswith("| channel=web | 110 |") for line in lines), "a slice that changed"
     assert not any(line.startswith("| channel=fax |") for line in lines), "a slice that did not"

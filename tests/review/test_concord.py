@@ -3,6 +3,7 @@
 import pytest
 
 from burnish.records import Message
+from burnish.report.judged import reviewer_lines
 from burnish.review.agreement import cohen_kappa, krippendorff_alpha
 from burnish.review.concord import agreement_of
 from burnish.review.decisions import outcomes
@@ -51,6 +52,26 @@ def test_two_reviewers_have_cohens_kappa_alpha_and_a_reliability_each():
     assert [one.slice for one in found.slices] == ["desk=a"], "ten items are too few for a slice"
     assert len(found.conflicts) == 4
     assert found.verdict == "good"
+
+
+def test_of_the_pairs_that_people_confuse_the_commonest_are_shown_and_the_others_counted():
+    pairs = [(one, two) for one in range(6) for two in range(one)]  # 15 pairs of six values
+    answers = [*pairs, *pairs[:3], (1, 0), (2, 2)]
+    items = [item(f"i{at:02d}", wanted=2) for at in range(len(answers))]
+    told = [
+        (one.name, by, "label", f"label-{value}")
+        for one, pair in zip(items, answers, strict=True)
+        for by, value in zip(("ann", "bob"), pair, strict=True)
+    ]
+    (found,) = agreement_of(outcomes(items, log(*told)))
+    assert [(one.values, one.num_items) for one in found.confused[:2]] == [
+        (("label-0", "label-1"), 3),
+        (("label-0", "label-2"), 2),
+    ]
+    assert (len(found.confused), found.num_confused_left) == (8, 7)
+    (line,) = [one for one in reviewer_lines(found) if "confused" in one]
+    assert line.startswith("blind labels, confused most, by items: label-0 and label-1 on 3, label-0 and label-2 on 2")
+    assert line.endswith("; 7 more pairs")
 
 
 def test_a_conflict_that_was_settled_waits_no_more_and_its_third_answer_counts_there():

@@ -58,7 +58,7 @@ def test_of_rows_alike_the_first_is_kept():
     found = guard([first, equal, near, turned], SEEDS, TASK, GuardLimits(near=0.7))
     assert found.kept == (first,)
     assert [drop.reason for drop in found.drops] == ["duplicate", "near-duplicate", "cosine-duplicate"]
-    assert found.as_text() == "1 rows kept, 3 dropped (cosine-duplicate 1, duplicate 1, near-duplicate 1)"
+    assert found.as_text() == "1 row kept, 3 dropped (cosine-duplicate 1, duplicate 1, near-duplicate 1)"
 
 
 def test_words_alike_under_another_label_are_no_duplicate_by_cosine():
