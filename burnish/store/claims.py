@@ -155,7 +155,8 @@ def has_more(store: Store, reviewer: str, queue: Queue, number: int, *, now_s: f
     """
     with store.db.read() as connection:
         most = number + 1 + connection.execute(PERHAPS_CLOSED, asker(reviewer, now_s)).scalar_one()
-        return connection.execute(COUNTED, {"queue": queue, "most": most}).scalar_one() == most
+        counted: int = connection.execute(COUNTED, {"queue": queue, "most": most}).scalar_one()
+    return counted == most
 
 
 def expire_leases(store: Store, *, now_s: float) -> int:
