@@ -99,3 +99,4 @@ def serving(folder: Path) -> Iterator[Server]:
     finally:
         server.terminate()
         server.wait(timeout=30)
+        server.stdout.close()

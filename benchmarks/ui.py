@@ -310,7 +310,7 @@ def shown(found: dict[str, Any]) -> str:
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, float]:
-    cuts = statistics.quantiles(seconds, n=20)
+    cuts = statistics.quantiles(seconds, n=20, method="inclusive")
     return {"p50": 1000 * statistics.median(seconds), "p95": 1000 * cuts[-1], "longest": 1000 * max(seconds)}
 
 

@@ -154,8 +154,10 @@ def has_more(store: Store, reviewer: str, queue: Queue, number: int, *, now_s: f
     kept from somebody: then `open_counts` is quick.
     """
     with store.db.read() as connection:
-        most = number + 1 + connection.execute(PERHAPS_CLOSED, asker(reviewer, now_s)).scalar_one()
-        return bool(connection.execute(COUNTED, {"queue": queue, "most": most}).scalar_one() == most)
+        closed: int = connection.execute(PERHAPS_CLOSED, asker(reviewer, now_s)).scalar_one()
+        most = number + 1 + closed
+        counted: int = connection.execute(COUNTED, {"queue": queue, "most": most}).scalar_one()
+    return counted == most
 
 
 def expire_leases(store: Store, *, now_s: float) -> int:
