@@ -26,7 +26,7 @@ def make_app(service: Service, door: Door) -> ASGIApp:
 
 def make_routes(service: Service) -> FastAPI:
     """Every route, with nothing before them."""
-    app = FastAPI(title="burnish", docs_url=None, redoc_url=None, telemetry=SILENT)
+    app = described.Api(title="burnish", docs_url=None, redoc_url=None, telemetry=SILENT)
     faults.add_to(app)
 
     @app.post("/v1/chat/completions", response_model=None, responses=described.CHAT)
@@ -48,7 +48,6 @@ def make_routes(service: Service) -> FastAPI:
         return _model(service, name, versions[0])
 
     _add_watch(app, service)
-    described.drop_unmet(app)
     return app
 
 
