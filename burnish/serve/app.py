@@ -29,7 +29,7 @@ def make_app(service: Service, door: Door) -> ASGIApp:
 
 def make_routes(service: Service) -> FastAPI:
     """Every route, with nothing before them."""
-    app = FastAPI(title="burnish", docs_url=None, redoc_url=None, telemetry=SILENT)
+    app = described.Api(title="burnish", docs_url=None, redoc_url=None, telemetry=SILENT)
     faults.add_to(app)
 
     @app.post("/v1/chat/completions", response_model=None, responses=described.CHAT)
@@ -52,7 +52,6 @@ def make_routes(service: Service) -> FastAPI:
 
     feedback.add_to(app, service)
     _add_watch(app, service)
-    described.drop_unmet(app)
     return app
 
 
