@@ -20,6 +20,7 @@ ADDRESSES = [
     ("POST", "/v1/completions"),
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{name}"),
+    ("POST", "/v1/feedback"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

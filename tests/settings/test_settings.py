@@ -110,7 +110,9 @@ def test_an_unknown_key_is_named_with_its_line_and_the_setting_that_was_meant(ke
 
 
 def test_a_key_that_fits_several_settings_names_them_all(tmp_path):
-    assert refusal(tmp_path, "alpha: 1")[1] == "did you mean `lora.alpha` or `gate.alpha`?"
+    assert refusal(tmp_path, "alpha: 1")[1] == (
+        "did you mean `lora.alpha` or `gate.alpha` or `canary.alpha` or `watch.alpha`?"
+    )
 
 
 def test_a_key_for_which_there_is_no_setting_gets_advice(tmp_path):
@@ -176,7 +178,7 @@ def test_all_problems_are_told_at_once_in_under_a_second(tmp_path):
         '  --set seed=x: seed is "x"; allowed: a whole number from 0 to 4294967295',
         "  --set tran.lr=1: tran.lr is not a setting; did you mean `train.lr`?",
         "  burnish.yaml line 2: train.learning_rate is not a setting; did you mean `train.lr`?",
-        "  burnish.yaml line 3: train.epochs is 0; allowed: a whole number from 1 to 1000",
+        "  burnish.yaml line 3: train.epochs is 0; allowed: a whole number from 1 to 1000, or auto",
         '  burnish.yaml line 5: lora.rank is "none"; allowed: a whole number from 1 to 512',
     ]
 
