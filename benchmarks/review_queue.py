@@ -83,7 +83,7 @@ def fill(store: Store, count: int, reviewers: Sequence[str]) -> None:
             "at": now(),
         }
         for place, number in enumerate(old)
-        for other in range(items[number].wanted)
+        for other in range(min(items[number].wanted, len(reviewers)))
     ]
     with store.db.write() as connection:
         if rows:
