@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check format size tree clean
+.PHONY: demo tour test check format size tree clean
 
 demo: $(READY)  ## the main job on the built-in base and example data
 	$(BIN)/burnish demo --dir demo
+
+tour: $(READY)  ## the whole wheel: serve, traffic, alarm, people, round, canary; longer than the demo
+	$(BIN)/python -m examples.tour --dir tour
 
 test: $(READY)  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
@@ -33,4 +36,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $(READY)
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv demo tour

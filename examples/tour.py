@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import openai
 
 from burnish.config import Settings
+from burnish.data.redact import redact
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import create_project, settings_with
 
@@ -40,7 +41,7 @@ MAY_FAIL = (3, 4, 5)
 """Exit codes that are results: the gate held, people have to act, the monitor raised an alarm."""
 SETTINGS = {
     "project": "desk",
-    "train.epochs": 3,
+    "train.epochs": 8,
     "train.search": [1.0],
     "synthesize.rows": 0,
     "serve.traffic.keep": True,
@@ -117,7 +118,7 @@ def tour(desk: Desk, random: Random) -> None:
             random,
         )
         watch(desk, says="Has anything changed?")
-        challenger = learn(desk, {one.text: one.label for one in (*usual, *new)})
+        challenger = learn(desk, {redact(one.text): one.label for one in (*usual, *new)})
         try_out(desk, url, challenger, usual, new[half:], random)
 
 
@@ -137,13 +138,17 @@ def watch(desk: Desk, *, says: str) -> None:
     """What the monitor says."""
     found = desk.burnish("watch", says=says)
     for alarm in found["alarms"]:
-        print(f"  alarm: {alarm['reading']['signal']}: {alarm['reading']['says']}")
+        print(f"  alarm, {alarm['reading']['signal']}: {alarm['reading']['what']}")
+        print(f"  such as: {'; '.join(', '.join(cluster['terms']) for cluster in alarm['clusters'])}")
     if not found["alarms"]:
         print("  no alarm")
 
 
 def learn(desk: Desk, gold: Mapping[str, str]) -> str:
-    """People answer questions about what was served, and a round learns from it; the challenger's name."""
+    """People answer questions about what was served, and a round learns from it; the challenger's name.
+
+    `gold` is right answers by texts as they are kept, without personal data.
+    """
     sheet = desk.folder / "sheet.jsonl"
     desk.burnish("review", "plan", "--from-traffic", str(QUESTIONS), says="Served answers become questions to people.")
     desk.burnish("review", "export", str(sheet), "--by", "expert", "--count", str(QUESTIONS))
