@@ -172,9 +172,16 @@ def try_out(
     for _ in range(MOST_CANARY):
         ask(url, drawn(usual, new, CONVERSATIONS, random), "conversations", random)
         done = desk.burnish("deploy", "step")
-        print(f"  {done['act']}: {done.get('reason', '')}")
         if done["act"] != "kept":
             break
+        if gain := done["gain"]:
+            print(
+                f"  gain so far {gain['value']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}], of 1 for a right answer"
+            )
+    else:
+        desk.burnish("deploy", "stop", "--by", "head of the desk", "--reason", "nothing is proven either way")
+    ended = desk.burnish("deploy", "status")["canaries"][-1]
+    print(f"  {ended['outcome']}: {ended['reason']}")
     status = desk.burnish("models")
     print(f"champion: {status['champion']}")
 

@@ -10,6 +10,7 @@ import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
 from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.ui import demand_libraries
 from burnish.errors import EXIT_ALARM, ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def watch_traffic(
         raise UsageError(
             f"{' and '.join([*chosen, *['--follow'] * follow])} do not go together", hint="give one of them"
         )
+    demand_libraries("train", "sklearn")
     place = opened(project, changes)
     if chosen and not file:
         _act(place, label=label, accept=accept, allow=allow, as_json=as_json)
