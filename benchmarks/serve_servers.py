@@ -131,63 +131,21 @@ def make_project(folder: Path, num_adapters: int, size: float = SIZE) -> list[tu
     from benchmarks.full import example_rows
     from burnish.config import Settings
     from burnish.data.dataset import add_files
+    from burnish.fakes import random_version
     from burnish.loop.project import create_project
+    from burnish.loop.untuned import base_version
     from burnish.loop.workbench import Workbench
-    from burnish.records import ModelVersion
     from burnish.registry import promote, register
     from burnish.talk import Silence
 
     project = create_project(folder / "desk", Settings())
     add_files(project.store, project.settings, [example_rows(folder)], Silence(), skip_bad=True)
-    base = Workbench(project.settings, project.store.root, Silence()).base
-    register(
-        project.store,
-        ModelVersion(
-            name="base",
-            round=0,
-            artifact="",
-            adapter_hash="",
-            base=base.name,
-            base_hash=base.base_hash,
-            template_hash=base.chat.template_hash,
-        ),
-    )
-    made = [_add(project, base, f"a{at}", at, size) for at in range(num_adapters)]
+    bench = Workbench(project.settings, project.store.root, Silence())
+    base = bench.base
+    register(project.store, base_version(bench, project.settings))
+    made = [random_version(project.store, base, f"a{at}", rank=RANK, seed=at, size=size) for at in range(num_adapters)]
     promote(project.store, "a0", "to be measured", "benchmark")
-    return made
-
-
-def _add(project, base, name: str, seed: int, size: float) -> tuple[str, Path]:
-    import torch
-
-    from burnish.model.adapter import adapter_hash, save_adapter
-    from burnish.model.lora import AdapterSpec, attach
-    from burnish.records import ModelVersion
-    from burnish.registry import register
-    from burnish.store.stage import run_stage
-
-    spec = AdapterSpec(name=name, rank=RANK, alpha=2.0 * RANK, seed=seed)
-    bank = attach(base.model, [spec])
-    drawn = torch.Generator().manual_seed(seed)
-    state = {key: size * torch.randn(part.shape, generator=drawn) for key, part in bank.state(0).items()}
-    bank.detach()
-
-    def work(folder: Path) -> dict[str, object]:
-        save_adapter(folder / "slot", spec=spec, state=state, base=base)
-        return {}
-
-    sealed = run_stage(project.store, stage="train", version=1, settings=name, inputs={}, seed=seed, work=work)
-    version = ModelVersion(
-        name=name,
-        round=1,
-        artifact=project.store.relative(sealed.path / "slot"),
-        adapter_hash=adapter_hash(state),
-        base=base.name,
-        base_hash=base.base_hash,
-        template_hash=base.chat.template_hash,
-    )
-    register(project.store, version)
-    return name, sealed.path / "slot"
+    return [(version.name, project.store.path_of(version.artifact)) for version in made]
 
 
 def ours(desk: Path, port: int, threads: int, log: Path, precision: str) -> Start:

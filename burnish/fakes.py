@@ -5,14 +5,21 @@ Nothing here imitates our own code: a tiny base goes through the same loading as
 
 import json
 import tempfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from burnish.model.adapter import adapter_hash, save_adapter
 from burnish.model.base import Base, load_base, quiet_transformers
-from burnish.records import Example, Message
+from burnish.model.lora import AdapterSpec, attach
+from burnish.records import Example, Message, ModelVersion
+from burnish.registry import register
+from burnish.store.stage import run_stage
+from burnish.store.store import Store
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi", "phi3")
 CONTROL: tuple[str, ...] = (
@@ -90,6 +97,45 @@ def tiny_folder(path: Path, family: str = "llama", seed: int = 0, *, template: s
     with quiet_transformers():
         model.float().save_pretrained(path)
     return path
+
+
+def random_version(
+    store: Store,
+    base: Base,
+    name: str,
+    *,
+    rank: int = 2,
+    seed: int = 0,
+    size: float = 0.3,
+    spoil: Callable[[Path], None] = lambda folder: None,
+    **facts: Any,
+) -> ModelVersion:
+    """Seals and registers an adapter of random weights with the standard deviation `size`, alpha twice its rank.
+
+    `spoil` may harm its folder before it is sealed; `facts` are what its version says in place of what is so.
+    """
+    spec = AdapterSpec(name=name, rank=rank, alpha=2.0 * rank, seed=seed)
+    bank = attach(base.model, [spec])
+    drawn = torch.Generator().manual_seed(seed)
+    state = {key: size * torch.randn(part.shape, generator=drawn) for key, part in bank.state(0).items()}
+    bank.detach()
+
+    def work(folder: Path) -> dict[str, object]:
+        save_adapter(folder / "slot", spec=spec, state=state, base=base)
+        spoil(folder / "slot")
+        return {}
+
+    sealed = run_stage(store, stage="train", version=1, settings=name, inputs={}, seed=seed, work=work)
+    version = ModelVersion(
+        name=name,
+        round=1,
+        adapter_hash=adapter_hash(state),
+        artifact=store.relative(sealed.path / "slot"),
+        base=base.name,
+        base_hash=base.base_hash,
+        template_hash=base.chat.template_hash,
+    )
+    return register(store, replace(version, **facts))
 
 
 def small_examples(count: int = 60, *, seed: int = 0) -> list[Example]:

@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from burnish.data.dataset import add_files
 from burnish.errors import DamagedError, ModelError, UsageError
+from burnish.fakes import random_version
 from burnish.loop.exporting import FORMATS, export
 from burnish.loop.forget import forget
 from burnish.loop.parity import Subject, check
@@ -33,7 +34,7 @@ from burnish.store.roles import current_roles
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import small_settings, write_rows
-from tests.serve.town import add_version, bench_of, wearing
+from tests.serve.town import bench_of, wearing
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 CLOSE = {"atol": 1e-4, "rtol": 1e-4}
@@ -183,7 +184,7 @@ def test_the_same_again_changes_nothing_and_another_version_replaces_only_what_i
 def test_tampered_weights_are_refused(copied, tmp_path):
     project, name = copied
     version = get(project.store, name)
-    add_version(project, bench_of(project), "other", adapter_hash=version.adapter_hash, seed=3)
+    random_version(project.store, bench_of(project), "other", adapter_hash=version.adapter_hash, seed=3)
     with pytest.raises(ModelError, match="the weights of other have the hash"):
         export(project, "other", "merged", tmp_path / "out", Silence())
     weights = project.store.root / version.artifact / "adapter_model.safetensors"
@@ -199,7 +200,7 @@ def test_tampered_weights_are_refused(copied, tmp_path):
 def test_files_that_answer_otherwise_than_was_measured_are_no_export(copied, tmp_path):
     project, name = copied
     base = bench_of(project)
-    folder = project.store.root / add_version(project, base, "ada").artifact
+    folder = project.store.root / random_version(project.store, base, "ada").artifact
     adapter = load_adapter(folder, base)
     for form in ("peft", "merged", "gguf"):
         shutil.copytree(folder, draft := tmp_path / form)
@@ -216,7 +217,7 @@ def test_files_that_answer_otherwise_than_was_measured_are_no_export(copied, tmp
 
 def test_without_a_stored_evaluation_it_says_not_checked_and_without_a_judged_round_so_does_the_card(copied, tmp_path):
     project, _ = copied
-    add_version(project, bench_of(project), "ada")
+    random_version(project.store, bench_of(project), "ada")
     done = export(project, "ada", "gguf", tmp_path / "out", Silence())
     assert (done.parity.checked, done.parity.reason, done.parity.compared) == (False, UNPROVEN, 0)
     assert "Not checked: no stored evaluation" in (tmp_path / "out" / "START.md").read_text()

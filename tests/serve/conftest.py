@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from burnish.data.dataset import add_files
+from burnish.fakes import random_version
 from burnish.loop.project import SETTINGS_FILE, Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.registry import promote
 from burnish.settings import write_settings
 from burnish.talk import Silence
 from tests.loop.conftest import small_base, small_settings, write_rows
-from tests.serve.town import NAMES, Town, add_version, bench_of, serving
+from tests.serve.town import NAMES, Town, bench_of, serving
 
 __all__ = ["small_base"]
 
@@ -29,7 +30,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Pro
     promote(project.store, result.challenger, "the tests serve it", "test")
     base = bench_of(project)
     for at, name in enumerate(NAMES):
-        add_version(project, base, name, rank=1 + at, seed=at)
+        random_version(project.store, base, name, rank=1 + at, seed=at)
     return project
 
 
@@ -52,6 +53,6 @@ def twin(furnished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     changes = {"project": "twin", "task.instruction": "Name the topic."}
     write_settings(folder / SETTINGS_FILE, settings_with(furnished.settings, changes))
     project = open_project(folder)
-    add_version(project, bench_of(project), "zed", rank=2, seed=99)
+    random_version(project.store, bench_of(project), "zed", rank=2, seed=99)
     promote(project.store, "bea", "the neighbour's own choice", "test")
     return project

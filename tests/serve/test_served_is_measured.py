@@ -7,10 +7,11 @@ import pytest
 from openai import InternalServerError
 
 from burnish.errors import ModelError
+from burnish.fakes import random_version
 from burnish.loop.probing import UNPROVEN, prober
 from burnish.registry import champion, folder_of, get, promote, rollback
 from burnish.serve.pool import Refused
-from tests.serve.town import add_version, alone, bench_of, chat, pool_of, serving, wearing
+from tests.serve.town import alone, bench_of, chat, pool_of, serving, wearing
 
 ASKED = "the password is refused"
 WEIGHTS = "adapter_model.safetensors"
@@ -50,7 +51,7 @@ BAD = {
 def test_an_adapter_that_must_not_answer_is_refused_with_the_reason_and_harms_nobody(furnished, project, what):
     facts, reason = BAD[what]
     base = bench_of(project)
-    bad = add_version(project, base, "bad", **facts)
+    bad = random_version(project.store, base, "bad", **facts)
     pool = pool_of(project, base)
     with pytest.raises(Refused, match=reason):
         pool.lease("small", bad, lambda slot: None)
@@ -84,7 +85,7 @@ def test_stored_answers_must_come_out_again(furnished):
 
 def test_a_promoted_adapter_that_fails_its_checks_leaves_the_champion_before_it_in_service(project, furnished):
     good = champion(project.store)
-    bad = add_version(project, bench_of(project), "bad", size=0.0)
+    bad = random_version(project.store, bench_of(project), "bad", size=0.0)
     with serving(project) as town:
         promote(project.store, bad.name, "looked fine", "test")
         said = town.client().chat.completions.with_raw_response.create(

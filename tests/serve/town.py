@@ -9,27 +9,24 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import torch
 from openai import OpenAI
 
 from burnish.loop.probing import prober, served_task
 from burnish.loop.project import Project, settings_with
 from burnish.loop.workbench import Workbench
-from burnish.model.adapter import adapter_hash, load_adapter, save_adapter
+from burnish.model.adapter import load_adapter
 from burnish.model.base import Base
 from burnish.model.generate import generate
 from burnish.model.generator import Generated
-from burnish.model.lora import AdapterSpec, attach
+from burnish.model.lora import attach
 from burnish.port import listen
 from burnish.records import Message, ModelVersion
-from burnish.registry import register
 from burnish.serve.exchange import Service
 from burnish.serve.guard import door
 from burnish.serve.keys import Key
 from burnish.serve.pool import Pool
 from burnish.serve.reads import Check, Source
 from burnish.serve.server import Tenant, make_service, server_of, warm
-from burnish.store.stage import run_stage
 from burnish.talk import Silence
 
 NAMES = ("ada", "bea", "cyd", "dot", "eve", "fay", "gus")
@@ -136,42 +133,6 @@ def pool_of(project: Project, base: Base | None = None) -> Pool:
     """A pool with memory for one adapter, without probes."""
     source = Source(store=project.store, check=unasked)
     return Pool(base or bench_of(project), {project.settings.project: source}, adapter_bytes=1)
-
-
-def add_version(
-    project: Project,
-    base: Base,
-    name: str,
-    *,
-    rank: int = 2,
-    seed: int = 0,
-    size: float = 0.3,
-    spoil: Callable[[Path], None] = lambda folder: None,
-    **facts: object,
-) -> ModelVersion:
-    """Registers an adapter of random weights; `spoil` may harm its folder before it is sealed."""
-    spec = AdapterSpec(name=name, rank=rank, alpha=2.0 * rank, seed=seed)
-    bank = attach(base.model, [spec])
-    drawn = torch.Generator().manual_seed(seed)
-    state = {key: size * torch.randn(part.shape, generator=drawn) for key, part in bank.state(0).items()}
-    bank.detach()
-
-    def work(folder: Path) -> dict[str, object]:
-        save_adapter(folder / "slot", spec=spec, state=state, base=base)
-        spoil(folder / "slot")
-        return {}
-
-    sealed = run_stage(project.store, stage="train", version=1, settings=name, inputs={}, seed=seed, work=work)
-    given = {"adapter_hash": adapter_hash(state), "base_hash": base.base_hash} | facts
-    version = ModelVersion(
-        name=name,
-        round=1,
-        artifact=project.store.relative(sealed.path / "slot"),
-        base=base.name,
-        template_hash=base.chat.template_hash,
-        **given,
-    )
-    return register(project.store, version)
 
 
 def user(text: str) -> list[dict[str, str]]:

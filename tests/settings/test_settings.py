@@ -271,3 +271,12 @@ def test_the_schema_explains_every_setting_and_what_is_allowed_can_be_said():
             node = node["properties"][part]
         assert node["description"], name
         assert allowed(name.split(".")), name
+
+
+@pytest.mark.parametrize(
+    ("num_rows", "batch_size", "passes"),
+    [(5, 8, 40), (80, 8, 30), (160, 8, 15), (297, 8, 8), (100_000, 8, 8), (300, 32, 30)],
+)
+def test_few_rows_are_passed_over_more_often_and_a_number_is_a_number(num_rows, batch_size, passes):
+    assert TrainSettings(batch_size=batch_size).passes(num_rows) == passes
+    assert TrainSettings(batch_size=batch_size, epochs=3).passes(num_rows) == 3

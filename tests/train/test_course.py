@@ -157,6 +157,13 @@ def test_those_with_the_same_rows_share_a_pass_and_their_lines_are_few_views(job
     assert rivals_of(cohorts, courses_of(asked, cohorts)) == [(0, 1, 4, 6), (2, 3, 5)]
 
 
+def test_epochs_follow_from_the_number_of_rows_unless_a_number_is_set(job: MakeJob) -> None:
+    asked = job((candidate("own"), replace(candidate("set"), epochs=2)), epochs="auto", batch_size=8)
+    own, fixed = courses_of(asked, cohorts_of(asked))
+    assert len(asked.rows) == 30
+    assert (own.epochs, fixed.epochs) == (40, 2)
+
+
 def test_other_rows_or_another_schedule_are_another_job(job: MakeJob) -> None:
     asked = mixed(job)
     others = [

@@ -25,6 +25,19 @@ from tests.report.sample_report import rate, sample_report
 
 ACTIONS = ("pay", "deny", "refer")
 BATCH = "synthetic-001"
+EVERY = (
+    "/",
+    "/review",
+    "/rounds",
+    "/rounds/1",
+    "/data",
+    "/batches",
+    f"/batches/{BATCH}",
+    "/models",
+    "/costs",
+    "/watch",
+)
+"""Its pages that show what is stored."""
 SECRET = "zebrafinch"
 """A word that stands only in rows that a vault holds."""
 

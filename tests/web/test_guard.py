@@ -11,23 +11,9 @@ from burnish.web.app import make_pages
 from burnish.web.desk import Desk
 from burnish.web.guard import MOST_BODY_BYTES, START, Guard
 from tests.web.conftest import ACCESS, ORIGIN, stranger
-from tests.web.furnished import BATCH
+from tests.web.furnished import BATCH, EVERY
 
-PAGES = [
-    "/",
-    "/review",
-    "/review?who",
-    "/rounds",
-    "/rounds/1",
-    "/rounds/1/report",
-    "/data",
-    "/batches",
-    f"/batches/{BATCH}",
-    "/models",
-    "/costs",
-    "/watch",
-]
-PAGES += [f"/batches/{BATCH}/audit", "/static/web.css", "/no/such/page"]
+PAGES = [*EVERY, "/review?who", "/rounds/1/report", f"/batches/{BATCH}/audit", "/static/web.css", "/no/such/page"]
 
 
 def routes(folder):

@@ -10,20 +10,7 @@ from burnish.loop.canary import start
 from burnish.registry import champion, history
 from burnish.web.data import PAGE_ROWS, Wanted, find
 from burnish.web.faults import PATH
-from tests.web.furnished import ACTIONS, BATCH, SECRET
-
-EVERY = [
-    "/",
-    "/review",
-    "/rounds",
-    "/rounds/1",
-    "/data",
-    "/batches",
-    f"/batches/{BATCH}",
-    "/models",
-    "/costs",
-    "/watch",
-]
+from tests.web.furnished import ACTIONS, BATCH, EVERY, SECRET
 
 
 def words(text: str) -> str:
