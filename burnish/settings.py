@@ -62,6 +62,11 @@ def _settings_of(text: str, name: str, overrides: tuple[str, ...]) -> Settings:
     return settings
 
 
+def laid_over(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """A copy with overrides such as "train.lr=1e-3" laid over it. Raises ConfigError that tells every problem."""
+    return _settings_of(settings_text(settings), "burnish.yaml", tuple(overrides)) if overrides else settings
+
+
 def write_settings(path: Path, settings: Settings) -> None:
     """Writes the settings as a file for people: each with its explanation; reading it gives equal settings."""
     draft = path.with_name(f".{path.name}.draft")

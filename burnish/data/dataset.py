@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from burnish.config import Settings
-from burnish.data.ingest import read_rows
+from burnish.data.ingest import SHOWN, encoding_hint, read_rows
 from burnish.data.provenance import PROVENANCE_FILE
 from burnish.data.quality import inspect_text, snippet
 from burnish.data.shapes import SUPPORTED
@@ -38,7 +38,6 @@ DATA_VERSION = 1
 ROWS, REJECTS = "rows.jsonl", "rejects.jsonl"
 DUPLICATE = "duplicate"
 SAID_EVERY = 1000
-SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,13 +311,14 @@ def _refuse_bad(report: AddReport, path: Path | str, spool: Path, *, skip_bad: b
         raise DataError(f"{path} holds no row", hint="give a file with at least 20 examples")
     if not report.num_rejected or (skip_bad and total > report.num_rejected):
         return
-    shown = "\n".join(f"  {_place(row)}  {row.reason}" for row in _first_bad(spool))
+    first = _first_bad(spool)
+    shown = "\n".join(f"  {_place(row)}  {row.reason}" for row in first)
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in report.by_reason.items() if reason != DUPLICATE)
     more = f"\n  and {report.num_rejected - SHOWN:,} more" if report.num_rejected > SHOWN else ""
     raise DataError(
         f"{report.num_rejected:,} of {total:,} rows of {path} cannot be used ({reasons}), so nothing of it was added:\n"
         f"{shown}{more}",
-        hint="mend them, or give --skip-bad to keep the good rows and record the others"
+        hint=encoding_hint(path, first) or "mend them, or give --skip-bad to keep the good rows and record the others"
         if total > report.num_rejected
         else f"no row of it is an example; these shapes are read: {SUPPORTED}",
     )

@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 from burnish.config import Settings
 from burnish.data.answers import parse_fields
 from burnish.data.dedup import Groups, prompt_text
+from burnish.data.ingest import encoding_hint
 from burnish.data.quality import counted, inspect_text, snippet
 from burnish.data.slices import slices_of
 from burnish.grammar import agree
@@ -70,12 +71,14 @@ def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
     """Rows that could not be read."""
     if rejected:
         reasons = Counter(row.reason.split(":")[0] for row in rejected)
+        todo = encoding_hint(rejected[0].source, rejected)
         samples = [f"{row.source}:{row.row}  {row.reason}  {row.snippet}" for row in rejected[:NUM_SAMPLES]]
         yield Problem(
             name="rejected",
             severity="error",
             count=len(rejected),
-            message=f"{agree(len(rejected), 'row', 'rows')} cannot be read: {counted(dict(reasons.most_common()))}",
+            message=f"{agree(len(rejected), 'row', 'rows')} cannot be read: {counted(dict(reasons.most_common()))}"
+            + (f". {todo[0].upper()}{todo[1:]}" if todo else ""),
             samples=tuple(samples),
         )
 

@@ -9,7 +9,7 @@ from burnish.config import Settings
 from burnish.data.check import DataCheck, check
 from burnish.data.conversation import conversation
 from burnish.data.dataset import load_examples
-from burnish.data.ingest import read_rows
+from burnish.data.ingest import nothing_read, read_rows
 from burnish.data.slices import slice_columns
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
@@ -27,7 +27,7 @@ from burnish.loop.workbench import BASE_NAME, Workbench
 from burnish.model.chat import show
 from burnish.records import Evaluation, Example, ModelVersion, Rejection, Task, as_json
 from burnish.registry import champion, get
-from burnish.settings import read_settings
+from burnish.settings import laid_over, read_settings
 from burnish.store.files import write_atomic
 from burnish.store.roles import current_roles
 from burnish.talk import Silence, Talk
@@ -39,9 +39,16 @@ EVALUATIONS = "evaluations"
 def check_file(file: str, folder: Path, overrides: Sequence[str], talk: Talk) -> DataCheck:
     """What the checker says of a file that is in no project; a burnish.yaml in `folder` gives the settings if there."""
     has_project = (folder / SETTINGS_FILE).is_file()
-    settings = read_settings(folder / SETTINGS_FILE, overrides) if has_project else settings_from(file, Settings())
+    settings = (
+        read_settings(folder / SETTINGS_FILE, overrides)
+        if has_project
+        else settings_from(file, laid_over(Settings(), overrides))
+    )
     rows = list(read_rows(file, settings))
-    return _check([row for row in rows if isinstance(row, Example)], settings, {}, _rejections(rows), talk)
+    examples = [row for row in rows if isinstance(row, Example)]
+    if not examples:
+        raise nothing_read(file, rows)
+    return _check(examples, settings, {}, _rejections(rows), talk)
 
 
 def check_project(project: Project, talk: Talk) -> DataCheck:
