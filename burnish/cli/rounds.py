@@ -185,13 +185,17 @@ def _paired(result: "RoundResult") -> str:
 
 
 def _next_steps(place: "Project", last: "RoundResult") -> str:
+    from burnish.loop.auditing import waiting_batch
+
     where = f"--project {shlex.quote(str(place.folder))}"
     waits = (
         f'      burnish approve {last.round} --by NAME --reason "..." {where}\n' if last.approval == "waiting" else ""
     )
+    batch = waiting_batch(place)
+    audit = f"      burnish ui {where}                  people judge {batch}, which then may train\n" if batch else ""
     return (
         f"next: open {place.folder / last.report}\n"
-        f"{waits}"
+        f"{waits}{audit}"
         f"      burnish models {where}              every version and the champion\n"
         f"      burnish eval {where} --data FILE    score the champion on any file\n"
         f"      burnish data add FILE {where}       more examples, then: burnish round {where}"

@@ -49,6 +49,11 @@ def held_batches(project: Project) -> list[Held]:
     ]
 
 
+def waiting_batch(project: Project) -> str | None:
+    """The newest synthetic batch that nobody audited; None when none waits."""
+    return next((one.name for one in reversed(held_batches(project)) if one.audit.status == "not audited"), None)
+
+
 def find_batch(project: Project, name: str) -> Held:
     """The batch of that name, or the newest that waits. Raises UsageError when there is none."""
     held = held_batches(project)
