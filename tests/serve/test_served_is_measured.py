@@ -84,6 +84,15 @@ def test_stored_answers_must_come_out_again(furnished):
     assert check(base, get(furnished.store, "ada"))() == UNPROVEN
 
 
+def test_a_damaged_evaluation_keeps_no_other_from_being_compared(project):
+    damaged = project.store.root / "artifacts" / "evaluate" / "damaged"
+    damaged.mkdir()
+    (damaged / "summary.json").write_bytes(b'{"model_hash": "\xff')
+    base, good = bench_of(project), champion(project.store)
+    with wearing(base, project.store.root / good.artifact):
+        assert prober(project)(base, good)().startswith("8 stored answers came out again")
+
+
 def test_a_promoted_adapter_that_fails_its_checks_leaves_the_champion_before_it_in_service(project, furnished):
     good = champion(project.store)
     bad = add_version(project, bench_of(project), "bad", size=0.0)
