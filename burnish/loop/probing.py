@@ -138,13 +138,12 @@ def _evaluations(project: Project, base: Base, version: ModelVersion) -> list[Ev
     )
     found = []
     for path in places:
-        summary = json.loads(path.read_text(encoding="utf-8"))
         wanted = {"model_hash": version.adapter_hash, "template_hash": base.chat.template_hash, "shots": 0}
-        if _has(summary, wanted):
-            try:
+        try:
+            if _has(json.loads(path.read_text(encoding="utf-8")), wanted):
                 found.append(load_evaluation(path.parent))
-            except DamagedError:
-                continue
+        except (DamagedError, ValueError):  # a damaged evaluation of one version keeps no other from its proof
+            continue
     return found
 
 
