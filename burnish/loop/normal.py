@@ -134,7 +134,7 @@ def _from_traffic(
 ) -> Normal:
     """Traffic as what is normal. Its answers stand for labels themselves, as nobody says what was right."""
     first, last = accepted
-    rows = requests_of(project, model, first - 1, last)
+    rows = list(requests_of(project, model, first - 1, last))
     if len(rows) < FEWEST:
         raise DataError(
             f"of the requests {first} to {last} that were accepted as normal only {len(rows)} are still kept",

@@ -41,28 +41,28 @@ class Said:
     """Place of the newest entry that was read."""
 
 
-def requests_of(project: Project, model: str, after: int, last: int | None = None) -> list[Request]:
-    """Requests to a model whose texts are kept, after a place in the traffic and up to another, in their order."""
-    found: list[Request] = []
+def requests_of(project: Project, model: str, after: int, last: int | None = None) -> Iterator[Request]:
+    """Requests to a model whose texts are kept, after a place in the traffic and up to another, in their order.
+
+    They are read as they are asked for, a thousand at once, so that years of traffic need no more memory than a day's.
+    """
     while True:
         rows = traffic_since(project.store, after, AT_ONCE, with_text=True)
         for row in rows:
             text = "\n".join(turn.content for turn in row.messages if turn.role == "user")
             if row.model == model and text.strip() and (last is None or row.seq <= last):
                 prompt = "\n".join(turn.content for turn in row.messages)
-                found.append(
-                    Request(
-                        seq=row.seq,
-                        text=text,
-                        prompt=prompt,
-                        answer=row.answer,
-                        seconds=row.seconds,
-                        tokens=row.num_answer,
-                    )
+                yield Request(
+                    seq=row.seq,
+                    text=text,
+                    prompt=prompt,
+                    answer=row.answer,
+                    seconds=row.seconds,
+                    tokens=row.num_answer,
                 )
         after = rows[-1].seq if rows else after
         if len(rows) < AT_ONCE or (last is not None and after >= last):
-            return found
+            return
 
 
 def said_of(project: Project, model: str, after: int) -> Said:
