@@ -9,11 +9,12 @@ from typing import Any
 from burnish.data.strict_json import StrictJson
 from burnish.errors import DataError
 from burnish.loop.project import Project
-from burnish.store.traffic import feedback_since, traffic_since
+from burnish.store.traffic import feedback_of, feedback_since, traffic_since
 
 AT_ONCE = 1000
 FEWEST = 20
 """Requests of a file below which nothing is compared."""
+VERDICTS = ("up", "down", "correction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,17 +69,25 @@ def requests_of(project: Project, model: str, after: int, last: int | None = Non
 def said_of(project: Project, model: str, after: int) -> Said:
     """Thumbs and corrections on a model's answers after a place, one value an answer, the last one counting.
 
-    Users choose what they speak of, so this is a rate among answers that somebody spoke of.
+    An answer that was spoken of before that place counts no more. Users choose what they speak of, so this is a rate
+    among answers that somebody spoke of.
     """
     verdicts: dict[str, float] = {}
+    start = after
     while True:
         entries = feedback_since(project.store, after, AT_ONCE)
         for entry in entries:
-            if entry.model == model and entry.kind in ("up", "down", "correction"):
+            if entry.model == model and entry.kind in VERDICTS:
                 verdicts[entry.response_id] = 0.0 if entry.kind == "up" else 1.0
         after = entries[-1].seq if entries else after
         if len(entries) < AT_ONCE:
-            return Said(wrong=tuple(verdicts.values()), last=after)
+            known = _judged_before(project, list(verdicts), start)
+            return Said(wrong=tuple(value for name, value in verdicts.items() if name not in known), last=after)
+
+
+def _judged_before(project: Project, response_ids: Sequence[str], place: int) -> set[str]:
+    said = feedback_of(project.store, response_ids)
+    return {name for name, all_of in said.items() if any(one.seq <= place and one.kind in VERDICTS for one in all_of)}
 
 
 def requests_in(path: Path) -> list[Request]:

@@ -169,6 +169,8 @@ def test_a_file_is_looked_at_without_leaving_anything(desk, tmp_path):
 
 
 def hooked(address: str) -> tuple[str, ...]:
+    append_feedback(desk.store, "r39", [Remark("correction", "billing")])
+    assert look(desk, "watch.max_risk=0.2").risk.interval.n == 40, "an answer counts once, whatever else is said of it"
     return (f"watch.webhook={address}",)
 
 
