@@ -1,7 +1,8 @@
 """The requests that the monitor looks at: from the traffic of served models, or from a file."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from burnish.store.traffic import feedback_of, feedback_since, traffic_since
 AT_ONCE = 1000
 FEWEST = 20
 """Requests of a file below which nothing is compared."""
+MOST_SHOWN = 3
 VERDICTS = ("up", "down", "correction")
 
 
@@ -146,3 +148,8 @@ def _refused(number: int, why: str) -> DataError:
 def answers_of(requests: Sequence[Request]) -> list[tuple[Request, str]]:
     """Requests with an answer, each beside it."""
     return [(request, request.answer) for request in requests if request.answer is not None]
+
+
+def different_texts(rows: Sequence[int], texts: Mapping[int, str]) -> list[tuple[str, int]]:
+    """The first three different texts of these requests that are still kept, each with how often it was asked."""
+    return list(Counter(texts[row] for row in rows if row in texts).items())[:MOST_SHOWN]
