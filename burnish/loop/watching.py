@@ -86,7 +86,8 @@ def watch_file(project: Project, path: Path) -> Watched:
     normal = normal_of(project, gather(project))
     state = WatchState(model=name, reference=normal.identity)
     size = min(project.settings.watch.window, len(requests))
-    return _windows(project, normal, state, requests, size, is_kept=False)[1]
+    watched = _windows(project, normal, state, requests, size, is_kept=False)[1]
+    return replace(watched, alarms=tuple(replace(alarm, command="") for alarm in watched.alarms))
 
 
 def _windows(
