@@ -67,7 +67,8 @@ def tell_webhook(project: Project, state: WatchState, talk: Talk) -> None:
     waiting = [known[name] for name in state.unsent if name in known]
     try:
         require_webhook(settings.webhook)
-        post(settings.webhook, payload_of(project, waiting), settings.timeout_s)
+        if waiting:
+            post(settings.webhook, payload_of(project, waiting), settings.timeout_s)
     except BurnishError as error:
         talk.warn(f"{error.message}; {error.hint}")
         return
