@@ -22,6 +22,7 @@ from burnish.loop.parity import Subject, check
 from burnish.loop.probing import UNPROVEN, served_task, stored_answers
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
+from burnish.loop.starting import shell
 from burnish.model.adapter import load_adapter
 from burnish.model.generate import generate
 from burnish.model.gguf_file import save_gguf
@@ -159,6 +160,11 @@ def test_commands_are_quoted_and_name_rank_type_and_base(exports, finished):
     assert 'FROM ./model.gguf\nTEMPLATE """{{ range .Messages }}' in model
     assert 'SYSTEM """Say "what" it is."""' in model
     assert 'PARAMETER stop "<|im_end|>"' in model
+
+
+def test_only_the_question_of_a_command_becomes_the_words_after_start_sh():
+    lines = ("python start.py QUESTION", "vllm serve '/my QUESTION/base' --dtype float32")
+    assert shell(lines).splitlines()[3:] == ['python start.py "$@"', lines[1]]
 
 
 def test_the_same_again_changes_nothing_and_another_version_replaces_only_what_is_as_it_was_written(finished, tmp_path):
