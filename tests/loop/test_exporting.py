@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from burnish.data.dataset import add_files
 from burnish.errors import DamagedError, ModelError, UsageError
+from burnish.fakes import tiny_folder
 from burnish.loop.exporting import FORMATS, export
 from burnish.loop.forget import forget
 from burnish.loop.parity import Subject, check
@@ -228,6 +229,15 @@ def test_without_a_stored_evaluation_it_says_not_checked_and_without_a_judged_ro
     assert "Not checked: no stored evaluation" in (tmp_path / "out" / "START.md").read_text()
     assert "No round has judged this version" in (tmp_path / "out" / "README.md").read_text()
     assert done.warnings == ("the gate did not pass ada: its verdict was never asked for",)
+
+
+def test_llama_server_is_told_of_no_more_positions_than_the_window_of_the_attention(tmp_path):
+    settings = small_settings(tiny_folder(tmp_path / "base", "mistral"))
+    project = create_project(tmp_path / "desk", settings)
+    add_files(project.store, settings, [write_rows(tmp_path / "rows.jsonl", 9)], Silence(), skip_bad=False)
+    add_version(project, bench_of(project), "ada")
+    done = export(project, "ada", "gguf", tmp_path / "out", Silence())
+    assert shlex.split(done.start[0])[-2:] == ["--ctx-size", "16"]
 
 
 def test_the_base_and_a_version_that_learned_a_forgotten_row_are_refused(copied, tmp_path):
