@@ -102,8 +102,8 @@ def _add_vocabulary(writer: gguf.GGUFWriter, base: Base, vocabulary: Vocabulary)
     writer.add_token_list(vocabulary.tokens)
     writer.add_token_types(vocabulary.kinds)
     writer.add_token_merges(vocabulary.merges)
-    writer.add_eos_token_id(base.chat.end_ids[0])
     writer.add_eot_token_id(base.chat.end_ids[0])
+    writer.add_eos_token_id(base.chat.end_ids[-1])  # the tokenizer's own, which a chat template may write by name
     writer.add_pad_token_id(base.chat.pad_id)
     if base.tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(base.tokenizer.bos_token_id)
