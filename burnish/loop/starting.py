@@ -137,6 +137,8 @@ def _request(form: str, served: Served) -> dict[str, Any]:
     messages = [*told, Message(role="user", content="...")]
     body: dict[str, Any] = {"model": served.version.name, "temperature": 0, "max_tokens": task.max_new_tokens}
     body["messages"] = [{"role": turn.role, "content": turn.content} for turn in messages]
+    if form == "vllm":  # which looks for them in the base's own files, where the end of a turn may be missing
+        body["stop_token_ids"] = list(served.end_ids)
     if task.kind == "label" and len(task.labels) <= MOST_LABELS and form in ("vllm", "merged"):
         body["structured_outputs"] = {"choice": list(task.labels)}
     return body
