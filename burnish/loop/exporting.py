@@ -114,7 +114,7 @@ def _key(project: Project, version: ModelVersion, task: Task, form: str) -> str:
 def _fill(form: str, subject: Subject, source: Path, task: Task, talk: Talk) -> dict[str, Any]:
     """Writes all files of an export into the draft, checks them, and gives what is told of it."""
     draft, base, version = subject.draft, subject.base, subject.version
-    served = _served(subject, task)
+    served = _served(form, subject, task)
     lines = starting.commands(form, served)
     warnings = _warnings(version)
     if form in ADAPTERS:
@@ -138,7 +138,7 @@ def _first_up(parity: Parity) -> str:
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
-def _served(subject: Subject, task: Task) -> starting.Served:
+def _served(form: str, subject: Subject, task: Task) -> starting.Served:
     base, settings = subject.base, subject.project.settings
     return starting.Served(
         version=subject.version,
@@ -147,11 +147,20 @@ def _served(subject: Subject, task: Task) -> starting.Served:
         revision=base.revision,
         dtype=base.precision,
         rank=subject.adapter.spec.rank,
-        num_tokens=base.max_tokens,
+        num_tokens=_longest(form, base),
         end_ids=base.chat.end_ids,
         pad_id=base.chat.pad_id,
         has_template=_template(base) is not None,
     )
+
+
+def _longest(form: str, base: Base) -> int:
+    """Tokens of the longest text that the target reads as the base does."""
+    if form not in ("gguf", "ollama"):
+        return base.max_tokens
+    from burnish.model.gguf_layout import window_of
+
+    return window_of(base)
 
 
 def _template(base: Base) -> str | None:
@@ -179,13 +188,13 @@ def _write_whole(form: str, subject: Subject, served: starting.Served, talk: Tal
         save_whole(subject.draft, subject.base, subject.adapter, talk)
         return warnings
     from burnish.model.gguf_file import save_gguf
-    from burnish.model.gguf_layout import demand_gguf, window_of
+    from burnish.model.gguf_layout import demand_gguf
     from burnish.model.modelfile import modelfile
 
     warnings += demand_gguf(subject.base)
     if form == "ollama":
-        num_tokens, instruction = window_of(subject.base), served.task.instruction
-        text = modelfile(subject.base, "model.gguf", instruction=instruction, num_tokens=num_tokens)
+        instruction = served.task.instruction
+        text = modelfile(subject.base, "model.gguf", instruction=instruction, num_tokens=served.num_tokens)
         write_atomic(subject.draft / "Modelfile", text.encode())
     save_gguf(subject.draft / "model.gguf", subject.base, subject.adapter, subject.version.name, talk)
     return warnings

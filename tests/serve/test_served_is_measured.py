@@ -116,7 +116,9 @@ def test_a_promoted_adapter_that_fails_its_checks_leaves_the_champion_before_it_
 
 def test_no_earlier_champion_answers_that_learned_from_a_row_which_was_forgotten_since(project):
     learned = next(change.example for change in role_history(project.store) if change.role == "train")
-    promote(project.store, random_version(project.store, bench_of(project), "bad", size=0.0).name, "looked fine", "test")
+    promote(
+        project.store, random_version(project.store, bench_of(project), "bad", size=0.0).name, "looked fine", "test"
+    )
     with serving(project) as town:
         assert chat(town, "small", ASKED, max_tokens=1).model != "bad"
         forget(project, learned)
