@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from burnish.errors import UsageError
 from burnish.grammar import agree
+from burnish.loop.canary_end import end_overtaken
 from burnish.loop.forget_served import is_served, served_rounds
 from burnish.loop.project import Project
 from burnish.loop.traces import round_traces
@@ -54,7 +55,7 @@ def demand_kept(project: Project, name: str, *, otherwise: str = "") -> None:
 
 def roll_back(project: Project, *, reason: str, by: str = "user") -> Move:
     """Makes the last champion before this one champion again that learned from nothing forgotten since, and returns
-    the move; its reason says which champions were passed over, and why.
+    the move; its reason says which champions were passed over, and why. A canary against the one before ends.
 
     Raises UsageError without a reason, or when no such champion is left.
     """
@@ -73,6 +74,7 @@ def roll_back(project: Project, *, reason: str, by: str = "user") -> Move:
         told = ", ".join(f"{name} learned from {_rows(tainted[name])}" for name in dict.fromkeys(passed))
         reason = f"{reason.strip()} (passed over: {told} forgotten since)"
     rollback(project.store, reason, by, passing=len(passed))
+    end_overtaken(project)
     return history(project.store)[-1]
 
 
