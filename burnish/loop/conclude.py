@@ -10,6 +10,7 @@ from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.handoff import HandoffChange
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.approval import settle_answered
+from burnish.loop.canary_end import end_overtaken
 from burnish.loop.choose import Choice
 from burnish.loop.explain import report_of
 from burnish.loop.logged import SETTINGS_FILE, log_verdict
@@ -116,6 +117,7 @@ def _act(project: Project, result: RoundResult) -> None:
         now = current_champion(project.store)
         if now is None or now.name != result.challenger:
             promote(project.store, result.challenger, reason=result.reason, by=f"gate, round {result.round}")
+        end_overtaken(project)
         failpoint("round.promoted")
     if result.retired:
         retire(project, result.vault, reason=f"retired after round {result.round}")

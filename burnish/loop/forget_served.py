@@ -5,6 +5,8 @@ Rows of traffic are in no data batch, so which round learned from one is told by
 people's decisions after there was one on it. That may name a round too many, never one too few.
 """
 
+from collections.abc import Mapping
+
 from burnish.errors import UsageError
 from burnish.loop.decided import SERVED, reviewed
 from burnish.loop.past import results
@@ -15,7 +17,7 @@ from burnish.records import Example, Message
 from burnish.registry import models
 from burnish.review.decisions import Outcome
 from burnish.store.barred import barred
-from burnish.store.reviews import withdraw_items
+from burnish.store.reviews import review_items, review_log, withdraw_items
 from burnish.store.traffic import drop_traffic, find_traffic
 
 BATCH = "traffic"
@@ -42,17 +44,25 @@ def served_example(project: Project, example: str) -> Example | None:
     raise UsageError(f"there is no served answer {name!r}", hint="ids are in `burnish traffic list`")
 
 
-def served_rounds(project: Project, example: str) -> list[RoundTrace]:
-    """The rounds that may have learned from it, oldest first."""
-    decided = [entry.at for one in _asked(project, example) for entry in one.decisions]
+def served_rounds(project: Project, forgotten: Mapping[str, str]) -> list[RoundTrace]:
+    """The rounds that may have learned from these served answers, oldest first.
+
+    Each answer comes with the time at which it was forgotten, empty where it was not: no later version learned it.
+    """
+    items = {item.name: item.example for item in review_items(project.store) if item.example in forgotten}
+    first: dict[str, str] = {}
+    for entry in review_log(project.store):
+        if entry.item in items:
+            first.setdefault(items[entry.item], entry.at)
     versions = {version.name: version for version in models(project.store)}
     found = []
     for result in results(project):
         version = versions.get(result.challenger)
-        is_later = version is not None and DECISIONS in version.data and version.created_at >= min(decided, default="~")
-        if is_later:
+        if version is None or DECISIONS not in version.data:
+            continue
+        if learned := sum(at <= version.created_at <= (forgotten[name] or "~") for name, at in first.items()):
             found.append(
-                RoundTrace(round=result.round, decision=result.decision, challenger=result.challenger, learned=1)
+                RoundTrace(round=result.round, decision=result.decision, challenger=result.challenger, learned=learned)
             )
     return found
 

@@ -4,11 +4,14 @@ Only what taught a model counts. A row that chose, judged or measured it left no
 include the row, the model does not, and the next round measures without it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from burnish.errors import UsageError
 from burnish.grammar import agree
+from burnish.loop.canary_end import end_overtaken
+from burnish.loop.forget_served import is_served, served_rounds
 from burnish.loop.project import Project
 from burnish.loop.traces import round_traces
 from burnish.registry import BASE, Move, history, line_of_champions, models, rollback
@@ -16,10 +19,17 @@ from burnish.store.barred import barred, newest_barred
 
 
 def learned_since(project: Project) -> dict[str, int]:
-    """Rows that each model learned from and that were forgotten since; models without any are left out."""
-    gone = {one.example: one.batch for one in barred(project.store)}
-    traces = round_traces(project, gone) if gone else []
-    return {trace.challenger: trace.learned for trace in traces if trace.learned}
+    """Rows that each model learned from, or may have where they are served answers, and that were forgotten since;
+    models without any are left out."""
+    gone = barred(project.store)
+    rows = {one.example: one.batch for one in gone if not is_served(one.example)}
+    served = {one.example: one.at for one in gone if is_served(one.example)}
+    traces = round_traces(project, rows) if rows else []
+    traces += served_rounds(project, served) if served else []
+    found: Counter[str] = Counter()
+    for trace in traces:
+        found[trace.challenger] += trace.learned
+    return dict(+found)
 
 
 def tainted_of(project: Project) -> Callable[[tuple[str, ...]], Collection[str]]:
@@ -63,7 +73,7 @@ def demand_kept(project: Project, name: str, *, otherwise: str = "") -> None:
 
 def roll_back(project: Project, *, reason: str, by: str = "user") -> Move:
     """Makes the last champion before this one champion again that learned from nothing forgotten since, and returns
-    the move; its reason says which champions were passed over, and why.
+    the move; its reason says which champions were passed over, and why. A canary against the one before ends.
 
     Raises UsageError without a reason, or when no such champion is left.
     """
@@ -82,6 +92,7 @@ def roll_back(project: Project, *, reason: str, by: str = "user") -> Move:
         told = ", ".join(f"{name} learned from {_rows(tainted[name])}" for name in dict.fromkeys(passed))
         reason = f"{reason.strip()} (passed over: {told} forgotten since)"
     rollback(project.store, reason, by, passing=len(passed))
+    end_overtaken(project)
     return history(project.store)[-1]
 
 

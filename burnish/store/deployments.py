@@ -111,7 +111,8 @@ def start_canary(store: Store, *, challenger: str, against: str, plan: Plan, by:
     with store.db.write() as connection:
         if (one := _running(connection)) is not None:
             raise UsageError(
-                f"a canary of {one.challenger} runs already", hint='end it first: burnish deploy stop --reason "..."'
+                f"a canary of {one.challenger} runs already",
+                hint='end it first: burnish deploy stop --by NAME --reason "..."',
             )
         _demand_champion(connection, against)
         number = int(connection.execute(select(func.max(deployment.c.canary))).scalar() or 0) + 1

@@ -244,7 +244,7 @@ def test_llama_server_is_told_of_no_more_positions_than_the_window_of_the_attent
     settings = small_settings(tiny_folder(tmp_path / "base", "mistral"))
     project = create_project(tmp_path / "desk", settings)
     add_files(project.store, settings, [write_rows(tmp_path / "rows.jsonl", 9)], Silence(), skip_bad=False)
-    add_version(project, bench_of(project), "ada")
+    random_version(project.store, bench_of(project), "ada")
     done = export(project, "ada", "gguf", tmp_path / "out", Silence())
     assert shlex.split(done.start[0])[-2:] == ["--ctx-size", "16"]
 
