@@ -11,13 +11,12 @@ from typing import Any, Literal, NamedTuple
 
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_subject, demand_approver
+from burnish.loop.kept import learned_since
 from burnish.loop.outcomes import Found, gather_outcomes, weigh
 from burnish.loop.project import Project
 from burnish.loop.standing import promote_by_hand
-from burnish.loop.traces import round_traces
 from burnish.records import ModelVersion
 from burnish.registry import BASE, champion, folder_of, get, promote
-from burnish.store.barred import barred
 from burnish.store.chain import find_entry
 from burnish.store.deployments import Canary, End, Mode, Plan, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.failpoints import failpoint
@@ -169,10 +168,7 @@ def unfit(project: Project, version: ModelVersion) -> str:
         answer = find_entry(connection, approval_subject(version.round))
     if answer is not None and answer.kind == "refusal" and answer.facts.get("challenger") == version.name:
         return f"{answer.facts.get('by')} refused it after round {version.round}"
-    gone = {one.example: one.batch for one in barred(project.store)}
-    if not gone:
-        return ""
-    learned = sum(trace.learned for trace in round_traces(project, gone) if trace.challenger == version.name)
+    learned = learned_since(project).get(version.name, 0)
     return f"it learned {learned} of the rows that were forgotten since" if learned else ""
 
 

@@ -13,11 +13,11 @@ from typing import Any
 from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop import starting
+from burnish.loop.kept import learned_since
 from burnish.loop.parity import Parity, Subject, check
 from burnish.loop.probing import served_task
 from burnish.loop.project import Project
 from burnish.loop.rendering import card_of
-from burnish.loop.traces import round_traces
 from burnish.loop.workbench import Workbench
 from burnish.model.adapter import CONFIG, WEIGHTS, load_registered
 from burnish.model.base import Base, find_folder
@@ -27,7 +27,6 @@ from burnish.model.whole import TEMPLATE, save_whole, size_of
 from burnish.records import ModelVersion, Task, as_json, from_json
 from burnish.registry import folder_of, get
 from burnish.store.artifacts import Sealed
-from burnish.store.barred import barred
 from burnish.store.delivery import deliver, delivered, drafted
 from burnish.store.failpoints import failpoint
 from burnish.store.files import require_space, write_atomic
@@ -94,8 +93,7 @@ def export(project: Project, name: str, form: str, place: Path, talk: Talk, *, f
 
 def _demand_kept(project: Project, version: ModelVersion) -> ModelVersion:
     """The version. Raises UsageError when it learned a row that was forgotten since."""
-    gone = {one.example: one.batch for one in barred(project.store)}
-    learned = sum(trace.learned for trace in round_traces(project, gone) if trace.challenger == version.name)
+    learned = learned_since(project).get(version.name, 0)
     if learned:
         raise UsageError(
             f"{version.name} learned {learned} of the rows that were forgotten since",

@@ -143,7 +143,7 @@ def _found(project: Project, example: str, reason: str, *, dry_run: bool) -> For
     entry = _entry(project, example)
     held = _rows_of(project, example)
     rows = {row.example: row.batch for row in held.rows}
-    rounds = served_rounds(project, example) if is_served(example) else round_traces(project, rows)
+    rounds = served_rounds(project, [example]) if is_served(example) else round_traces(project, rows)
     touched = model_traces(project, rounds)
     found = Forgotten(
         example=example,

@@ -4,10 +4,12 @@ Only what taught a model counts. A row that chose, judged or measured it left no
 include the row, the model does not, and the next round measures without it.
 """
 
+from collections import Counter
 from collections.abc import Collection
 
 from burnish.errors import UsageError
 from burnish.grammar import agree
+from burnish.loop.forget_served import is_served, served_rounds
 from burnish.loop.project import Project
 from burnish.loop.traces import round_traces
 from burnish.registry import BASE, Move, history, line_of_champions, models, rollback
@@ -15,10 +17,17 @@ from burnish.store.barred import barred
 
 
 def learned_since(project: Project) -> dict[str, int]:
-    """Rows that each model learned from and that were forgotten since; models without any are left out."""
+    """Rows and served answers that each model learned from and that were forgotten since; models without any are left
+    out."""
     gone = {one.example: one.batch for one in barred(project.store)}
-    traces = round_traces(project, gone) if gone else []
-    return {trace.challenger: trace.learned for trace in traces if trace.learned}
+    served = [name for name in gone if is_served(name)]
+    rows = {name: batch for name, batch in gone.items() if not is_served(name)}
+    traces = round_traces(project, rows) if rows else []
+    traces += served_rounds(project, served) if served else []
+    learned: Counter[str] = Counter()
+    for trace in traces:
+        learned[trace.challenger] += trace.learned
+    return {name: number for name, number in learned.items() if number}
 
 
 def way_out(project: Project, tainted: Collection[str]) -> str:
