@@ -5,7 +5,7 @@ include the row, the model does not, and the next round measures without it.
 """
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from burnish.errors import UsageError
 from burnish.grammar import agree
@@ -46,10 +46,15 @@ def demand_kept(project: Project, name: str, *, otherwise: str = "") -> None:
     tainted = learned_since(project)
     if name in tainted:
         raise UsageError(
-            f"{name} learned from {_rows(tainted[name])} forgotten since, so it is not put into use",
+            not_used(name, tainted),
             hint="run a new round, which leaves them out: burnish round; "
             + (otherwise or f'or use one that did not: {way_out(project, tainted)} --reason "..."'),
         )
+
+
+def not_used(name: str, tainted: Mapping[str, int]) -> str:
+    """Why a model that is one of these is not put into use."""
+    return f"{name} learned from {_rows(tainted[name])} forgotten since, so it is not put into use"
 
 
 def roll_back(project: Project, *, reason: str, by: str = "user") -> Move:
