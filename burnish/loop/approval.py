@@ -125,7 +125,7 @@ def _asked(project: Project, number: int, by: str, reason: str) -> tuple[RoundRe
     by, result = demand_approver(project, by), find_round(project, number)
     if not reason.strip():
         raise UsageError("an answer needs a reason", hint='say why: --reason "..."')
-    if not result.approval:
+    if result.approval in ("", "withheld"):
         raise UsageError(
             f"round {number} does not wait for an approval: the gate said {result.decision}",
             hint="`burnish status` shows what waits",

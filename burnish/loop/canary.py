@@ -152,7 +152,7 @@ def unfit(project: Project, version: ModelVersion) -> str:
         answer = find_entry(connection, approval_subject(version.round))
     if answer is not None and answer.kind == "refusal" and answer.facts.get("challenger") == version.name:
         return f"{answer.facts.get('by')} refused it after round {version.round}"
-    learned = learned_since(project).get(version.name)
+    learned = learned_since(project).get(version.name, 0)
     return f"it learned {learned} of the rows that were forgotten since" if learned else ""
 
 

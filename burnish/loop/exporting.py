@@ -93,7 +93,8 @@ def export(project: Project, name: str, form: str, place: Path, talk: Talk, *, f
 
 def _demand_kept(project: Project, version: ModelVersion) -> ModelVersion:
     """The version. Raises UsageError when it learned a row that was forgotten since."""
-    if learned := learned_since(project).get(version.name):
+    learned = learned_since(project).get(version.name, 0)
+    if learned:
         raise UsageError(
             f"{version.name} learned {learned} of the rows that were forgotten since",
             hint="run a new round, which leaves them out, and export its version: burnish round",

@@ -143,13 +143,12 @@ def _found(project: Project, example: str, reason: str, *, dry_run: bool) -> For
     entry = _entry(project, example)
     held = _rows_of(project, example)
     rows = {row.example: row.batch for row in held.rows}
-    at = entry.at if entry else ""
-    rounds = served_rounds(project, {example: at}) if is_served(example) else round_traces(project, rows)
+    rounds = served_rounds(project, [example]) if is_served(example) else round_traces(project, rows)
     touched = model_traces(project, rounds)
     found = Forgotten(
         example=example,
         reason=entry.reason if entry else reason.strip() or NO_REASON,
-        at=at,
+        at=entry.at if entry else "",
         is_new=entry is None,
         dry_run=dry_run,
         rows=held.rows,

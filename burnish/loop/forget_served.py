@@ -2,15 +2,17 @@
 nothing from now on.
 
 Rows of traffic are in no data batch, so which round learned from one is told by times: every round that learned from
-people's decisions after there was one on it. That may name a round too many, never one too few.
+people's decisions after there was one on it, taken back or not, and before it was forgotten. That may name a round too
+many, never one too few.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from burnish.errors import UsageError
 from burnish.loop.decided import SERVED, reviewed
 from burnish.loop.past import results
 from burnish.loop.project import Project
+from burnish.loop.result import RoundResult
 from burnish.loop.seeds import DECISIONS
 from burnish.loop.traces import RoundTrace
 from burnish.records import Example, Message
@@ -44,27 +46,22 @@ def served_example(project: Project, example: str) -> Example | None:
     raise UsageError(f"there is no served answer {name!r}", hint="ids are in `burnish traffic list`")
 
 
-def served_rounds(project: Project, forgotten: Mapping[str, str]) -> list[RoundTrace]:
-    """The rounds that may have learned from these served answers, oldest first.
-
-    Each answer comes with the time at which it was forgotten, empty where it was not: no later version learned it.
-    """
-    items = {item.name: item.example for item in review_items(project.store) if item.example in forgotten}
+def served_rounds(project: Project, examples: Collection[str]) -> list[RoundTrace]:
+    """The rounds that may have learned from these served answers, oldest first."""
+    asked = {item.name: item.example for item in review_items(project.store) if item.example in examples}
     first: dict[str, str] = {}
     for entry in review_log(project.store):
-        if entry.item in items:
-            first.setdefault(items[entry.item], entry.at)
+        if entry.item in asked:
+            first.setdefault(asked[entry.item], entry.at)
+    ends = {one.example: one.at for one in barred(project.store)}
     versions = {version.name: version for version in models(project.store)}
     found = []
     for result in results(project):
         version = versions.get(result.challenger)
-        if version is None or DECISIONS not in version.data:
-            continue
-        if learned := sum(at <= version.created_at <= (forgotten[name] or "~") for name, at in first.items()):
-            found.append(
-                RoundTrace(round=result.round, decision=result.decision, challenger=result.challenger, learned=learned)
-            )
-    return found
+        if version is not None and DECISIONS in version.data:
+            learned = sum(at <= version.created_at <= ends.get(example, "~") for example, at in first.items())
+            found.append(_trace(result, learned))
+    return [trace for trace in found if trace.learned]
 
 
 def take_away(project: Project, example: str) -> None:
@@ -77,3 +74,7 @@ def take_away(project: Project, example: str) -> None:
 
 def _asked(project: Project, example: str) -> list[Outcome]:
     return [one for one in reviewed(project) if one.item.example == example]
+
+
+def _trace(result: RoundResult, learned: int) -> RoundTrace:
+    return RoundTrace(round=result.round, decision=result.decision, challenger=result.challenger, learned=learned)

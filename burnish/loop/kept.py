@@ -5,7 +5,7 @@ include the row, the model does not, and the next round measures without it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 
 from burnish.errors import UsageError
@@ -19,17 +19,17 @@ from burnish.store.barred import barred, newest_barred
 
 
 def learned_since(project: Project) -> dict[str, int]:
-    """Rows that each model learned from, or may have where they are served answers, and that were forgotten since;
-    models without any are left out."""
-    gone = barred(project.store)
-    rows = {one.example: one.batch for one in gone if not is_served(one.example)}
-    served = {one.example: one.at for one in gone if is_served(one.example)}
+    """Rows and served answers that each model learned from and that were forgotten since; models without any are left
+    out."""
+    gone = {one.example: one.batch for one in barred(project.store)}
+    served = [name for name in gone if is_served(name)]
+    rows = {name: batch for name, batch in gone.items() if not is_served(name)}
     traces = round_traces(project, rows) if rows else []
     traces += served_rounds(project, served) if served else []
-    found: Counter[str] = Counter()
+    learned: Counter[str] = Counter()
     for trace in traces:
-        found[trace.challenger] += trace.learned
-    return dict(+found)
+        learned[trace.challenger] += trace.learned
+    return {name: number for name, number in learned.items() if number}
 
 
 def tainted_of(project: Project) -> Callable[[tuple[str, ...]], Collection[str]]:
@@ -65,10 +65,15 @@ def demand_kept(project: Project, name: str, *, otherwise: str = "") -> None:
     tainted = learned_since(project)
     if name in tainted:
         raise UsageError(
-            f"{name} learned from {_rows(tainted[name])} forgotten since, so it is not put into use",
+            not_used(name, tainted),
             hint="run a new round, which leaves them out: burnish round; "
             + (otherwise or f'or use one that did not: {way_out(project, tainted)} --reason "..."'),
         )
+
+
+def not_used(name: str, tainted: Mapping[str, int]) -> str:
+    """Why a model that is one of these is not put into use."""
+    return f"{name} learned from {_rows(tainted[name])} forgotten since, so it is not put into use"
 
 
 def roll_back(project: Project, *, reason: str, by: str = "user") -> Move:

@@ -132,7 +132,10 @@ def ramp_canary(store: Store, canary: Canary, evidence: Evidence, *, reason: str
 
 
 def end_canary(store: Store, canary: Canary, outcome: End, evidence: Evidence, *, reason: str, by: str) -> Canary:
-    """Ends the canary: from the next request on the champion answers alone. Raises BusyError as `ramp_canary` does."""
+    """Ends the canary: from the next request on the champion answers alone.
+
+    Raises BusyError when another process has moved the canary; another champion is no hindrance.
+    """
     with store.db.write() as connection:
         return _move(connection, canary, "ended", outcome, evidence, reason, by)
 

@@ -7,20 +7,21 @@ import pytest
 
 from burnish.data.provenance import provenance
 from burnish.errors import UsageError, WaitingError
-from burnish.loop.canary import start
+from burnish.loop.canary import unfit
 from burnish.loop.decided import example_of
 from burnish.loop.forget import forget
 from burnish.loop.kept import learned_since
-from burnish.loop.past import RESULT_FILE, round_folder
+from burnish.loop.past import DONE_FILE, RESULT_FILE, round_folder
 from burnish.loop.project import Project
-from burnish.loop.result import RoundResult, save_result
+from burnish.loop.result import save_result
 from burnish.loop.reviewing import plan_traffic
-from burnish.loop.seeds import DECISIONS, gather
+from burnish.loop.round import run_round
+from burnish.loop.seeds import gather
 from burnish.loop.served import ask_about_traffic
 from burnish.loop.standing import promote_by_hand
-from burnish.records import Cost, Interval, Message, ModelVersion
-from burnish.registry import promote, register
-from burnish.store.claims import Wish, decide_item
+from burnish.records import Message
+from burnish.registry import get, register
+from burnish.store.claims import Wish, decide_item, undo_decision
 from burnish.store.reviews import ReviewItem, add_items, review_items
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic, find_traffic
 from burnish.talk import Silence
@@ -29,9 +30,6 @@ from tests.loop.conftest import TOPICS
 from tests.loop.test_decisions import desk
 
 LATER = "2999-01-01T00:00:00+00:00"
-OLD = ModelVersion(
-    name="old", round=0, adapter_hash="", artifact="", base="b", base_hash="b", template_hash="t", decision="PROMOTE"
-)
 
 
 @pytest.fixture
@@ -143,53 +141,25 @@ def test_a_forgotten_answer_leaves_the_traffic_the_queue_and_what_is_learned_eve
         forget(project, "traffic:none")
 
 
-def test_a_model_that_may_have_learned_a_forgotten_answer_is_put_into_use_in_no_way(project):
+def test_a_model_that_learned_from_a_served_answer_forgotten_since_is_kept_out_and_later_ones_are_not(project):
     name = serve(project, "a", "my invoice shows a stranger's name", "down")
     (item,) = plan_traffic(project, count=1).items
     answer(project, item, "label", next(iter(TOPICS)))
-    taught(project, 1, "learned")
-    assert learned_since(project) == {}
-    assert [trace.challenger for trace in forget(project, name).rounds] == ["learned"]
-    taught(project, 2, "later", created_at=LATER)
-    assert learned_since(project) == {"learned": 1}
-    for put in (promote_by_hand, deploy):
-        with pytest.raises(UsageError, match="learned"):
-            put(project, "learned", reason="it passed", by="ann", force=True)
-    deploy(project, "later", reason="it passed", by="ann")
-
-
-def deploy(project: Project, name: str, **why) -> None:
-    start(project, name, mode="split", **why)
-
-
-def taught(project: Project, number: int, name: str, created_at: str = "") -> None:
-    """A round whose challenger learned what people decided; no weights, as nothing answers here."""
-    version = replace(OLD, name=name, round=number, data={DECISIONS: "d"}, created_at=created_at)
-    if number == 1:
-        register(project.store, OLD)
-        promote(project.store, OLD.name, "first", "gate")
-    register(project.store, version)
-    nothing = Interval(value=None, low=None, high=None, n=0)
-    result = RoundResult(
-        round=number,
-        key="k",
-        decision="PROMOTE",
-        reason="better",
-        champion="old",
-        previous_champion="old",
-        challenger=name,
-        challenger_hash="",
-        metric="accuracy",
-        before=nothing,
-        after=nothing,
-        gain=nothing,
-        cost=Cost(),
-        report="",
-        vault="vault_1",
-    )
-    folder = round_folder(project, number)
-    folder.mkdir(parents=True)
-    save_result(folder / RESULT_FILE, result)
+    result, _ = run_round(project, Silence())
+    made = get(project.store, result.challenger)
+    for number in range(item.wanted):  # what is taken back later was learned all the same
+        undo_decision(project.store, item.name, f"reviewer {number}", 1, now_s=0.0)
+    forget(project, name)
+    register(project.store, replace(made, name="later", created_at=LATER))
+    folder = round_folder(project, 2)
+    folder.mkdir()
+    save_result(folder / RESULT_FILE, replace(result, round=2, challenger="later"))
+    (folder / DONE_FILE).touch()
+    assert learned_since(project) == {made.name: 1}
+    with pytest.raises(UsageError, match="learned from 1 row that was forgotten since"):
+        promote_by_hand(project, made.name, reason="it was good", force=True)
+    assert unfit(project, made) == "it learned 1 of the rows that were forgotten since"
+    promote_by_hand(project, "later", reason="it left it out", force=True)
 
 
 def test_a_round_from_traffic_asks_once_and_waits_for_the_answers(project):
