@@ -1,12 +1,12 @@
 """Commands that make rows and judge them: synthesize, audit."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.terminal import print_found, print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from burnish.loop.auditing import Held
@@ -105,11 +105,13 @@ def audit_batch(
     held = find_batch(place, batch)
     if sheet:
         count = write_sheet(place, held, sheet)
-        _tell({"batch": held.name, "sheet": str(sheet), "rows": count}, f"{count} rows are in {sheet}", as_json=as_json)
+        print_found(
+            {"batch": held.name, "sheet": str(sheet), "rows": count}, f"{count} rows are in {sheet}", as_json=as_json
+        )
         return
     audit = judge_sheet(place, held, judged, by=by) if judged else held.audit
     audit = judge_by_file(place, held, gold) if gold else audit
-    _tell(data_of(audit), _shown(audit), as_json=as_json)
+    print_found(data_of(audit), _shown(audit), as_json=as_json)
 
 
 def _tell_all(held: "list[Held]", *, as_json: bool) -> None:
@@ -130,13 +132,6 @@ def _tell_all(held: "list[Held]", *, as_json: bool) -> None:
         for one in held
     ]
     print_table("", ["batch", "rows", "audit", "right", "lower bound", "by"], rows)
-
-
-def _tell(data: dict[str, Any], text: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"schema_version": 1, **data})
-    else:
-        print_text(text)
 
 
 def _shown(audit: "Audit") -> str:

@@ -15,9 +15,9 @@ from burnish.fingerprint import fingerprint
 from burnish.loop import starting
 from burnish.loop.kept import learned_since
 from burnish.loop.parity import Parity, Subject, check
-from burnish.loop.probing import served_task
 from burnish.loop.project import Project
 from burnish.loop.rendering import card_of
+from burnish.loop.task import task_of_project
 from burnish.loop.workbench import Workbench
 from burnish.model.adapter import CONFIG, WEIGHTS, load_registered
 from burnish.model.base import Base, find_folder
@@ -72,7 +72,7 @@ def export(project: Project, name: str, form: str, place: Path, talk: Talk, *, f
         ModelError: the base cannot be written so, or what was written answers otherwise than was measured.
     """
     place = Path(os.path.abspath(place))
-    version, task = _demand_kept(project, get(project.store, name)), served_task(project)
+    version, task = _demand_kept(project, get(project.store, name)), task_of_project(project)
     folder = folder_of(project.store, version)
     if folder is None:
         raise UsageError(f"{version.name} is the untuned base: nothing of this project is in it", hint="name a version")

@@ -40,11 +40,6 @@ class Agreement(NamedTuple):
     allowed: float
 
 
-def served_task(project: Project) -> Task:
-    """The project's task, as its data states it. Raises DataError without data."""
-    return task_of(list(load_examples(project.store)), project.settings)
-
-
 def prober(project: Project) -> Callable[[Base, ModelVersion], Callable[[], str]]:
     """What reads the stored answers of a version and gives the probe that asks for them again.
 

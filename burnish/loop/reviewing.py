@@ -10,9 +10,7 @@ from pathlib import Path
 from random import Random
 
 from burnish.data.answers import parse_fields
-from burnish.data.dataset import load_examples
 from burnish.data.provenance import SYNTHETIC
-from burnish.data.task import task_of
 from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
 from burnish.errors import UsageError
@@ -239,11 +237,6 @@ def refuse_strange(task: Task, wish: Wish) -> None:
     if task.kind == "fields" and wish.kind in ("label", "edit", "gold-wrong") and parse_fields(wish.text) is None:
         shown = ", ".join(task.fields)
         raise UsageError(f"{wish.text[:60]!r} is no JSON object", hint=f"give one with the fields {shown}")
-
-
-def task_of_project(project: Project) -> Task:
-    """The task as the data states it. Reads all examples: whoever serves many decisions keeps it."""
-    return task_of(list(load_examples(project.store)), project.settings)
 
 
 def take_sheet(project: Project, task: Task, file: Path, reviewer: str, *, now_s: float) -> Imported:

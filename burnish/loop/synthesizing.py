@@ -40,7 +40,7 @@ from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, wr
 from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
 from burnish.synthesize.generator import MOVE as GENERATOR
-from burnish.synthesize.guards import guard
+from burnish.synthesize.guards import by_reason, guard
 from burnish.synthesize.moves import MOVES, Made
 from burnish.synthesize.plan import CellPlan
 from burnish.synthesize.repeats import top_up
@@ -291,7 +291,7 @@ def _made_by(
         batch=name,
         num_made=len(making.made),
         num_kept=len(rows),
-        by_reason=sieved.by_reason,
+        by_reason=by_reason(sieved.drops),
         cells=plan.cells,
         coverage=_coverage(shop, rows),
         num_asked=sieved.num_asked,

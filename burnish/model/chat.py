@@ -44,11 +44,6 @@ class Rendered:
         """The whole text, control tokens shown."""
         return "".join(text for text, _ in self.pieces)
 
-    @property
-    def num_learned(self) -> int:
-        """Number of tokens that a loss is taken on."""
-        return sum(self.learned)
-
 
 def show(rendered: Rendered) -> str:
     """The text with learned spans between ⟦ and ⟧, readable without colour."""
