@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from burnish.config import DataSettings, LoraSettings, Settings, TrainSettings
 from burnish.data.check import check
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
 from burnish.errors import BurnishError, DataError

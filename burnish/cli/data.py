@@ -41,7 +41,7 @@ def add(
     quiet: QuietOption = False,
 ) -> None:
     """Add examples from files; the format is detected per file."""
-    from burnish.data.dataset import add_files
+    from burnish.data.intake import add_files
     from burnish.loop.project import locked
 
     place = opened(project, changes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.data.provenance import BATCH
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.loop.attributed import AttributionResult

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from burnish.budget import open_budget
-from burnish.data.dataset import add_files, load_examples, set_hash
+from burnish.data.dataset import load_examples, set_hash
+from burnish.data.intake import add_files
 from burnish.errors import EvaluationError
 from burnish.evaluate.files import load_evaluation
 from burnish.loop.inspection import evaluate_on_file

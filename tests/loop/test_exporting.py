@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import DamagedError, ModelError, StorageError, UsageError
 from burnish.fakes import random_version, tiny_base, tiny_folder
 from burnish.loop.exporting import FORMATS, export

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from burnish.data.dataset import ROWS, add_files, load_examples, set_hash
+from burnish.data.batch_files import ROWS
+from burnish.data.dataset import load_examples, set_hash
+from burnish.data.intake import add_files
 from burnish.errors import EXIT_GATE_HELD, UsageError
 from burnish.loop.approval import approve
 from burnish.loop.conclude import finish_interrupted

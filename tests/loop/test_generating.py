@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from burnish.config import Settings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.data.provenance import PROVENANCE, SYNTHETIC
 from burnish.errors import Interrupted
 from burnish.loop.generating import SeedGenerator

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import ConfigError, UsageError
 from burnish.loop.answers import AnswerPair, Answers, load_answers, round_folder, save_answers
 from burnish.loop.calibration import refused_slices, scores_of

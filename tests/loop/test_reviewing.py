@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import BusyError, UsageError
 from burnish.loop.asked import review_status
 from burnish.loop.auditing import held_batches

@@ -4,7 +4,8 @@ import json
 import shutil
 
 from burnish.budget import Budget
-from burnish.data.dataset import add_files, load_examples
+from burnish.data.dataset import load_examples
+from burnish.data.intake import add_files
 from burnish.loop.past import results, round_folder
 from burnish.loop.project import open_project
 from burnish.loop.round import run_round

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
 from burnish.data.dedup import prompt_text
+from burnish.data.intake import add_files
 from burnish.errors import DataError, UsageError
 from burnish.loop.auditing import find_batch, held_batches, judge_sheet, sample_of, write_sheet
 from burnish.loop.held_gold import judge_by_file

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from burnish.config import EndpointSettings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.errors import BudgetError, ConfigError, ServiceError
 from burnish.loop.endpoints import allow_all, newest, spent, standings, try_endpoints

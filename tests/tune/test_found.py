@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import Interrupted
 from burnish.loop.apply import apply_suggestion
 from burnish.loop.past import round_folder
