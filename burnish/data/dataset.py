@@ -7,9 +7,9 @@ from burnish.data.batch_files import REJECTS, ROWS, example_of
 from burnish.data.provenance import PROVENANCE_FILE
 from burnish.fingerprint import fingerprint
 from burnish.records import Example, Rejection, from_json
-from burnish.store.artifacts import verify
 from burnish.store.barred import barred
 from burnish.store.batches import Batch, batches
+from burnish.store.manifest import verify
 from burnish.store.store import Store
 
 

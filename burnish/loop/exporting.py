@@ -26,10 +26,10 @@ from burnish.model.template import TODAY
 from burnish.model.whole import TEMPLATE, save_whole, size_of
 from burnish.records import ModelVersion, Task, as_json, from_json
 from burnish.registry import folder_of, get
-from burnish.store.artifacts import Sealed
 from burnish.store.delivery import deliver, delivered, drafted
 from burnish.store.failpoints import failpoint
 from burnish.store.files import require_space, write_atomic
+from burnish.store.manifest import Sealed
 from burnish.talk import Talk
 
 FORMATS = ("peft", "merged", "gguf", "ollama", "vllm")

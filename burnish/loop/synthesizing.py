@@ -34,8 +34,8 @@ from burnish.loop.untuned import base_version
 from burnish.records import Example, Interval, ModelVersion, as_json
 from burnish.registry import champion as current_champion
 from burnish.report.record import MadeRow, SynthesisReport
-from burnish.store.artifacts import Sealed, verify
 from burnish.store.batches import add_batch, batches
+from burnish.store.manifest import Sealed, verify
 from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
 from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage

@@ -81,7 +81,7 @@ def write_batch(
 
 
 def read_batch(folder: Path) -> SyntheticBatch:
-    """The batch in a folder; `store.artifacts.verify` tells whether its bytes are those that were sealed.
+    """The batch in a folder; `store.manifest.verify` tells whether its bytes are those that were sealed.
 
     Raises DamagedError when a file is missing or unreadable, or rows and provenance do not belong together.
     """

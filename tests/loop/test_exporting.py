@@ -33,7 +33,7 @@ from burnish.model.modelfile import modelfile
 from burnish.model.whole import save_whole
 from burnish.records import Message
 from burnish.registry import get
-from burnish.store.artifacts import verify
+from burnish.store.manifest import verify
 from burnish.store.roles import current_roles
 from burnish.talk import Silence
 from tests.child import KILLED, in_child

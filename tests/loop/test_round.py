@@ -12,7 +12,7 @@ from burnish.loop.round import run_round
 from burnish.loop.rounds import run_rounds
 from burnish.loop.workbench import Workbench
 from burnish.registry import champion, models
-from burnish.store.artifacts import verify
+from burnish.store.manifest import verify
 from burnish.store.roles import current_roles
 from burnish.store.stage import stage_runs
 from burnish.talk import Silence

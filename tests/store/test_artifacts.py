@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import DamagedError, StorageError
-from burnish.store.artifacts import Artifacts, sealed_around, verify
+from burnish.store.artifacts import Artifacts
+from burnish.store.manifest import sealed_around, verify
 
 KEY = "0123456789abcdef" * 4
 
