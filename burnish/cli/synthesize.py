@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from burnish.loop.auditing import Held
     from burnish.loop.synthesizing import Proposal, Synthesis
     from burnish.synthesize.audit import Audit
-    from burnish.synthesize.moves import Made
+    from burnish.synthesize.made import Made
 
 
 def add_to(app: typer.Typer) -> None:

@@ -41,7 +41,7 @@ from burnish.synthesize.generator import (
     split_held_out,
 )
 from burnish.synthesize.guards import Drop
-from burnish.synthesize.moves import Made
+from burnish.synthesize.made import Made
 from burnish.talk import Talk
 from burnish.train.batch import Row
 from burnish.train.job import NO_EFFECT, TrainJob

@@ -41,7 +41,8 @@ from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
 from burnish.synthesize.generator import MOVE as GENERATOR
 from burnish.synthesize.guards import by_reason, guard
-from burnish.synthesize.moves import MOVES, Made
+from burnish.synthesize.made import Made
+from burnish.synthesize.moves import MOVES
 from burnish.synthesize.plan import CellPlan
 from burnish.synthesize.repeats import top_up
 from burnish.talk import Talk

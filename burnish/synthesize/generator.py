@@ -20,7 +20,7 @@ from burnish.records import Example, Interval, Message, Task
 from burnish.synthesize.duplicates import copies_of
 from burnish.synthesize.ensemble import share_of
 from burnish.synthesize.guards import Drop, said_by
-from burnish.synthesize.moves import Made, made_of
+from burnish.synthesize.made import Made, made_of
 
 MOVE = "generator"
 """The move under which its rows are known."""
