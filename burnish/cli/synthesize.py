@@ -10,7 +10,8 @@ from burnish.cli.terminal import print_found, print_json, print_table, print_tex
 
 if TYPE_CHECKING:
     from burnish.loop.auditing import Held
-    from burnish.loop.synthesizing import Proposal, Synthesis
+    from burnish.loop.proposal import Proposal
+    from burnish.loop.synthesis import Synthesis
     from burnish.synthesize.audit import Audit
     from burnish.synthesize.made import Made
 
@@ -35,7 +36,8 @@ def synthesize_rows(
     wanted = [*(changes or []), *([f"synthesize.rows={rows}"] if rows else [])]
     place = opened(project, wanted)
     with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
-        from burnish.loop.synthesizing import propose, synthesize_project
+        from burnish.loop.proposal import propose
+        from burnish.loop.synthesizing import synthesize_project
 
         if dry_run:
             _tell_proposal(propose(place, talk, should_stop=should_stop), as_json=as_json)

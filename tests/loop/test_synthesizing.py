@@ -14,9 +14,11 @@ from burnish.loop.auditing import find_batch, held_batches, judge_sheet, sample_
 from burnish.loop.held_gold import judge_by_file
 from burnish.loop.past import round_key
 from burnish.loop.project import Project, create_project, settings_with
+from burnish.loop.proposal import propose
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
-from burnish.loop.synthesizing import Synthesis, propose, synthesize_project
+from burnish.loop.synthesis import Synthesis
+from burnish.loop.synthesizing import synthesize_project
 from burnish.loop.trusted import trusted_rows
 from burnish.records import Example
 from burnish.store.audits import audits
