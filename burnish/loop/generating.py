@@ -18,9 +18,9 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.project import settings_with
 from burnish.loop.workbench import Workbench
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.generate import target_logprobs
 from burnish.model.generator import Generated, Generator, Request
+from burnish.model.rendered import Rendered
 from burnish.model.sample import Sampling
 from burnish.records import Cell, Example, Message, Task, as_json
 from burnish.synthesize.cells import in_cell

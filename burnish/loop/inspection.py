@@ -25,7 +25,7 @@ from burnish.loop.result import SCHEMA_VERSION
 from burnish.loop.task import task_of_project
 from burnish.loop.untuned import base_version
 from burnish.loop.workbench import BASE_NAME, Workbench
-from burnish.model.chat import show
+from burnish.model.rendered import show
 from burnish.records import Evaluation, Example, ModelVersion, Rejection, as_json
 from burnish.registry import champion, get
 from burnish.settings import read_settings

@@ -15,8 +15,8 @@ from burnish.evaluate.files import stored_evaluations
 from burnish.evaluate.run import LEAK, LOGPROB_TOLERANCE, NUM_ALONE, answer
 from burnish.loop.project import Project
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.generate import target_logprobs
+from burnish.model.rendered import Rendered
 from burnish.records import Example, Message, ModelVersion, RowResult, Task
 from burnish.store.roles import current_roles
 from burnish.talk import unheard
