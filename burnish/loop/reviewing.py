@@ -39,7 +39,8 @@ from burnish.review.queue import (
     with_checks,
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
-from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item, held_items
+from burnish.store.claims import Claim, Wish, claim_items, decide_item, held_items
+from burnish.store.leases import LEASE_S
 from burnish.store.recent import Recent, Spent, checks_of, recent_of, recent_spent
 from burnish.store.reviews import (
     Queue,
