@@ -17,8 +17,8 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.crossfit import cross_fit_key
 from burnish.loop.decided import reviewed
 from burnish.loop.diagnosing import diagnosis_stage
-from burnish.loop.generating import generator_key
 from burnish.loop.health import alarms_of
+from burnish.loop.learner import generator_key
 from burnish.loop.makers import Makers, is_crossed, makers_of
 from burnish.loop.making import Making, make_rows
 from burnish.loop.past import next_number
