@@ -1,6 +1,5 @@
 """Commands that do the work: try, round, run, demo."""
 
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -187,7 +186,7 @@ def _paired(result: "RoundResult") -> str:
 def _next_steps(place: "Project", last: "RoundResult") -> str:
     from burnish.loop.auditing import waiting_batch
 
-    where = f"--project {shlex.quote(str(place.folder))}"
+    where = place.option
     waits = (
         f'      burnish approve {last.round} --by NAME --reason "..." {where}\n' if last.approval == "waiting" else ""
     )

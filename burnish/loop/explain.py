@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -173,7 +172,7 @@ def _history(project: Project, result: RoundResult) -> tuple[PastRound, ...]:
 
 
 def _next_commands(project: Project, result: RoundResult) -> tuple[NextCommand, ...]:
-    where = f"--project {shlex.quote(str(project.folder))}"
+    where = project.option
     commands = [NextCommand(command=f"burnish eval {where} --data FILE", why="score the champion on rows of your own")]
     if batch := waiting_batch(project):
         commands.append(NextCommand(command=f"burnish ui {where}", why=f"people judge {batch}, which then may train"))

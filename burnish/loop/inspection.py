@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def check_file(file: str, folder: Path, overrides: Sequence[str], talk: Talk) ->
         else settings_from(file, laid_over(Settings(), overrides))
     )
     rows = list(read_rows(file, settings))
-    examples = [row for row in rows if isinstance(row, Example)]
+    examples = _with_own_ids(row for row in rows if isinstance(row, Example))
     if not examples:
         raise nothing_read(file, rows)
     return _check(examples, settings, {}, _rejections(rows), talk)
@@ -139,7 +140,23 @@ def _examples_of(file: str, settings: Settings) -> list[Example]:
         )
     if not rows:
         raise DataError(f"{file} holds no row", hint="name a file with at least one labelled row")
-    return [row for row in rows if isinstance(row, Example)]
+    return _with_own_ids(row for row in rows if isinstance(row, Example))
+
+
+def _with_own_ids(examples: Iterable[Example]) -> list[Example]:
+    """The examples as `data add` would name them: an id that another one has gets a hash, and is no group of both.
+
+    Repetitions of one conversation keep theirs, since they belong together.
+    """
+    first: dict[str, str] = {}
+    named = []
+    for example in examples:
+        content = example.content_hash
+        if first.setdefault(example.id, content) != content:
+            own = f"{example.id}-{content[:8]}"
+            example = replace(example, id=own, group=own if example.group == example.id else example.group)
+        named.append(example)
+    return named
 
 
 def find_model(project: Project, name: str, bench: Workbench) -> ModelVersion:

@@ -53,7 +53,7 @@ def plan_power(project: Project, num_rows: int | None) -> PowerPlan:
     """The plan for the vault that is next, or for a vault of `num_rows` rows. Raises DataError without data."""
     examples = list(load_examples(project.store))
     if not examples:
-        raise DataError("the project has no data yet", hint=f"burnish data add FILE --project {project.folder}")
+        raise DataError("the project has no data yet", hint=f"burnish data add FILE {project.option}")
     roles = assign_roles(examples, project.settings, current_roles(project.store))
     names = sorted({role for role in roles.values() if is_vault(role)}, key=vault_number)
     vault = names[0] if names else ""

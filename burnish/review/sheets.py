@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
+from burnish.data.sheet import sheet_bytes, sheet_rows, sheet_text
 from burnish.errors import BurnishError, DataError
 from burnish.store.claims import Claim, Wish, decide_item
 from burnish.store.files import write_atomic
@@ -69,7 +70,7 @@ def write_sheet(file: Path, claims: Sequence[Claim]) -> None:
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     writer.writerows({name: safe_cell(str(cell)) for name, cell in row.items()} for row in rows)
-    write_atomic(file, text.getvalue().encode())
+    write_atomic(file, sheet_bytes(text.getvalue()))
 
 
 def read_sheet(file: Path) -> list[Filled]:
@@ -116,7 +117,7 @@ def _row(claim: Claim) -> dict[str, object]:
 
 def _jsonl(file: Path) -> list[tuple[int, Mapping[str, object]]]:
     rows: list[tuple[int, Mapping[str, object]]] = []
-    for number, line in enumerate(_text(file).splitlines(), start=1):
+    for number, line in enumerate(sheet_text(file).splitlines(), start=1):
         try:
             row = json.loads(line) if line.strip() else None
         except ValueError as error:
@@ -127,24 +128,10 @@ def _jsonl(file: Path) -> list[tuple[int, Mapping[str, object]]]:
 
 
 def _csv(file: Path) -> list[tuple[int, Mapping[str, object]]]:
-    reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
-    rows: list[tuple[int, Mapping[str, object]]] = []
-    try:
-        for row in reader:
-            plain = {
-                name: plain_cell(cell or "") for name, cell in row.items() if name and isinstance(cell, str | None)
-            }
-            rows.append((reader.line_num, _checked(file, reader.line_num, plain)))
-    except csv.Error as error:
-        raise DataError(f"{file}, line {reader.line_num}: {error}", hint="give the sheet as CSV in UTF-8") from error
-    return rows
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}", hint="give the sheet as CSV or JSONL in UTF-8") from error
+    return [
+        (line, _checked(file, line, {name: plain_cell(cell) for name, cell in row.items()}))
+        for line, row in sheet_rows(file)
+    ]
 
 
 def _checked(file: Path, line: int, row: object) -> Mapping[str, object]:

@@ -58,3 +58,11 @@ def test_slices_of_the_plan_are_columns_of_few_values_in_all_rows(table):
     assert burnish("init", "days", "--from", table, *NAMED[:2]).code == 0
     assert burnish("data", "add", table, "--project", "days").code == 0
     assert "Tag=" not in burnish("power", "--project", "days").out
+
+
+def test_rows_that_share_an_id_are_checked_as_they_would_be_added(table):
+    rows = [f"7,where is parcel {n * 7919},{'xy'[n % 2]}" for n in range(40)]
+    table.write_text("\n".join(["id,text,label", *rows, rows[0]]), encoding="utf-8")
+    told = burnish("data", "check", table).out
+    assert told.startswith("41 examples in 40 groups")
+    assert "vault_1" in told

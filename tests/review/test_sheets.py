@@ -42,7 +42,7 @@ def exported(store: Store, file: Path, reviewer: str = "ann") -> list[dict[str, 
     write_sheet(file, claim_items(store, reviewer, now_s=0, queues=QUEUES, count=50))
     if file.suffix == ".jsonl":
         return [json.loads(line) for line in file.read_text().splitlines()]
-    with file.open(newline="") as lines:
+    with file.open(newline="", encoding="utf-8-sig") as lines:
         return list(csv.DictReader(lines))
 
 
