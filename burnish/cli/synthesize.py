@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
-from burnish.cli.terminal import print_found, print_json, print_table, print_text
+from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
 
 if TYPE_CHECKING:
     from burnish.loop.auditing import Held
@@ -134,7 +134,10 @@ def _tell_all(held: "list[Held]", *, as_json: bool) -> None:
         ]
         for one in held
     ]
-    print_table("", ["batch", "rows", "audit", "right", "lower bound", "by"], rows)
+    if rows:
+        print_table("", ["batch", "rows", "audit", "right", "lower bound", "by"], rows)
+    else:
+        tell("there is no synthetic batch yet: `burnish synthesize` or a round makes one")
 
 
 def _shown(audit: "Audit") -> str:
