@@ -128,9 +128,16 @@ def _listed(names: Any) -> str:
 
 def _read_table(row: Mapping[str, Any], settings: DataSettings) -> Conversation:
     columns = table_columns(row, settings)
-    asked = Message(role="user", content=as_text(row[columns.text], columns.text))
-    answer = Message(role="assistant", content=as_text(row[columns.answer], columns.answer))
+    asked = Message(role="user", content=_filled(row, columns.text, "empty-prompt"))
+    answer = Message(role="assistant", content=_filled(row, columns.answer, "empty-answer"))
     return Conversation("table", checked_turns((asked, answer)), frozenset(columns))
+
+
+def _filled(row: Mapping[str, Any], column: str, fault: str) -> str:
+    text = as_text(row[column], column)
+    if not text.strip():
+        raise RowFault(f"{fault}: the column {column!r} is empty")
+    return text
 
 
 def _read_alpaca(row: Mapping[str, Any]) -> Conversation:

@@ -52,6 +52,13 @@ def test_a_table_in_a_code_page_is_told_how_to_be_converted(table):
     assert "iconv -f WINDOWS-1252 -t UTF-8" in told
 
 
+def test_an_empty_cell_is_told_by_its_column(table):
+    with table.open("a", encoding="utf-8") as file:
+        file.write("\n007;Wo ist mein Paket;\n")
+    told = burnish("data", "check", table, *NAMED).out
+    assert f"{table.name}:42  empty-answer: the column 'Art (intern)' is empty" in told
+
+
 def test_slices_of_the_plan_are_columns_of_few_values_in_all_rows(table):
     rows = [f"day {n};Die Lieferung für {n} fehlt;{('Lieferung', 'Rücktritt')[n % 2]}" for n in range(60)]
     table.write_text("\n".join(["Tag;Was;Art (intern)", *rows]), encoding="utf-8")
