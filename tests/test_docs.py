@@ -12,7 +12,7 @@ import typer.main
 
 from burnish import errors
 from burnish.cli.main import app
-from burnish.settings import setting_names
+from burnish.settings.schema import setting_names
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])

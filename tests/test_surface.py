@@ -11,7 +11,7 @@ import typer.main
 
 import burnish
 from burnish.cli.main import app
-from burnish.settings import setting_names
+from burnish.settings.schema import setting_names
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
