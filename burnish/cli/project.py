@@ -37,7 +37,7 @@ def init(
     from burnish.loop.attempt import settings_from
     from burnish.loop.project import SETTINGS_FILE, create_project, settings_with
     from burnish.records import TaskKind
-    from burnish.settings import laid_over
+    from burnish.settings.source import laid_over
 
     if task and task not in get_args(TaskKind):
         raise UsageError(f"--task is {task!r}", hint=f"it is one of {', '.join(get_args(TaskKind))}")
@@ -71,7 +71,7 @@ def show_config(project: ProjectOption = HERE, changes: SetOption = None, as_jso
 @config.command("schema")
 def show_schema() -> None:
     """Print the JSON Schema of burnish.yaml, for editors."""
-    from burnish.settings import json_schema
+    from burnish.settings.schema import json_schema
 
     print_json(json_schema())
 

@@ -11,7 +11,7 @@ from burnish.data.intake import add_files, batch_name
 from burnish.data.task import guess_kind
 from burnish.loop.project import SETTINGS_FILE, Project, create_project, open_project, settings_with
 from burnish.records import Example
-from burnish.settings import laid_over
+from burnish.settings.source import laid_over
 from burnish.store.batches import batches
 from burnish.talk import Talk
 
