@@ -136,7 +136,7 @@ def checked(seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Tal
     found = check(examples, roles, project.settings, seeds.task, count_tokens)
     for problem in found.problems:
         if problem.severity == "error":
-            raise DataError(problem.message, hint="see every case: burnish data check")
+            raise DataError(problem.message, hint=f"see every case: burnish data check {project.option}")
         if problem.severity == "warning":
             talk.warn(problem.message)
     return found
