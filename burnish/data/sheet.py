@@ -11,6 +11,19 @@ from burnish.data.tables import SAMPLE_LINES, find_delimiter
 from burnish.errors import DataError
 
 MARKED = "utf-8-sig"
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A cell that begins so, blanks aside, is run as a formula by spreadsheet programs (OWASP, CSV injection)."""
+BLANKS = " \n\xa0\ufeff"
+
+
+def safe_cell(text: str) -> str:
+    """The text with a ' before it when a spreadsheet program would take it for a formula."""
+    return f"'{text}" if text.startswith(FORMULA_STARTS) or text.lstrip(BLANKS).startswith(FORMULA_STARTS) else text
+
+
+def plain_cell(text: str) -> str:
+    """The text that `safe_cell` was given; a quote that it would not have written stays."""
+    return text[1:] if text.startswith("'") and safe_cell(text[1:]) == text else text
 
 
 def sheet_bytes(text: str) -> bytes:

@@ -11,13 +11,12 @@ from pathlib import Path
 
 from burnish.data.dataset import load_made
 from burnish.data.dedup import prompt_text
-from burnish.data.sheet import sheet_bytes, sheet_rows
+from burnish.data.sheet import safe_cell, sheet_bytes, sheet_rows
 from burnish.errors import DataError, UsageError
 from burnish.loop.project import Project
 from burnish.loop.task import task_of_project
 from burnish.loop.trusted import latest_audits
 from burnish.records import Example, Task, as_json
-from burnish.review.sheets import safe_cell
 from burnish.store.audits import append_audit
 from burnish.store.files import write_atomic
 from burnish.synthesize.audit import Audit, draw_audit, judge_audit, not_audited

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
-from burnish.data.sheet import sheet_bytes, sheet_rows, sheet_text
+from burnish.data.sheet import plain_cell, safe_cell, sheet_bytes, sheet_rows, sheet_text
 from burnish.errors import BurnishError, DataError
 from burnish.store.claims import Claim, Wish, decide_item
 from burnish.store.files import write_atomic
@@ -19,7 +19,6 @@ from burnish.store.store import Store
 
 COLUMNS = ("item", "turn", "queue", "why", "text", "draft", "other", "decision", "answer", "note")
 FILLED = ("item", "turn", "decision", "answer", "note")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 LONGEST_CELL = 1_000_000
 
 
@@ -47,16 +46,6 @@ class Imported(NamedTuple):
     num_known: int
     """Decisions that were there already, as they are."""
     refused: tuple[Refused, ...]
-
-
-def safe_cell(text: str) -> str:
-    """The text as a spreadsheet may show it: one that begins like a formula gets a quote before it, and is none."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def plain_cell(text: str) -> str:
-    """The text that `safe_cell` was given; a quote that it would not have written stays."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA_STARTS) else text
 
 
 def write_sheet(file: Path, claims: Sequence[Claim]) -> None:
