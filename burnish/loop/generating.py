@@ -154,8 +154,8 @@ class SeedGenerator:
         split = split_held_out(rows, seed=seed)
         if not split.learned:
             return self._untrained(plain, rows, seed, "all rows of people are of one group, so none can be held out")
-        train_rows = _marked(base, self._documents(split.learned, split.learned, seed), whole=True)
-        dev_rows = _marked(base, self._documents(split.held, split.learned, seed), whole=False)
+        train_rows = marked(base, self._documents(split.learned, split.learned, seed), whole=True)
+        dev_rows = marked(base, self._documents(split.held, split.learned, seed), whole=False)
         job = self._job(train_rows, dev_rows, seed)
         (trial,) = train(job, talk=self.talk, should_stop=self.should_stop)
         epochs = max((point.epoch for point in trial.curve), default=0.0)
@@ -174,7 +174,7 @@ class SeedGenerator:
 
     def _untrained(self, plain: Learned, rows: Sequence[Example], seed: int, why: str) -> Learned:
         """The base itself: it has seen no row, so all of them tell what is likely."""
-        documents = _marked(self.bench.base, self._documents(rows, rows, seed), whole=False)
+        documents = marked(self.bench.base, self._documents(rows, rows, seed), whole=False)
         self.talk.say(f"generator: {why}; the base writes from shots alone")
         return replace(plain, real=self._real(plain, documents), note=f"{why}; the base wrote from shots alone")
 
@@ -314,7 +314,7 @@ def forecast_tokens(num_rows: int, settings: Settings) -> int:
     return 0 if num_rows < FEWEST_ROWS else num_rows * TOKENS_A_DOCUMENT * settings.train.passes(num_rows)
 
 
-def _marked(base: Base, documents: Sequence[Document], *, whole: bool) -> list[Row]:
+def marked(base: Base, documents: Sequence[Document], *, whole: bool) -> list[Row]:
     """Documents as rows of a training, learned whole; or held-out ones, of which their own line alone counts.
 
     The shots of a held-out document are rows that are learned, so a loss on them would praise memory.
