@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from burnish.config import Settings
 from burnish.data.conversation import conversation
 from burnish.data.dedup import prompt_text
 from burnish.fingerprint import fingerprint
-from burnish.loop.generating import SeedGenerator, marked
+from burnish.loop.generating import SeedGenerator
 from burnish.loop.project import settings_with
 from burnish.loop.workbench import Workbench
 from burnish.model.chat import Rendered
@@ -43,9 +44,10 @@ from burnish.model.choose import score
 from burnish.model.generate import target_logprobs
 from burnish.records import Cell, Example, Message, Task
 from burnish.synthesize.ensemble import LEAST_KEPT, STEPS
-from burnish.synthesize.generator import BAND, documents_of
+from burnish.synthesize.generator import BAND
 from burnish.synthesize.guards import guard
-from burnish.synthesize.moves import Made, augment, compose
+from burnish.synthesize.made import Made
+from burnish.synthesize.moves import augment, compose
 from burnish.synthesize.votes import FEWEST as FEWEST_SEEN
 from burnish.synthesize.votes import NEIGHBOURS, WORDS, Voters, folds
 from burnish.talk import Silence
@@ -365,14 +367,11 @@ def banded(bench: Workbench, case: Case, rows: Sequence[Example], seed: int, fol
     generator.make([Cell(purpose="prevalence", count=1, answer=case.seeds[0].answer)], case.seeds, seed)
     assert generator.learned
     limit = float(np.quantile(generator.learned.real, BAND, method="higher"))
-    place, base = generator.learned.folder, bench.base
-    documents = documents_of(rows, case.seeds, case.task, (), seed=seed)
-    texts = [Rendered(tuple(row.tokens), tuple(row.learned), ()) for row in marked(base, documents, whole=False)]
-    if place is None:
+    documents, place = generator.documents, generator.learned.folder
+    spelled = documents.marked(documents.of(rows, case.seeds, seed), whole=False)
+    texts = [Rendered(tokens=tuple(row.tokens), learned=tuple(row.learned), pieces=()) for row in spelled]
+    with bench.wearing_adapter(place) if place else nullcontext(bench.base) as base:
         losses = [-float(one.mean()) for one in target_logprobs(base, texts)]
-    else:
-        with bench.wearing_adapter(place) as worn:
-            losses = [-float(one.mean()) for one in target_logprobs(worn, texts)]
     return [loss <= limit for loss in losses]
 
 
