@@ -19,7 +19,7 @@ import os
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -43,7 +43,7 @@ from burnish.model.chat import Rendered
 from burnish.model.choose import score
 from burnish.model.generate import target_logprobs
 from burnish.records import Cell, Example, Message, Task
-from burnish.synthesize.ensemble import LEAST_KEPT, STEPS
+from burnish.synthesize.ensemble import LEAST_KEPT, agrees, limits_of
 from burnish.synthesize.generator import BAND
 from burnish.synthesize.guards import guard
 from burnish.synthesize.made import Made
@@ -108,28 +108,40 @@ class Judged:
 
 
 class Rule(NamedTuple):
-    """Who votes, and how many of those that can tell must agree: most, all, any, or the mean of beliefs."""
+    """Who votes, and whether most or all of those that can tell must agree, or their mean belief decides."""
 
     voters: tuple[str, ...]
     need: str
+    apart: bool = False
+    """Whether rare labels have a limit of their own."""
 
 
 BOTH = (WORDS, NEIGHBOURS)
+BEFORE, NOW = "2 of 2 (before)", "mean (now)"
 RULES = {
-    WORDS: Rule((WORDS,), "most"),
-    NEIGHBOURS: Rule((NEIGHBOURS,), "most"),
+    WORDS: Rule((WORDS,), "mean", apart=True),
+    NEIGHBOURS: Rule((NEIGHBOURS,), "mean", apart=True),
     CHAMPION: Rule((CHAMPION,), "most"),
     CROSSED: Rule((CROSSED,), "most"),
     "likelihood band": Rule((BAND_VOTE,), "most"),
-    "words and neighbours": Rule(BOTH, "most"),
-    "2 of 3, champion": Rule((*BOTH, CHAMPION), "most"),
-    "2 of 3, cross-fitted": Rule((*BOTH, CROSSED), "most"),
+    BEFORE: Rule(BOTH, "most"),
+    "mean, one limit": Rule(BOTH, "mean"),
+    NOW: Rule(BOTH, "mean", apart=True),
+    "2 of 3, champion (before)": Rule((*BOTH, CHAMPION), "most"),
     "all 3, champion": Rule((*BOTH, CHAMPION), "all"),
-    "all 3, cross-fitted": Rule((*BOTH, CROSSED), "all"),
-    "any, champion": Rule((*BOTH, CHAMPION), "any"),
-    "mean of words and neighbours": Rule(BOTH, "mean"),
-    "mean with cross-fitted": Rule((*BOTH, CROSSED + BELIEF), "mean"),
+    "mean with champion": Rule((*BOTH, CHAMPION), "mean", apart=True),
+    "2 of 3, cross-fitted (before)": Rule((*BOTH, CROSSED), "most"),
+    "mean with cross-fitted": Rule((*BOTH, CROSSED), "mean", apart=True),
+    "mean with cross-fitted belief": Rule((*BOTH, CROSSED + BELIEF), "mean", apart=True),
 }
+AGAINST = (
+    (NOW, BEFORE),
+    ("2 of 3, champion (before)", BEFORE),
+    ("mean with champion", NOW),
+    ("mean with cross-fitted", NOW),
+    ("mean with cross-fitted belief", NOW),
+    ("mean with cross-fitted", "mean with champion"),
+)
 
 
 # Cases ----------------------------------------------------------------------------------------------------------------
@@ -378,42 +390,45 @@ def banded(bench: Workbench, case: Case, rows: Sequence[Example], seed: int, fol
 # Rules ----------------------------------------------------------------------------------------------------------------
 
 
-def passes(rule: Rule, votes: Mapping[str, float], limits: Mapping[str, float]) -> bool | None:
-    """Whether a rule keeps a row; None where none of its voters can tell."""
-    own = [(name, votes[name]) for name in rule.voters if name in votes]
-    if not own:
-        return None
-    if rule.need == "mean":
-        return float(np.mean([vote for _, vote in own])) >= limits["mean"]
-    agreeing = sum(vote >= limits.get(name, 0.5) for name, vote in own)
-    return {"most": 2 * agreeing > len(own), "all": agreeing == len(own), "any": agreeing > 0}[rule.need]
-
-
-def limits_for(rule: Rule, people: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The strictest limits that keep LEAST_KEPT of people's rows, found as `ensemble.limits_of` finds them."""
-    told = [{name: votes[name] for name in rule.voters if name in votes} for votes in people]
-    told = [votes for votes in told if votes]
-    if rule.need == "mean":
-        means = sorted(float(np.mean(list(votes.values()))) for votes in told)
-        return {"mean": means[int((1 - LEAST_KEPT) * len(means))]}
-    names = sorted({name for votes in told for name in votes})
-    for share in sorted(STEPS, reverse=True):
-        limits = {name: float(np.quantile([one[name] for one in told if name in one], share)) for name in names}
-        if sum(bool(passes(rule, votes, limits)) for votes in told) >= LEAST_KEPT * len(told):
-            return limits
-    return dict.fromkeys(names, 0.0)
-
-
 def verdicts(rule: Rule, runs: Sequence[Mapping[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """(kept, could tell) of every row of all runs, with what burnish does where nobody can tell: made rows stay."""
     kept, told = [], []
     for run in runs:
-        limits = limits_for(rule, run["people"])
+        keeps = judge_of(rule, run["people"], run["labels"])
         for row in run["rows"]:
-            found = passes(rule, row["votes"], limits)
-            kept.append(float(row["kind"] == "made") if found is None else float(found))
-            told.append(found is not None)
+            votes = {name: row["votes"][name] for name in rule.voters if name in row["votes"]}
+            kept.append(float(keeps(votes, row["label"]) if votes else row["kind"] == "made"))
+            told.append(bool(votes))
     return np.array(kept), np.array(told)
+
+
+def judge_of(
+    rule: Rule, people: Sequence[Mapping[str, float]], labels: Sequence[str]
+) -> Callable[[Mapping[str, float], str], bool]:
+    """What the rule says of votes on a label, its limits set on people's rows."""
+    own = [{name: votes[name] for name in rule.voters if name in votes} for votes in people]
+    if rule.need == "mean":
+        found = limits_of(own, [label if rule.apart else "" for label in labels], LEAST_KEPT)
+        return lambda votes, label: agrees(votes, label if rule.apart else "", found)
+    each = limits_of_each(rule, own)
+    return lambda votes, label: enough(rule, votes, each)
+
+
+def enough(rule: Rule, votes: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    """Whether enough voters are at or above their limits; one that has none must believe in the label by half."""
+    agreeing = sum(vote >= limits.get(name, 0.5) for name, vote in votes.items())
+    return agreeing == len(votes) if rule.need == "all" else 2 * agreeing > len(votes)
+
+
+def limits_of_each(rule: Rule, people: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """For each voter the same quantile of people's rows, the strictest at which the rule keeps LEAST_KEPT of them."""
+    told = [votes for votes in people if votes]
+    names = sorted({name for votes in told for name in votes})
+    for share in np.arange(0.4, 0, -0.02):
+        limits = {name: float(np.quantile([one[name] for one in told if name in one], share)) for name in names}
+        if sum(enough(rule, votes, limits) for votes in told) >= LEAST_KEPT * len(told):
+            return limits
+    return dict.fromkeys(names, 0.0)
 
 
 class Shares:
@@ -490,18 +505,12 @@ def summary(name: str, runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return found
 
 
-AGAINST = (
-    ("2 of 3, cross-fitted", "2 of 3, champion"),
-    ("mean of words and neighbours", "2 of 3, champion"),
-    ("words and neighbours", "2 of 3, champion"),
-)
-
-
 def precision(ask: Any, rows: NDArray[np.bool_], wrong: NDArray[np.str_]) -> NDArray[np.float64]:
     """The share of right ones among kept rows, of which WRONG_SHARE came in wrong, half of each kind."""
     right = (1 - WRONG_SHARE) * ask(rows & (wrong == ""))
     lies = WRONG_SHARE / 2 * (ask(rows & (wrong == RANDOM)) + ask(rows & (wrong == ALIKE)))
-    found: NDArray[np.float64] = right / (right + lies)
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float64] = right / (right + lies)
     return found
 
 
