@@ -16,6 +16,7 @@ over parents), all seeds of a text drawn together.
 import argparse
 import json
 import os
+import shutil
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -304,18 +305,25 @@ def _add_adapters(
 ) -> None:
     """Adds the champion's votes on rows, and those of the cross-fitted adapters on rows and people's rows."""
     seeds, fold_of = case.seeds, folds(case.seeds, 2)
-    texts = [*seeds, *(one.row for one in asked)]
-    beliefs = {
-        name: believed(bench, case.task, place, texts) for name, place in trained(bench, case, bench.root).items()
-    }
+    seen = [Counter(row.answer for row in seeds if fold_of[row.id] != fold) for fold in range(2)]
+    places = trained(bench, case, bench.root)
+    told = believed(bench, case.task, places[CHAMPION], [one.row for one in asked])
     for one, found in zip(asked, votes, strict=True):
-        found |= vote_of(CHAMPION, beliefs[CHAMPION][prompt_text(one.row)], one.row.answer)
-    halves = [beliefs[f"without{fold}"] for fold in range(2)]
-    for row, found in zip(seeds, people, strict=True):
-        found |= crossed_vote(row, {fold_of[row.id]}, halves, seeds, fold_of)
-    for one, found in zip(asked, votes, strict=True):
-        unseen = {fold_of[parent] for parent in one.parents} or {0}
-        found |= crossed_vote(one.row, unseen, halves, seeds, fold_of)
+        found |= vote_of(CHAMPION, told[prompt_text(one.row)], one.row.answer)
+    unseen = [({fold_of[row.id]}, row, found) for row, found in zip(seeds, people, strict=True)]
+    unseen += [
+        ({fold_of[parent] for parent in one.parents} or {0}, one.row, found)
+        for one, found in zip(asked, votes, strict=True)
+    ]
+    for fold in range(2):
+        own = [
+            (row, found)
+            for folds_of, row, found in unseen
+            if folds_of == {fold} and seen[fold][row.answer] >= FEWEST_SEEN
+        ]
+        told = believed(bench, case.task, places[f"without{fold}"], [row for row, _ in own])
+        for row, found in own:
+            found |= vote_of(CROSSED, told[prompt_text(row)], row.answer)
 
 
 def trained(bench: Workbench, case: Case, folder: Path) -> dict[str, Path]:
@@ -357,20 +365,6 @@ def believed(bench: Workbench, task: Task, adapter: Path, rows: Sequence[Example
 def vote_of(name: str, beliefs: Mapping[str, float], label: str) -> dict[str, float]:
     """An adapter's verdict, as burnish asks for it (1: it would answer this label), and its belief."""
     return {name: float(max(beliefs, key=lambda one: beliefs[one]) == label), name + BELIEF: beliefs[label]}
-
-
-def crossed_vote(
-    row: Example,
-    unseen: set[int],
-    halves: Sequence[Mapping[str, Mapping[str, float]]],
-    seeds: Sequence[Example],
-    fold_of: Mapping[str, int],
-) -> dict[str, float]:
-    """The vote of the adapter that saw no parent; none with parents in both halves, or of a label hardly seen."""
-    (fold, *more) = sorted(unseen)
-    beliefs = halves[fold][prompt_text(row)]
-    seen = Counter(seed.answer for seed in seeds if fold_of[seed.id] != fold)
-    return {} if more or seen[row.answer] < FEWEST_SEEN else vote_of(CROSSED, beliefs, row.answer)
 
 
 def banded(bench: Workbench, case: Case, rows: Sequence[Example], seed: int, folder: Path) -> list[bool]:
@@ -565,7 +559,7 @@ def main() -> None:
     parser.add_argument("--wrong", type=float, default=0.1, help="share of the seeds with another's label")
     parser.add_argument("--bare", action="store_true", help="words and neighbours alone: nothing is trained")
     parser.add_argument("--band", action="store_true", help="train a generator, too, for the likelihood band")
-    parser.add_argument("--votes", default="", help="folder: what voters said is kept there, and not asked again")
+    parser.add_argument("--votes", default="", help="folder: what voters said is kept there; killed runs go on")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     every = []
@@ -579,19 +573,21 @@ def main() -> None:
 
 
 def run_of(name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """One run, from the folder of votes where it is there."""
+    """One run, from the folder of votes where it is there, and otherwise from where a killed one was."""
     file = Path(options.votes) / f"{name}-{seed}.json" if options.votes else None
     if file and file.exists():
         kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return kept
     rows = [row for splits in SPLITS for row in read(Path(options.data), name, splits)]
     case = case_of(rows, seed=seed, size=options.size, wrong_share=options.wrong)
-    with tempfile.TemporaryDirectory() as place:
+    folder = file.with_suffix("") if file else None
+    with nullcontext(folder) if folder else tempfile.TemporaryDirectory() as place:
+        Path(place).mkdir(parents=True, exist_ok=True)
         found = measured(case, seed=seed, folder=Path(place), with_adapters=not options.bare, with_band=options.band)
-        found = {"set": name, **found}
-    if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    found = {"set": name, **found}
+    if file and folder:
         file.write_text(json.dumps(found), encoding="utf-8")
+        shutil.rmtree(folder)
     return found
 
 
