@@ -242,20 +242,24 @@ def gap_closed(
 
 def load(data: Path, name: str) -> tuple[list[Example], list[Example], list[Example]]:
     """Train, validation and test rows of a set, at most so many of each label."""
-    folder = data / FOLDERS[name]
     parts = []
     for splits, most in ((("train",), PER_LABEL), (("valid", "val"), 10 * DEV_PER_LABEL), (("test",), TEST_PER_LABEL)):
-        rows = []
-        for split in splits:
-            if (file := folder / f"{split}.jsonl.gz").exists():
-                with gzip.open(file, "rt", encoding="utf-8") as lines:
-                    rows += [json.loads(line) for line in lines]
-        examples = [_example(f"{name}-{splits[0]}-{at}", row["text"], row["label"]) for at, row in enumerate(rows)]
+        examples = read(data, name, splits)
         labels = {row.answer for row in examples}
         parts.append(_first(examples, dict.fromkeys(labels, most), 0)[0])
     known = {row.answer for row in parts[0]}
     train_rows, dev, test = ([row for row in part if row.answer in known] for part in parts)
     return train_rows, dev, test
+
+
+def read(data: Path, name: str, splits: Sequence[str]) -> list[Example]:
+    """All rows of these splits of a set; a split that is not there has none."""
+    rows = []
+    for split in splits:
+        if (file := data / FOLDERS[name] / f"{split}.jsonl.gz").exists():
+            with gzip.open(file, "rt", encoding="utf-8") as lines:
+                rows += [json.loads(line) for line in lines]
+    return [_example(f"{name}-{splits[0]}-{at}", row["text"], row["label"]) for at, row in enumerate(rows)]
 
 
 def _example(name: str, text: str, label: str) -> Example:

@@ -235,7 +235,7 @@ class SynthesizeSettings(Section):
 
     cross_fit: bool = False
     """Whether adapters trained on half of people's rows each vote on the labels of rows made from the other half, in
-    place of the champion, which saw both. Costs a training more."""
+    place of the champion, which saw both. Costs a training more, and brought nothing where it was measured."""
 
     top_up: bool = True
     """Whether people's rows train again where fewer rows were kept than were planned, for rare answers above all."""

@@ -33,7 +33,8 @@ class Judge:
     ) -> None:
         self.shop, self.champion, self.solver, self.crossed = shop, champion, solver, crossed
         self.parents = {one.example.id: one.provenance.parents for one in making.made}
-        self.stays_unjudged = {one.example.id for one in making.made if solver or one.provenance.move in MOVES}
+        self.by_rule = {one.example.id for one in making.made if one.provenance.move in MOVES}
+        self.stays_unjudged = {one.example.id for one in making.made} if solver else self.by_rule
         self.verdicts: Mapping[str, Mapping[str, float]] = {}
         self.quality: dict[str, Any] = {}
 
@@ -67,10 +68,15 @@ class Judge:
         return found.drops
 
     def _adapter(self, rows: Sequence[Example]) -> Mapping[str, str]:
-        """What adapters answer to rows: those that saw no parent, else the champion; the untuned base has no vote."""
+        """What adapters answer to rows: those that saw no parent, else the champion; the untuned base has no vote.
+
+        The champion learned the parents of rows by rule, which are hardly other texts, and would repeat their labels,
+        wrong ones, too (benchmarks/verify.md): it is asked about rows of models only.
+        """
         if self.crossed:
             return self.crossed.answers(rows, self.parents)
-        if not self.champion.artifact:
+        others = [row for row in rows if row.id not in self.by_rule]
+        if not self.champion.artifact or not others:
             return {}
-        told = self.shop.bench.score(self.champion, self.shop.seeds.task, rows)
+        told = self.shop.bench.score(self.champion, self.shop.seeds.task, others)
         return {row.example: row.output for row in told.rows}

@@ -43,7 +43,7 @@ from burnish.synthesize.plan import CellPlan
 from burnish.synthesize.repeats import top_up
 from burnish.talk import Talk
 
-SYNTHESIZE_VERSION = 2
+SYNTHESIZE_VERSION = 3
 STAGE = "synthesize"
 TOKENS_A_ROW = 40
 """For the forecast of a first batch; later ones are forecast from the ledger."""

@@ -14,7 +14,7 @@ from burnish.evaluate.items import items_in
 from burnish.fingerprint import canonical_json, fingerprint
 from burnish.loop.grounds import Grounds, grounds_of, objections, statements, values_of
 from burnish.records import Example, Message, Task, as_json
-from burnish.synthesize.ensemble import DISAGREED, LEAST_KEPT, agrees, limits_of, share_of
+from burnish.synthesize.ensemble import DISAGREED, LEAST_KEPT, Limits, agrees, limits_of, share_of
 from burnish.synthesize.guards import Drop
 from burnish.synthesize.votes import NUM_FOLDS, Voters, Votes, folds
 
@@ -40,7 +40,7 @@ class _Panel:
 
     name: str
     voters: Voters
-    limits: Mapping[str, float]
+    limits: Limits
 
 
 def verify_answers(
@@ -57,7 +57,7 @@ def verify_answers(
     drops, verdicts, num_unjudged = [], {}, 0
     for at, row in enumerate(rows):
         own = {panel.name: votes[panel.name][at] for panel in panels}
-        against = [*objections(row, grounds), *_outvoted(own, panels)]
+        against = [*objections(row, grounds), *_outvoted(row, own, panels)]
         drops += [Drop(row.id, against[0])] if against else []
         num_unjudged += not against and not _is_judged(row, grounds, own)
         if any(own.values()):
@@ -75,8 +75,9 @@ def verify_answers(
 def _panel(name: str, seeds: Sequence[Example], num_panels: int) -> _Panel:
     """Voters whose limits keep so many of people's rows that all panels together keep as many as are to stay."""
     voters = Voters([_valued(seed, name) for seed in seeds])
-    own = voters.of_seeds({seed.id: _value(seed, name) for seed in seeds})
-    return _Panel(name, voters, limits_of(own, LEAST_KEPT ** (1 / num_panels)))
+    values = {seed.id: _value(seed, name) for seed in seeds}
+    limits = limits_of(voters.of_seeds(values), list(values.values()), LEAST_KEPT ** (1 / num_panels))
+    return _Panel(name, voters, limits)
 
 
 def _valued(row: Example, name: str) -> Example:
@@ -88,11 +89,11 @@ def _value(row: Example, name: str) -> str:
     return values_of(row).get(name, "") or EMPTY
 
 
-def _outvoted(own: Mapping[str, Votes], panels: Sequence[_Panel]) -> list[str]:
+def _outvoted(row: Example, own: Mapping[str, Votes], panels: Sequence[_Panel]) -> list[str]:
     return [
         f"{DISAGREED}: {panel.name}"
         for panel in panels
-        if own[panel.name] and not agrees(own[panel.name], panel.limits)
+        if own[panel.name] and not agrees(own[panel.name], _value(row, panel.name), panel.limits)
     ]
 
 
@@ -115,9 +116,9 @@ def _quality(seeds: Sequence[Example], task: Task, panels: Sequence[_Panel]) -> 
         if not _is_judged(seed, own, plain[seed.id]) and not objections(seed, own):
             unjudged += 1
             continue
-        kept.append(not objections(seed, own) and not _outvoted(plain[seed.id], panels))
-        if seed.id in lies:
-            caught.append(bool(objections(lies[seed.id], own) or _outvoted(twisted[seed.id], panels)))
+        kept.append(not objections(seed, own) and not _outvoted(seed, plain[seed.id], panels))
+        if lie := lies.get(seed.id):
+            caught.append(bool(objections(lie, own) or _outvoted(lie, twisted[seed.id], panels)))
     return {
         "kept": as_json(share_of(sum(kept), len(kept))),
         "caught": as_json(share_of(sum(caught), len(caught))),

@@ -1,14 +1,14 @@
 """Verifiers without a teacher: voters fitted on people's rows, calibrated on the same rows by cross-fitting.
 
-A row stays when most of the voters that can tell agree with its label. No score ranks rows and no best share is taken:
-such selection did not beat chance where it was tried at scale (arXiv 2410.09335, 2410.15225, 2503.01807).
+A row stays when the voters that can tell believe in its label, on average, as much as in the labels of nearly all of
+people's rows (docs/decisions/0027-mean-belief.md). No score ranks rows and no best share is taken: such selection did
+not beat chance where it was tried at scale (arXiv 2410.09335, 2410.15225, 2503.01807).
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-
-import numpy as np
 
 from burnish.fingerprint import fingerprint
 from burnish.records import Example, Interval
@@ -17,12 +17,16 @@ from burnish.synthesize.guards import Drop
 from burnish.synthesize.votes import Voters, Votes
 
 DISAGREED, UNJUDGED = "disagreed", "unjudged"
-"""Most voters would have answered otherwise; no voter could tell."""
+"""The voters believe too little in the label; no voter could tell."""
 ADAPTER = "adapter"
 LEAST_KEPT = 0.9
 """Share of people's own rows that must pass, whatever that lets through."""
-STEPS = tuple(np.round(np.arange(0.02, 0.42, 0.02), 2))
-"""Shares of people's rows that each voter by itself may turn down, tried from the largest."""
+FEW = 10
+"""Rows of people below which a label is rare. Voters believe less in what they have hardly seen, so right rows of rare
+labels fall first."""
+LEAST_KEPT_RARE = 0.8
+"""Share of people's rows of all rare labels that must pass, too, where there are at least FEWEST_RARE of them."""
+FEWEST_RARE = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +73,13 @@ def verify_labels(
     voters = Voters(seeds)
     told = adapter or {}
     own = _with_adapter(voters.of_seeds(answers := {seed.id: seed.answer for seed in seeds}), answers, told)
-    limits = limits_of(own, least_kept)
+    limits = limits_of(own, list(answers.values()), least_kept)
     votes = _with_adapter(voters.of_rows(rows, parents), {row.id: row.answer for row in rows}, told)
     drops = []
     for row, found in zip(rows, votes, strict=True):
         if not found:
             drops += [] if row.id in keep_unjudged else [Drop(row.id, UNJUDGED)]
-        elif not agrees(found, limits):
+        elif not agrees(found, row.answer, limits):
             drops.append(Drop(row.id, DISAGREED))
     return Verified(
         drops=tuple(drops),
@@ -85,20 +89,44 @@ def verify_labels(
     )
 
 
-def agrees(votes: Votes, limits: Mapping[str, float]) -> bool:
-    """Whether more than half of the voters that can tell are at or above their limits."""
-    return 2 * sum(vote >= limits.get(name, 0.5) for name, vote in votes.items()) > len(votes)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The least mean belief at which a row passes."""
+
+    usual: float
+    rare: float
+    labels: frozenset[str]
+    """The rare ones."""
 
 
-def limits_of(own: Sequence[Votes], least_kept: float) -> dict[str, float]:
-    """The strictest limits, the same quantile of people's rows for every voter, at which enough of these rows pass."""
-    told = [votes for votes in own if votes]
-    names = sorted({name for votes in told for name in votes})
-    for share in sorted(STEPS, reverse=True):
-        limits = {name: float(np.quantile([one[name] for one in told if name in one], share)) for name in names}
-        if sum(agrees(votes, limits) for votes in told) >= least_kept * len(told):
-            return limits
-    return dict.fromkeys(names, 0.0)
+def agrees(votes: Votes, label: str, limits: Limits) -> bool:
+    """Whether the mean belief of the voters that can tell reaches the limit of the label."""
+    return _mean(votes) >= (limits.rare if label in limits.labels else limits.usual)
+
+
+def limits_of(own: Sequence[Votes], labels: Sequence[str], least_kept: float) -> Limits:
+    """The strictest limits at which so large a share of people's rows passes; for rare labels lower where need be.
+
+    `labels` are those of the rows that were voted on. Limits by kind of row are those of Mondrian conformal predictors
+    (Vovk, Gammerman and Shafer 2005, doi 10.1007/b106715), without their correction for few rows: the share is that of
+    these rows.
+    """
+    rare = frozenset(label for label, count in Counter(labels).items() if count < FEW)
+    told = [(_mean(votes), label in rare) for votes, label in zip(own, labels, strict=True) if votes]
+    scarce = [belief for belief, is_rare in told if is_rare]
+    usual = _strictest([belief for belief, _ in told], least_kept)
+    low = _strictest(scarce, LEAST_KEPT_RARE) if len(scarce) >= FEWEST_RARE else usual
+    return Limits(usual=usual, rare=min(usual, low), labels=rare)
+
+
+def _strictest(beliefs: Sequence[float], least_kept: float) -> float:
+    """The largest limit that so large a share reaches; 0 without any."""
+    most_dropped = int((1 - least_kept) * len(beliefs) + 1e-9)
+    return sorted(beliefs)[most_dropped] if beliefs else 0.0
+
+
+def _mean(votes: Votes) -> float:
+    return sum(votes.values()) / len(votes)
 
 
 def _with_adapter(votes: Sequence[Votes], labels: Mapping[str, str], told: Mapping[str, str]) -> list[Votes]:
@@ -113,17 +141,18 @@ def _quality(
     voters: Voters,
     seeds: Sequence[Example],
     own: Sequence[Votes],
-    limits: Mapping[str, float],
+    limits: Limits,
     adapter: Mapping[str, str],
 ) -> Quality:
     labels = sorted({seed.answer for seed in seeds})
     wrong = {seed.id: _another(seed, labels) for seed in seeds}
-    told = [votes for votes in own if votes]
-    lies = [votes for votes in _with_adapter(voters.of_seeds(wrong), wrong, adapter) if votes]
+    lies = _with_adapter(voters.of_seeds(wrong), wrong, adapter)
+    kept = [agrees(votes, seed.answer, limits) for seed, votes in zip(seeds, own, strict=True) if votes]
+    caught = [not agrees(votes, wrong[seed.id], limits) for seed, votes in zip(seeds, lies, strict=True) if votes]
     return Quality(
-        kept=share_of(sum(agrees(votes, limits) for votes in told), len(told)),
-        caught=share_of(sum(not agrees(votes, limits) for votes in lies), len(lies)),
-        num_unjudged=len(own) - len(told),
+        kept=share_of(sum(kept), len(kept)),
+        caught=share_of(sum(caught), len(caught)),
+        num_unjudged=len(own) - len(kept),
     )
 
 

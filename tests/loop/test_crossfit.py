@@ -3,12 +3,16 @@
 from pathlib import Path
 
 from burnish.data.intake import add_files
-from burnish.loop.crossfit import NUM_FOLDS, CrossFit, cross_fit_key, job_of_folds
+from burnish.loop.crossfit import FOLDER, NUM_FOLDS, CrossFit, cross_fit_key, job_of_folds
+from burnish.loop.judging import Judge
+from burnish.loop.making import Making
 from burnish.loop.project import create_project, settings_with
 from burnish.loop.stages import shop_outside_rounds
 from burnish.loop.synthesizing import synthesize_project
+from burnish.records import ModelVersion
 from burnish.store.batches import batches
 from burnish.synthesize.ensemble import ADAPTER
+from burnish.synthesize.made import made_of
 from burnish.synthesize.votes import folds
 from burnish.talk import Silence
 from tests.loop.conftest import small_settings, write_rows
@@ -38,6 +42,23 @@ def test_no_adapter_votes_on_a_row_that_it_saw_or_whose_parent_it_saw(tmp_path: 
     assert "of-both" not in voted
     assert "of-none" in voted
     assert cross.num_tokens > 0
+
+    # a champion that learned the parents would repeat their labels on rows by rule, which are hardly other texts
+    trial = cross.trials[0]
+    champion = ModelVersion(
+        name="champion",
+        round=1,
+        adapter_hash=trial.adapter_hash,
+        artifact=str(tmp_path / FOLDER / trial.folder),
+        base=shop.bench.base.name,
+        base_hash=shop.bench.base.base_hash,
+        template_hash=shop.bench.base.chat.template_hash,
+    )
+    rows = [made_of(move, (one,), one.messages, {}) for move in ("augment", "generator")]
+    judge = Judge(shop, champion, Making(made=rows))
+    judge.drops([row.example for row in rows])
+    by_rule, by_model = (judge.verdicts[row.example.id] for row in rows)
+    assert set(by_model) - set(by_rule) == {ADAPTER}
 
     found = synthesize_project(project, Silence())
     assert found is not None

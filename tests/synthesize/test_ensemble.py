@@ -5,7 +5,17 @@ from random import Random
 
 from burnish.fingerprint import fingerprint
 from burnish.records import Example, Message
-from burnish.synthesize.ensemble import DISAGREED, LEAST_KEPT, UNJUDGED, Verified, agrees, verify_labels
+from burnish.synthesize.ensemble import (
+    DISAGREED,
+    LEAST_KEPT,
+    LEAST_KEPT_RARE,
+    UNJUDGED,
+    Limits,
+    Verified,
+    agrees,
+    limits_of,
+    verify_labels,
+)
 from burnish.synthesize.votes import FEWEST, NUM_FOLDS, Voters, folds
 
 WORDS = {
@@ -103,9 +113,35 @@ def test_the_champion_is_one_voter_more():
     doubted = asked(WRONG).drops[0].example
     answers = {one.id: one.answer for one in WRONG}
     assert doubted in {drop.example for drop in asked(WRONG, adapter={doubted: answers[doubted]}).drops}
-    assert agrees({"words": 0.9, "neighbours": 0.1, "adapter": 1.0}, {"words": 0.5, "neighbours": 0.5})
-    assert not agrees({"words": 0.9, "neighbours": 0.1}, {"words": 0.5, "neighbours": 0.5})
-    assert not agrees({"words": 0.9, "neighbours": 0.1, "adapter": 0.0}, {"words": 0.5, "neighbours": 0.5})
+
+
+def test_the_mean_belief_decides_and_rare_labels_have_their_own_limit():
+    limits = Limits(usual=0.5, rare=0.2, labels=frozenset(["rare"]))
+    assert agrees({"words": 0.9, "neighbours": 0.1}, "frequent", limits)
+    assert not agrees({"words": 0.6, "neighbours": 0.3}, "frequent", limits)
+    assert agrees({"words": 0.2}, "rare", limits)
+    assert not agrees({"words": 0.2}, "frequent", limits)
+
+
+def test_a_label_that_voters_believe_in_less_because_it_is_rare_does_not_lose_all_its_rows():
+    """By the limit of all rows together none of the five would stay, as none of sms_spam's did."""
+    labels = ["ham"] * 95 + ["spam"] * 5
+    own = [{"words": 0.9}] * 95 + [{"words": belief} for belief in (0.1, 0.25, 0.3, 0.35, 0.4)]
+    found = limits_of(own, labels, LEAST_KEPT)
+    assert found.labels == {"spam"}
+    assert found.usual == 0.9
+    kept = sum(agrees(votes, label, found) for votes, label in zip(own, labels, strict=True) if label == "spam")
+    assert kept == LEAST_KEPT_RARE * 5
+    assert not agrees({"words": 0.1}, "spam", found)
+
+
+def test_the_limit_of_rare_labels_is_never_above_that_of_the_others():
+    labels = ["ham"] * 40 + ["spam"] * 8
+    own = [{"words": at / 100} for at in range(40)] + [{"words": 0.99}] * 8
+    found = limits_of(own, labels, LEAST_KEPT)
+    assert found.rare == found.usual == 0.04
+    few = limits_of(own[:42], labels[:42], LEAST_KEPT)
+    assert few.rare == few.usual, "two rows set no limit"
 
 
 def test_an_adapter_that_answered_people_s_rows_is_calibrated_on_them():
