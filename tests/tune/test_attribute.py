@@ -9,6 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.screen import (
+    load_parts,
+    loss_gains,
+    screen_candidates,
+    screen_subsets,
+    screening,
+    shapley,
+    value_of_mixes,
+)
 from burnish.config import LoraSettings, TrainSettings
 from burnish.errors import DataError, EvaluationError, ModelError, TrainingError
 from burnish.evaluate.run import evaluate
@@ -26,15 +35,6 @@ from burnish.train.run import train
 from burnish.tune.ablation import Ablation, ablation_job, ablation_of, batch_of, parts_of, reweighted
 from burnish.tune.attribute import MIN_CHANGED, attribute
 from burnish.tune.attribution import Attribution
-from burnish.tune.screen import (
-    load_parts,
-    loss_gains,
-    screen_candidates,
-    screen_subsets,
-    screening,
-    shapley,
-    value_of_mixes,
-)
 from burnish.tune.worth import Luck, Paired, pooled_luck, worth_of
 
 RECIPE = Candidate(name="a", rank=4, alpha=8.0, lr=2e-2, seed=0)
