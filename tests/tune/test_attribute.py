@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.merge import merge_adapters
 from benchmarks.screen import (
     load_parts,
     loss_gains,
@@ -26,7 +27,6 @@ from burnish.fakes import small_examples, tiny_base
 from burnish.model.adapter import load_adapter
 from burnish.model.base import Base
 from burnish.model.lora import PEFT_PREFIX, AdapterSpec, attach
-from burnish.model.merge import merge_adapters
 from burnish.records import Candidate, Cost, Evaluation, Example, Message, RowResult, Task, Trial
 from burnish.stats.many import holm
 from burnish.talk import Silence
