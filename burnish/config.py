@@ -55,6 +55,9 @@ class DataSettings(Section):
     answer: str = ""
     """Column of a plain table that holds the answer; empty: label, intent, category, class, target, ... are tried."""
 
+    group: str = ""
+    """Column whose equal values belong together, such as a customer or a document; they share a role. Empty: group."""
+
     slices: tuple[str, ...] = ()
     """Metadata columns to report by; empty: every column with 2 to 20 different values."""
 

@@ -154,7 +154,7 @@ def render(
     visible = _visible(place, None)
     wanted = [row for row, role in visible if (row.id == example if example else role in ("train", NO_ROLE))]
     if not visible:
-        raise DataError("the project has no data yet", hint=f"burnish data add FILE --project {project}")
+        raise DataError("the project has no data yet", hint=f"burnish data add FILE {place.option}")
     if not wanted:
         raise UsageError(f"there is no example {example!r} to show", hint="ids are in `burnish data show`")
     from burnish.loop.inspection import rendered

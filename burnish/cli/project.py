@@ -28,20 +28,24 @@ def init(
     ] = None,
     task: Annotated[str | None, typer.Option(help="label, fields or text.")] = None,
     base: Annotated[str | None, typer.Option(help="builtin:NAME, a local folder, or a hub id.")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="a.b=c", help="Write a setting into burnish.yaml; repeatable.")
+    ] = None,
 ) -> None:
     """Make a project folder with a commented burnish.yaml."""
     from burnish.config import Settings
     from burnish.loop.attempt import settings_from
     from burnish.loop.project import SETTINGS_FILE, create_project, settings_with
     from burnish.records import TaskKind
+    from burnish.settings.source import laid_over
 
     if task and task not in get_args(TaskKind):
         raise UsageError(f"--task is {task!r}", hint=f"it is one of {', '.join(get_args(TaskKind))}")
-    changes: dict[str, object] = {
+    named: dict[str, object] = {
         "project": plain(folder.resolve().name),
         "base": local_base(base, folder) or Settings().base,
     }
-    settings = settings_with(Settings(), changes)
+    settings = laid_over(settings_with(Settings(), named), changes or ())
     if source and not task:
         settings = settings_from(str(source), settings)
     elif task:

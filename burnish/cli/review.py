@@ -8,11 +8,13 @@ import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, check_place, opened
 from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
+from burnish.grammar import agree
 
 group = typer.Typer(help="Ask people: plan a queue, take it offline, bring decisions back.", no_args_is_help=True)
 
 ByOption = Annotated[str, typer.Option(help="Name of the reviewer.")]
 DAY_S = 86_400.0
+NOTHING = "nothing waits: `burnish review plan` chooses what to ask"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -66,7 +68,9 @@ def export(
     held = claim(place, by, now_s=time.time(), count=count, lease_s=days * DAY_S)
     write_sheet(file, held)
     data = {"sheet": str(file), "rows": len(held), "reviewer": by}
-    print_found(data, f"{len(held)} items for {by} are in {file}, kept for {days} days", as_json=as_json)
+    items = agree(len(held), "item", "items")
+    told = f"{items} for {by} in {file}, kept for {days} days" if held else f"{NOTHING}, so {file} holds no row"
+    print_found(data, told, as_json=as_json)
 
 
 @group.command("import")

@@ -1,6 +1,5 @@
 """Commands that do the work: try, round, run, demo."""
 
-import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -185,13 +184,17 @@ def _paired(result: "RoundResult") -> str:
 
 
 def _next_steps(place: "Project", last: "RoundResult") -> str:
-    where = f"--project {shlex.quote(str(place.folder))}"
+    from burnish.loop.auditing import waiting_batch
+
+    where = place.option
     waits = (
         f'      burnish approve {last.round} --by NAME --reason "..." {where}\n' if last.approval == "waiting" else ""
     )
+    batch = waiting_batch(place)
+    audit = f"      burnish ui {where}                  people judge {batch}, which then may train\n" if batch else ""
     return (
         f"next: open {place.folder / last.report}\n"
-        f"{waits}"
+        f"{waits}{audit}"
         f"      burnish models {where}              every version and the champion\n"
         f"      burnish eval {where} --data FILE    score the champion on any file\n"
         f"      burnish data add FILE {where}       more examples, then: burnish round {where}"

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
-from burnish.cli.terminal import print_found, print_json, print_table, print_text
+from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
 
 if TYPE_CHECKING:
     from burnish.loop.auditing import Held
+    from burnish.loop.project import Project
     from burnish.loop.proposal import Proposal
     from burnish.loop.synthesis import Synthesis
     from burnish.synthesize.audit import Audit
@@ -46,7 +47,7 @@ def synthesize_rows(
     if as_json:
         print_json({"schema_version": 1, **found.as_json()} if found else {"schema_version": 1, "batch": None})
         return
-    _tell_batch(found, place.folder)
+    _tell_batch(found, place)
 
 
 def _tell_proposal(found: "Proposal", *, as_json: bool) -> None:
@@ -67,13 +68,13 @@ def _line(made: "Made") -> str:
     return f"  [{made.provenance.move}] {question[:140]} -> {made.example.answer[:60]}"
 
 
-def _tell_batch(found: "Synthesis | None", folder: Path) -> None:
+def _tell_batch(found: "Synthesis | None", place: "Project") -> None:
     if found is None:
         print_text("no row was made: the plan is empty (`burnish synthesize --dry-run` says why)")
         return
     print_text(found.as_text())
     if found.state == "waiting":
-        print_text(f"next: burnish audit {found.name} --sheet sheet.csv --project {folder}")
+        print_text(f"next: burnish audit {found.name} --sheet sheet.csv {place.option}")
 
 
 def audit_batch(
@@ -133,7 +134,10 @@ def _tell_all(held: "list[Held]", *, as_json: bool) -> None:
         ]
         for one in held
     ]
-    print_table("", ["batch", "rows", "audit", "right", "lower bound", "by"], rows)
+    if rows:
+        print_table("", ["batch", "rows", "audit", "right", "lower bound", "by"], rows)
+    else:
+        tell("there is no synthetic batch yet: `burnish synthesize` or a round makes one")
 
 
 def _shown(audit: "Audit") -> str:

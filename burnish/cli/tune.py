@@ -47,7 +47,7 @@ def tune_project(
         print_json(found.as_json())
         return
     _show(found)
-    print_text(f"next: burnish tune --apply --project {place.folder}     writes this into burnish.yaml")
+    print_text(f"next: burnish tune --apply {place.option}     writes this into burnish.yaml")
 
 
 def _tell_applied(changed: dict[str, Any], *, as_json: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 from burnish.cli.options import HERE, JsonOption, ProjectOption, opened
 from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
 from burnish.errors import DamagedError
+from burnish.grammar import agree
 
 group = typer.Typer(help="Who may use the web app, and as what: add, list, remove.", no_args_is_help=True)
 
@@ -103,7 +104,10 @@ def verify(
         breaks = [{"entry": one.entry or None, "what": one.what} for one in found.breaks]
         print_json({"schema_version": 1, "num_entries": found.num_entries, "head": found.head, "breaks": breaks})
     else:
-        print_text("\n".join(one.what for one in found.breaks) or f"{found.num_entries} entries, and all hold")
+        print_text(
+            "\n".join(one.what for one in found.breaks)
+            or f"{agree(found.num_entries, 'entry', 'entries')}, and all hold"
+        )
         tell(f"last hash: {found.head}\nwritten down elsewhere, it proves later that nothing up to here was changed")
     if found.breaks:
         raise typer.Exit(DamagedError.exit_code)

@@ -61,7 +61,7 @@ class DataCheck:
 
     def as_text(self) -> str:
         """For people: numbers first, then the problems, gravest first."""
-        groups = "" if self.num_groups == self.num_examples else f" in {self.num_groups:,} groups"
+        groups = "" if self.num_groups == self.num_examples else f" in {agree(self.num_groups, 'group', 'groups')}"
         lines = [f"{self.num_examples:,} examples{groups}"]
         lines += [f"  {name}: {counted(found)}" for name, found in self._numbers() if found]
         if self.max_tokens is not None:

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from burnish.data.sheet import safe_cell
 from burnish.errors import DataError, UsageError
 from burnish.records import Example
 from burnish.store.files import storage_errors, write_atomic
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A cell that begins so is run as a formula by spreadsheet programs (OWASP, CSV injection)."""
 
 
 def export_examples(path: Path, examples: Sequence[Example]) -> None:
@@ -53,11 +51,6 @@ def as_csv(examples: Sequence[Example]) -> str:
         cells = [example.id, example.group, _prompt_cell(example), example.answer]
         writer.writerow([safe_cell(cell) for cell in (*cells, *(example.slices.get(name, "") for name in names))])
     return out.getvalue()
-
-
-def safe_cell(text: str) -> str:
-    """The text with a ' before it when a spreadsheet program would take it for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) or text.lstrip(" \n\xa0\ufeff").startswith(FORMULA) else text
 
 
 def _prompt_cell(example: Example) -> str:

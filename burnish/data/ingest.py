@@ -1,14 +1,15 @@
 """Rows of a source as examples or rejections, one at a time: the one way in for data add, check, try and eval."""
 
 import math
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
 from burnish.config import Settings
 from burnish.data.answers import compact_fields
 from burnish.data.formats import RawRow, raw_rows
-from burnish.data.shapes import SUPPORTED, Conversation, RowFault, as_text, read_conversation
+from burnish.data.shapes import ABSENT, SUPPORTED, Conversation, RowFault, as_text, no_column, read_conversation
 from burnish.errors import DataError
 from burnish.fingerprint import SHORT, fingerprint
 from burnish.records import Example, Message, Rejection
@@ -22,6 +23,9 @@ KEPT_WHOLE = {"facts": 2000}
 LONGEST_ID = 128
 MAX_COLUMNS = 64
 """Metadata columns of a row that are kept."""
+
+SHOWN = 5
+"""Rows that an error lists."""
 
 HOPELESS = 20
 """Rows with unknown columns after which a source is given up, when none before them was good."""
@@ -56,16 +60,43 @@ def read_rows(source: str | Path, settings: Settings) -> Iterator[Example | Reje
         yield from held
 
 
-def _refuse_hopeless(held: list[Rejection], raw: RawRow | None, *, at_end: bool) -> None:
-    """Raises DataError when every row so far failed for its columns: then the file is meant otherwise."""
-    if not held or not all(row.reason.startswith("columns:") for row in held) or (len(held) < HOPELESS and not at_end):
-        return
-    fault = held[0].reason.removeprefix("columns: ")
-    setting = "data.text" if "which column is the text" in fault else "data.answer"
-    raise DataError(
-        f"{held[0].source}: {fault}",
-        hint=f"say which in burnish.yaml, or by --set: `{setting}: COLUMN`. Shapes that need no setting: {SUPPORTED}",
+def nothing_read(file: str | Path, rows: Sequence[Example | Rejection]) -> DataError:
+    """The error for a source none of whose rows is an example: how many there are, and why the first are none."""
+    bad = [row for row in rows if isinstance(row, Rejection)]
+    if not bad:
+        return DataError(f"{file} holds no row", hint="give a file with at least 20 examples")
+    shown = "\n".join(f"  {row.source}:{row.row}  {row.reason}" for row in bad[:SHOWN])
+    more = f"\n  and {len(bad) - SHOWN:,} more" if len(bad) > SHOWN else ""
+    return DataError(
+        f"no row of {file} can be used:\n{shown}{more}",
+        hint=encoding_hint(file, bad) or f"no row of it is an example; these shapes are read: {SUPPORTED}",
     )
+
+
+def encoding_hint(file: str | Path, bad: Iterable[Rejection]) -> str:
+    """What to do about rows that are no UTF-8, as spreadsheets on Windows write them; "" where there are none."""
+    if not any(row.reason.startswith("utf-8:") for row in bad):
+        return ""
+    name = Path(file).name
+    convert = shlex.join(["iconv", "-f", "WINDOWS-1252", "-t", "UTF-8", str(file)])
+    return f"save it as CSV UTF-8, or convert it: {convert} > {shlex.quote(f'utf8-{name}')}"
+
+
+def _refuse_hopeless(held: list[Rejection], raw: RawRow | None, *, at_end: bool) -> None:
+    """Raises DataError when most rows so far failed for their columns: then the file is meant otherwise."""
+    faults = [row.reason.removeprefix("columns: ") for row in held if row.reason.startswith("columns:")]
+    if 2 * len(faults) <= len(held) or (len(held) < HOPELESS and not at_end):
+        return
+    raise DataError(f"{held[0].source}: {faults[0]}", hint=_columns_hint(faults[0]))
+
+
+def _columns_hint(fault: str) -> str:
+    if ABSENT in fault:
+        return "mend the name, where --set or burnish.yaml has it"
+    wanted = "data.text" if "which column is the text" in fault else "data.answer"
+    also = "" if wanted == "data.text" else ", and --set 'data.text=COLUMN' where the text is not found either"
+    shapes = f"Shapes that need no setting: {SUPPORTED}"
+    return f"add --set '{wanted}=COLUMN'{also}, or write it into burnish.yaml. {shapes}"
 
 
 class _RowReader:
@@ -73,6 +104,7 @@ class _RowReader:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.group_column = settings.data.group or "group"
         self.fields: tuple[str, ...] = tuple(settings.task.fields)
 
     def read(self, raw: RawRow) -> Example | Rejection:
@@ -99,12 +131,14 @@ class _RowReader:
             id="",
             messages=found.messages,
             group="",
-            slices=_slices(row, found.used),
+            slices=_slices(row, {*found.used, self.group_column}),
             source=f"{raw.source}:{raw.number}",
             weight=_weight(row.get("weight")),
         )
         name = clean_key(row.get("id")) or example.content_hash[:SHORT]
-        group = clean_key(row.get("group")) or name
+        if self.settings.data.group and self.group_column not in row:
+            raise RowFault(f"columns: {no_column(row, self.group_column, 'data.group')}")
+        group = clean_key(row.get(self.group_column)) or name
         return Example(
             id=name,
             messages=example.messages,
@@ -130,10 +164,10 @@ def clean_key(value: Any) -> str:
     return f"{clean[: LONGEST_ID - 9]}-{fingerprint(raw.encode('utf-8', 'replace').hex())[:8]}"
 
 
-def _slices(row: Mapping[str, Any], used: frozenset[str]) -> dict[str, str]:
+def _slices(row: Mapping[str, Any], used: Set[str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     for name, value in row.items():
-        if name in used or name in ("id", "group", "weight") or not isinstance(value, str | bool | int | float):
+        if name in used or name in ("id", "weight") or not isinstance(value, str | bool | int | float):
             continue
         text = as_text(value, name).strip()
         if text and len(text) <= KEPT_WHOLE.get(name, LONGEST_SLICE) and len(kept) < MAX_COLUMNS and len(name) <= 80:

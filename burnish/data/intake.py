@@ -14,7 +14,7 @@ from burnish.config import Settings
 from burnish.data.add_report import DUPLICATE, AddReport, Counts
 from burnish.data.batch_files import REJECTS, ROWS, example_line
 from burnish.data.dataset import every_row, is_made
-from burnish.data.ingest import read_rows
+from burnish.data.ingest import SHOWN, encoding_hint, read_rows
 from burnish.data.quality import inspect_text, snippet
 from burnish.data.seen import Seen
 from burnish.data.shapes import SUPPORTED
@@ -31,7 +31,6 @@ from burnish.talk import Talk
 
 DATA_VERSION = 1
 SAID_EVERY = 1000
-SHOWN = 5
 
 
 def add_files(
@@ -118,13 +117,14 @@ def _refuse_bad(counts: Counts, path: Path | str, spool: Path, *, skip_bad: bool
         raise DataError(f"{path} holds no row", hint="give a file with at least 20 examples")
     if not counts.rejected or (skip_bad and total > counts.rejected):
         return
-    shown = "\n".join(f"  {_place(row)}  {row.reason}" for row in _first_bad(spool))
+    first = _first_bad(spool)
+    shown = "\n".join(f"  {_place(row)}  {row.reason}" for row in first)
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in counts.reasons.most_common() if reason != DUPLICATE)
     more = f"\n  and {counts.rejected - SHOWN:,} more" if counts.rejected > SHOWN else ""
     raise DataError(
         f"{counts.rejected:,} of {total:,} rows of {path} cannot be used ({reasons}), so nothing of it was added:\n"
         f"{shown}{more}",
-        hint="mend them, or give --skip-bad to keep the good rows and record the others"
+        hint=encoding_hint(path, first) or "mend them, or give --skip-bad to keep the good rows and record the others"
         if total > counts.rejected
         else f"no row of it is an example; these shapes are read: {SUPPORTED}",
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from burnish.data.answers import parse_fields
+from burnish.data.ingest import encoding_hint
 from burnish.data.problem import NUM_SAMPLES, CheckedRows, Problem
 from burnish.data.quality import counted, inspect_text, snippet
 from burnish.data.slices import slices_of
@@ -24,12 +25,14 @@ def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
     """Rows that could not be read."""
     if rejected:
         reasons = Counter(row.reason.split(":")[0] for row in rejected)
+        todo = encoding_hint(rejected[0].source, rejected)
         samples = [f"{row.source}:{row.row}  {row.reason}  {row.snippet}" for row in rejected[:NUM_SAMPLES]]
         yield Problem(
             name="rejected",
             severity="error",
             count=len(rejected),
-            message=f"{agree(len(rejected), 'row', 'rows')} cannot be read: {counted(dict(reasons.most_common()))}",
+            message=f"{agree(len(rejected), 'row', 'rows')} cannot be read: {counted(dict(reasons.most_common()))}"
+            + (f". {todo[0].upper()}{todo[1:]}" if todo else ""),
             samples=tuple(samples),
         )
 

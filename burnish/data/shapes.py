@@ -45,6 +45,10 @@ ANSWER_NAMES = (
 SUPPORTED = "messages; conversations; prompt and completion; instruction and output; a text column and an answer column"
 
 
+ABSENT = "there is no column"
+"""How the fault of a column that is not there begins."""
+
+
 class RowFault(ValueError):
     """Why a row cannot become an example: "word: detail"."""
 
@@ -88,11 +92,11 @@ def read_conversation(row: Mapping[str, Any], settings: DataSettings) -> Convers
 def table_columns(row: Mapping[str, Any], settings: DataSettings) -> TableColumns:
     """The text and the answer column of a table, by the settings, else by their names. Raises RowFault."""
     names = {str(name).strip().lower(): str(name) for name in reversed(list(row))}
-    answer = _named(row, settings.answer) if settings.answer else _first(names, ANSWER_NAMES)
+    answer = _named(row, settings.answer, "data.answer") if settings.answer else _first(names, ANSWER_NAMES)
     if answer is None:
         raise RowFault(f"columns: which column is the answer? The columns are {_listed(row)}")
     others = {lower: name for lower, name in names.items() if name != answer}
-    text = _named(row, settings.text) if settings.text else _first(others, TEXT_NAMES)
+    text = _named(row, settings.text, "data.text") if settings.text else _first(others, TEXT_NAMES)
     if text is None:
         texts = [name for name in others.values() if isinstance(row[name], str) and name.lower() not in ("id", "group")]
         text = texts[0] if len(texts) == 1 else None
@@ -102,10 +106,15 @@ def table_columns(row: Mapping[str, Any], settings: DataSettings) -> TableColumn
     return TableColumns(text, answer)
 
 
-def _named(row: Mapping[str, Any], name: str) -> str:
+def _named(row: Mapping[str, Any], name: str, setting: str) -> str:
     if name not in row:
-        raise RowFault(f"columns: there is no column {name!r}; the columns are {_listed(row)}")
+        raise RowFault(f"columns: {no_column(row, name, setting)}")
     return name
+
+
+def no_column(row: Mapping[str, Any], name: str, setting: str) -> str:
+    """What to say of a column that a setting names and a row does not have."""
+    return f"{ABSENT} {name!r}, which {setting} names; the columns are {_listed(row)}"
 
 
 def _first(names: Mapping[str, str], wanted: Sequence[str]) -> str | None:
@@ -119,9 +128,16 @@ def _listed(names: Any) -> str:
 
 def _read_table(row: Mapping[str, Any], settings: DataSettings) -> Conversation:
     columns = table_columns(row, settings)
-    asked = Message(role="user", content=as_text(row[columns.text], columns.text))
-    answer = Message(role="assistant", content=as_text(row[columns.answer], columns.answer))
+    asked = Message(role="user", content=_filled(row, columns.text, "empty-prompt"))
+    answer = Message(role="assistant", content=_filled(row, columns.answer, "empty-answer"))
     return Conversation("table", checked_turns((asked, answer)), frozenset(columns))
+
+
+def _filled(row: Mapping[str, Any], column: str, fault: str) -> str:
+    text = as_text(row[column], column)
+    if not text.strip():
+        raise RowFault(f"{fault}: the column {column!r} is empty")
+    return text
 
 
 def _read_alpaca(row: Mapping[str, Any]) -> Conversation:

@@ -20,7 +20,7 @@ def apply_suggestion(project: Project) -> dict[str, Any]:
     """
     place = project.store.root / RESULT_FILE
     if not place.exists():
-        raise UsageError("no search has come to a result yet", hint=f"burnish tune --project {project.folder}")
+        raise UsageError("no search has come to a result yet", hint=f"burnish tune {project.option}")
     wanted: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))["settings"]
     path = project.folder / SETTINGS_FILE
     before = read_settings(path)

@@ -6,14 +6,17 @@ from pathlib import Path
 
 from burnish.config import Settings
 from burnish.data.add_report import AddReport
-from burnish.data.ingest import read_rows
+from burnish.data.ingest import nothing_read, read_rows
 from burnish.data.intake import add_files, batch_name
 from burnish.data.task import guess_kind
-from burnish.errors import DataError
 from burnish.loop.project import SETTINGS_FILE, Project, create_project, open_project, settings_with
 from burnish.records import Example
+from burnish.settings.source import laid_over
 from burnish.store.batches import batches
 from burnish.talk import Talk
+
+COLUMNS = ("text", "answer", "group")
+"""Settings of data that say what a file's columns mean."""
 
 LOOKED_AT = 2_000
 """Rows of a file from which the kind of task is guessed."""
@@ -21,19 +24,23 @@ LOOKED_AT = 2_000
 
 def settings_from(file: str, settings: Settings) -> Settings:
     """Settings whose task kind is the one that the file's answers look like. Raises DataError on a file without one."""
-    rows = [row for row in islice(read_rows(file, settings), LOOKED_AT) if isinstance(row, Example)]
-    if not rows:
-        raise DataError(f"{file} holds no row that can be read", hint=f"see why: burnish data check {file}")
-    return settings_with(settings, {"task.kind": guess_kind(rows)})
+    rows = list(islice(read_rows(file, settings), LOOKED_AT))
+    examples = [row for row in rows if isinstance(row, Example)]
+    if not examples:
+        raise nothing_read(file, rows)
+    return settings_with(settings, {"task.kind": guess_kind(examples)})
 
 
 def open_or_create(folder: Path, file: str, overrides: Sequence[str] = (), *, base: str | None = None) -> Project:
-    """The project in `folder`; a new one gets its task kind from `file`."""
+    """The project in `folder`; a new one gets its task kind from `file`, and keeps the columns that overrides name."""
     if not (folder / SETTINGS_FILE).exists():
         changes: dict[str, object] = {"project": folder.resolve().name}
         if base:
             changes["base"] = base
-        create_project(folder, settings_from(file, settings_with(Settings(), changes)))
+        mine = settings_with(Settings(), changes)
+        found = settings_from(file, laid_over(mine, overrides))
+        columns = {f"data.{name}": getattr(found.data, name) for name in COLUMNS}
+        create_project(folder, settings_with(mine, {"task.kind": found.task.kind, **columns}))
     return open_project(folder, overrides)
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from burnish.data.dataset import load_made
 from burnish.data.dedup import prompt_text
+from burnish.data.sheet import safe_cell, sheet_bytes, sheet_rows
 from burnish.errors import DataError, UsageError
 from burnish.loop.project import Project
 from burnish.loop.task import task_of_project
 from burnish.loop.trusted import latest_audits
 from burnish.records import Example, Task, as_json
-from burnish.review.sheets import safe_cell
 from burnish.store.audits import append_audit
 from burnish.store.files import write_atomic
 from burnish.synthesize.audit import Audit, draw_audit, judge_audit, not_audited
@@ -49,6 +49,11 @@ def held_batches(project: Project) -> list[Held]:
     ]
 
 
+def waiting_batch(project: Project) -> str | None:
+    """The newest synthetic batch that nobody audited; None when none waits."""
+    return next((one.name for one in reversed(held_batches(project)) if one.audit.status == "not audited"), None)
+
+
 def find_batch(project: Project, name: str) -> Held:
     """The batch of that name, or the newest that waits. Raises UsageError when there is none."""
     held = held_batches(project)
@@ -78,7 +83,7 @@ def write_sheet(project: Project, held: Held, file: Path) -> int:
     for row in sample:
         shown = safe_cell(prompt_text(row))
         writer.writerow([row.id, shown, ""] if is_blind else [row.id, shown, safe_cell(row.answer), ""])
-    write_atomic(file, text.getvalue().encode())
+    write_atomic(file, sheet_bytes(text.getvalue()))
     return len(sample)
 
 
@@ -108,24 +113,19 @@ def judge_answers(project: Project, held: Held, answers: Mapping[str, str], *, b
 def _read(file: Path, sample: Sequence[Example], task: Task) -> dict[str, str]:
     """What people wrote, by row; rows that they left empty are not there."""
     column = ANSWER if task.kind == "label" else RIGHT
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read: {error}", hint="give the sheet as a CSV file in UTF-8") from error
-    if not rows or not {"id", column} <= rows[0].keys():
+    lines = sheet_rows(file)
+    if not lines or not {"id", column} <= lines[0][1].keys():
         raise DataError(
             f"{file} has no columns id and {column}", hint="fill in the sheet that `burnish audit --sheet` wrote"
         )
     known = {row.id for row in sample}
-    strange = [number for number, row in enumerate(rows, start=2) if row["id"] not in known]
+    strange = [(line, row["id"]) for line, row in lines if row["id"] not in known]
     if strange:
         raise DataError(
-            f"{file}, line {strange[0]}: {rows[strange[0] - 2]['id']!r} is no row of this sample "
-            f"({len(strange)} such lines)",
+            f"{file}, line {strange[0][0]}: {strange[0][1]!r} is no row of this sample ({len(strange)} such lines)",
             hint="each batch has its own sheet: write it with `burnish audit BATCH --sheet FILE`",
         )
-    given = {row["id"]: (row[column] or "").strip() for row in rows}
+    given = {row["id"]: row[column].strip() for _, row in lines}
     _refuse_what_is_no_answer(str(file), given, task)
     return {name: answer for name, answer in given.items() if answer}
 

@@ -1,15 +1,19 @@
 """From what a round found out to the record that the report shows."""
 
 import importlib.metadata
+import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from burnish.data.check import DataCheck
 from burnish.data.conversation import conversation
 from burnish.data.dataset import rejects
+from burnish.diagnose.rows import text_of
 from burnish.loop.asked import reviewers_agreement
 from burnish.loop.attributed import last_attribution
+from burnish.loop.auditing import waiting_batch
 from burnish.loop.diagnosing import named_texts
 from burnish.loop.past import results
 from burnish.loop.people import review_report
@@ -20,6 +24,7 @@ from burnish.loop.seeds import Seeds
 from burnish.loop.stages import Shop, stage_costs
 from burnish.loop.synthesis import synthesis_report
 from burnish.loop.untuned import Untuned
+from burnish.records import Comparison
 from burnish.report.record import (
     Baseline,
     DataSummary,
@@ -55,7 +60,7 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         after=result.after,
         gain=result.gain,
         measured_on="rows of dev_a, which played no part in any choice",
-        comparison=outcome.contest.comparison,
+        comparison=_as_asked(outcome.contest.comparison, shop.seeds),
         diagnosis=_diagnosis(shop, outcome),
         synthesis=synthesis_report(shop, outcome.synthesis),
         review=review_report(shop, outcome.preferred),
@@ -81,6 +86,13 @@ def report_of(shop: Shop, outcome: "Outcome", result: RoundResult, settings: Map
         first_prompt=_first_prompt(shop),
         created_at=now(),
     )
+
+
+def _as_asked(comparison: Comparison, seeds: Seeds) -> Comparison:
+    """The comparison with what the user asked in place of the rendered prompt, whose marks mean nothing to a reader."""
+    asked = {example.id: text_of(example) for example in seeds.of("dev_a")}
+    flips = tuple(replace(flip, prompt=asked.get(flip.example, flip.prompt)) for flip in comparison.flips)
+    return replace(comparison, flips=flips)
 
 
 def _baselines(untuned: Untuned) -> tuple[Baseline, ...]:
@@ -141,9 +153,14 @@ def _warnings(shop: Shop, outcome: "Outcome") -> tuple[str, ...]:
 
 def _settings(resolved: Mapping[str, Any]) -> tuple[SettingReason, ...]:
     return tuple(
-        SettingReason(name=name, value=str(entry["value"]), reason=entry.get("reason", ""))
+        SettingReason(name=name, value=_value_shown(entry["value"]), reason=entry.get("reason", ""))
         for name, entry in sorted(resolved.items())
     )
+
+
+def _value_shown(value: Any) -> str:
+    """As burnish.yaml would have it: null and true, not None and True."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _history(project: Project, result: RoundResult) -> tuple[PastRound, ...]:
@@ -155,8 +172,10 @@ def _history(project: Project, result: RoundResult) -> tuple[PastRound, ...]:
 
 
 def _next_commands(project: Project, result: RoundResult) -> tuple[NextCommand, ...]:
-    where = f"--project {project.folder}"
+    where = project.option
     commands = [NextCommand(command=f"burnish eval {where} --data FILE", why="score the champion on rows of your own")]
+    if batch := waiting_batch(project):
+        commands.append(NextCommand(command=f"burnish ui {where}", why=f"people judge {batch}, which then may train"))
     if result.decision != "PROMOTE":
         commands.append(NextCommand(command=f"burnish power {where}", why="how many labels would prove which gain"))
     weak = ", ".join(f"{part.slice} ({part.after.value:.0%} of {part.after.n})" for part in result.weakest)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from burnish.config import Settings
 from burnish.data.check import DataCheck, check
 from burnish.data.conversation import conversation
 from burnish.data.dataset import load_examples
-from burnish.data.ingest import read_rows
+from burnish.data.ingest import nothing_read, read_rows
 from burnish.data.slices import slice_columns
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
@@ -28,7 +29,7 @@ from burnish.loop.workbench import BASE_NAME, Workbench
 from burnish.model.rendered import show
 from burnish.records import Evaluation, Example, ModelVersion, Rejection, as_json
 from burnish.registry import champion, get
-from burnish.settings.source import read_settings
+from burnish.settings.source import laid_over, read_settings
 from burnish.store.files import write_atomic
 from burnish.store.roles import current_roles
 from burnish.talk import Silence, Talk
@@ -40,9 +41,16 @@ EVALUATIONS = "evaluations"
 def check_file(file: str, folder: Path, overrides: Sequence[str], talk: Talk) -> DataCheck:
     """What the checker says of a file that is in no project; a burnish.yaml in `folder` gives the settings if there."""
     has_project = (folder / SETTINGS_FILE).is_file()
-    settings = read_settings(folder / SETTINGS_FILE, overrides) if has_project else settings_from(file, Settings())
+    settings = (
+        read_settings(folder / SETTINGS_FILE, overrides)
+        if has_project
+        else settings_from(file, laid_over(Settings(), overrides))
+    )
     rows = list(read_rows(file, settings))
-    return _check([row for row in rows if isinstance(row, Example)], settings, {}, _rejections(rows), talk)
+    examples = _with_own_ids(row for row in rows if isinstance(row, Example))
+    if not examples:
+        raise nothing_read(file, rows)
+    return _check(examples, settings, {}, _rejections(rows), talk)
 
 
 def check_project(project: Project, talk: Talk) -> DataCheck:
@@ -132,7 +140,23 @@ def _examples_of(file: str, settings: Settings) -> list[Example]:
         )
     if not rows:
         raise DataError(f"{file} holds no row", hint="name a file with at least one labelled row")
-    return [row for row in rows if isinstance(row, Example)]
+    return _with_own_ids(row for row in rows if isinstance(row, Example))
+
+
+def _with_own_ids(examples: Iterable[Example]) -> list[Example]:
+    """The examples as `data add` would name them: an id that another one has gets a hash, and is no group of both.
+
+    Repetitions of one conversation keep theirs, since they belong together.
+    """
+    first: dict[str, str] = {}
+    named = []
+    for example in examples:
+        content = example.content_hash
+        if first.setdefault(example.id, content) != content:
+            own = f"{example.id}-{content[:8]}"
+            example = replace(example, id=own, group=own if example.group == example.id else example.group)
+        named.append(example)
+    return named
 
 
 def find_model(project: Project, name: str, bench: Workbench) -> ModelVersion:

@@ -266,5 +266,5 @@ def _opened(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> tu
         )
     last = last_answers(project)
     if last is None:
-        raise UsageError("no round has answered anything yet", hint=f"burnish round --project {project.folder}")
+        raise UsageError("no round has answered anything yet", hint=f"burnish round {project.option}")
     return shop, *last

@@ -67,7 +67,7 @@ def find_round(project: Project, number: int | None) -> RoundResult:
     """Round `number`, or the latest one. Raises UsageError when there is none."""
     past = results(project)
     if not past:
-        raise UsageError("no round has been run yet", hint=f"burnish round --project {project.folder}")
+        raise UsageError("no round has been run yet", hint=f"burnish round {project.option}")
     chosen = [result for result in past if number in (None, result.round)]
     if not chosen:
         raise UsageError(f"there is no round {number}", hint=f"there are rounds 1 to {past[-1].round}")

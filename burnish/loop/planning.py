@@ -1,6 +1,7 @@
 """What the vaults can prove, and how many labels would prove more."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,14 +53,16 @@ def plan_power(project: Project, num_rows: int | None) -> PowerPlan:
     """The plan for the vault that is next, or for a vault of `num_rows` rows. Raises DataError without data."""
     examples = list(load_examples(project.store))
     if not examples:
-        raise DataError("the project has no data yet", hint=f"burnish data add FILE --project {project.folder}")
+        raise DataError("the project has no data yet", hint=f"burnish data add FILE {project.option}")
     roles = assign_roles(examples, project.settings, current_roles(project.store))
     names = sorted({role for role in roles.values() if is_vault(role)}, key=vault_number)
     vault = names[0] if names else ""
     held = [example for example in examples if roles[example.id] == vault]
     total = num_rows or len(held)
     counts = {vault or "a new vault": total}
-    for name, count in _slices(held, project, task_of(examples, project.settings)).items():
+    for name, count in _slices(
+        held, slice_columns(examples, project.settings), task_of(examples, project.settings)
+    ).items():
         counts[name] = count if num_rows is None else round(count * num_rows / max(len(held), 1))
     alpha = alpha_of_attempt(project.settings.gate, 1)
     return PowerPlan(
@@ -70,9 +73,8 @@ def plan_power(project: Project, num_rows: int | None) -> PowerPlan:
     )
 
 
-def _slices(held: list[Example], project: Project, task: Task) -> dict[str, int]:
+def _slices(held: list[Example], columns: Sequence[str], task: Task) -> dict[str, int]:
     """Rows of a vault per slice; counts of inputs only, so the plan reveals nothing that the gate measures."""
-    columns = slice_columns(held, project.settings) if held else ()
     counts = Counter(f"{column}={row.slices[column]}" for row in held for column in columns if column in row.slices)
     if task.kind == "label":
         counts.update(f"answer={row.answer}" for row in held)

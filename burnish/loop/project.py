@@ -3,6 +3,7 @@
 Nothing in it holds an absolute path, so the folder can be moved or copied as a whole.
 """
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -32,6 +33,11 @@ class Project:
         """Where each round leaves its settings, result and report."""
         return self.store.root / "rounds"
 
+    @property
+    def option(self) -> str:
+        """The option that names this project to a command, as a shell takes it: --project 'my desk'."""
+        return f"--project {shlex.quote(str(self.folder))}"
+
     def shown(self, path: Path) -> str:
         """A path inside the project, relative to its folder."""
         return str(path.resolve().relative_to(self.store.project))
@@ -42,7 +48,7 @@ def create_project(folder: Path, settings: Settings) -> Project:
     if (folder / SETTINGS_FILE).exists():
         raise UsageError(
             f"{folder} already holds a project ({SETTINGS_FILE})",
-            hint=f"go on with it: burnish round --project {folder}; or choose another folder",
+            hint=f"go on with it: burnish round --project {shlex.quote(str(folder))}; or choose another folder",
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text(".burnish/\n", encoding="utf-8")

@@ -90,7 +90,7 @@ def gather(project: Project) -> Seeds:
     """Every example with its role; new ones get theirs now, and known ones keep it. Raises DataError without data."""
     examples = sorted(load_examples(project.store), key=lambda example: example.id)
     if not examples:
-        raise DataError("the project has no data yet", hint=f"burnish data add FILE --project {project.folder}")
+        raise DataError("the project has no data yet", hint=f"burnish data add FILE {project.option}")
     task = task_of(examples, project.settings)
     known = current_roles(project.store)
     roles = assign_roles(examples, project.settings, known, open_vaults=_open_vaults(project, examples, known))
@@ -136,7 +136,7 @@ def checked(seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Tal
     found = check(examples, roles, project.settings, seeds.task, count_tokens)
     for problem in found.problems:
         if problem.severity == "error":
-            raise DataError(problem.message, hint="see every case: burnish data check")
+            raise DataError(problem.message, hint=f"see every case: burnish data check {project.option}")
         if problem.severity == "warning":
             talk.warn(problem.message)
     return found

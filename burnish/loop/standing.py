@@ -74,7 +74,7 @@ def _round_line(result: Any) -> dict[str, Any]:
 
 
 def _next_step(project: Project, has_roles: bool, num_rounds: int) -> str:
-    where = f"--project {project.folder}"
+    where = project.option
     if not any(True for _ in load_examples(project.store)):
         return f"burnish data add FILE {where}"
     if not num_rounds or not has_roles:

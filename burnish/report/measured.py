@@ -11,6 +11,8 @@ TELLING = ("better", "worse")
 DISTANCE = {"better": "nearer to the base", "worse": "further from the base"}
 """Verdicts on a divergence in nats: to move away from the base is what training is for, so it is not called worse."""
 
+NONE_COMPARED = "None of them can be compared row by row here."
+
 
 class MeasureRow(NamedTuple):
     """A measure, or a slice of one, as the table shows it."""
@@ -76,9 +78,10 @@ def _lead(taken: list[MeasureChange]) -> str:
     named = {word: ", ".join(one.name for one in compared if one.verdict == word) for word in TELLING}
     told = [f"{word}: {names}" for word, names in named.items() if names]
     seen = "; ".join(told) if told else "no difference is seen in any of them"
+    found = f"Of {len(compared)} measures that can be compared row by row, {seen}." if compared else NONE_COMPARED
     return (
-        f"What the score does not say, on the same rows of dev_a before and after. Of {len(compared)} measures that "
-        f"can be compared row by row, {seen}. Each has its own 95% interval; nothing is corrected for their number."
+        f"What the score does not say, on the same rows of dev_a before and after. {found} Each has its own 95% "
+        "interval; nothing is corrected for their number."
     )
 
 

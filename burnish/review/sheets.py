@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
+from burnish.data.sheet import plain_cell, safe_cell, sheet_bytes, sheet_rows, sheet_text
 from burnish.errors import BurnishError, DataError
 from burnish.store.claims import Claim, Wish, decide_item
 from burnish.store.files import write_atomic
@@ -18,7 +19,6 @@ from burnish.store.store import Store
 
 COLUMNS = ("item", "turn", "queue", "why", "text", "draft", "other", "decision", "answer", "note")
 FILLED = ("item", "turn", "decision", "answer", "note")
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 LONGEST_CELL = 1_000_000
 
 
@@ -48,16 +48,6 @@ class Imported(NamedTuple):
     refused: tuple[Refused, ...]
 
 
-def safe_cell(text: str) -> str:
-    """The text as a spreadsheet may show it: one that begins like a formula gets a quote before it, and is none."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def plain_cell(text: str) -> str:
-    """The text that `safe_cell` was given; a quote that it would not have written stays."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA_STARTS) else text
-
-
 def write_sheet(file: Path, claims: Sequence[Claim]) -> None:
     """Writes what a reviewer holds as a sheet, JSONL where the file is named so, else CSV. An old file is replaced."""
     rows = [_row(claim) for claim in claims]
@@ -69,7 +59,7 @@ def write_sheet(file: Path, claims: Sequence[Claim]) -> None:
     writer = csv.DictWriter(text, COLUMNS)
     writer.writeheader()
     writer.writerows({name: safe_cell(str(cell)) for name, cell in row.items()} for row in rows)
-    write_atomic(file, text.getvalue().encode())
+    write_atomic(file, sheet_bytes(text.getvalue()))
 
 
 def read_sheet(file: Path) -> list[Filled]:
@@ -116,7 +106,7 @@ def _row(claim: Claim) -> dict[str, object]:
 
 def _jsonl(file: Path) -> list[tuple[int, Mapping[str, object]]]:
     rows: list[tuple[int, Mapping[str, object]]] = []
-    for number, line in enumerate(_text(file).splitlines(), start=1):
+    for number, line in enumerate(sheet_text(file).splitlines(), start=1):
         try:
             row = json.loads(line) if line.strip() else None
         except ValueError as error:
@@ -127,24 +117,10 @@ def _jsonl(file: Path) -> list[tuple[int, Mapping[str, object]]]:
 
 
 def _csv(file: Path) -> list[tuple[int, Mapping[str, object]]]:
-    reader = csv.DictReader(io.StringIO(_text(file), newline=""), strict=True)
-    rows: list[tuple[int, Mapping[str, object]]] = []
-    try:
-        for row in reader:
-            plain = {
-                name: plain_cell(cell or "") for name, cell in row.items() if name and isinstance(cell, str | None)
-            }
-            rows.append((reader.line_num, _checked(file, reader.line_num, plain)))
-    except csv.Error as error:
-        raise DataError(f"{file}, line {reader.line_num}: {error}", hint="give the sheet as CSV in UTF-8") from error
-    return rows
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file} cannot be read: {error}", hint="give the sheet as CSV or JSONL in UTF-8") from error
+    return [
+        (line, _checked(file, line, {name: plain_cell(cell) for name, cell in row.items()}))
+        for line, row in sheet_rows(file)
+    ]
 
 
 def _checked(file: Path, line: int, row: object) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ from burnish.config import Section, Settings
 from burnish.errors import AccessError, ConfigError
 from burnish.settings.problem import SEE_ALL, Problem, config_error, kind_of, unknown
 from burnish.settings.schema import Where, allowed, section_in, spelled, value_at
+from burnish.settings.text import settings_text
 from burnish.strict_yaml import MAX_BYTES, Document, parse
 
 
@@ -22,6 +23,11 @@ def read_settings(path: Path, overrides: Sequence[str] = ()) -> Settings:
     Raises ConfigError that tells every problem: line, full name of the setting, what was found, what is allowed.
     """
     return _settings_of(_read_text(path), path.name, tuple(overrides))
+
+
+def laid_over(settings: Settings, overrides: Sequence[str]) -> Settings:
+    """A copy with overrides such as "train.lr=1e-3" laid over it. Raises ConfigError that tells every problem."""
+    return _settings_of(settings_text(settings), "burnish.yaml", tuple(overrides)) if overrides else settings
 
 
 @lru_cache(maxsize=8)

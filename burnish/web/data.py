@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse
 from burnish.data.dataset import load_examples
 from burnish.data.provenance import provenance
 from burnish.data.quality import mask
+from burnish.data.slices import MOST_VALUES
 from burnish.loop.project import Project
 from burnish.records import Example
 from burnish.store.batches import batches
@@ -91,8 +92,14 @@ def find(project: Project, wanted: Wanted, number: int) -> Found:
         if wanted.role in ("", role) and wanted.origin in ("", origin) and wanted.part in ("", *own):
             rows += [_row(example, role)] if first <= total < first + PAGE_ROWS else []
             total += 1
-    chosen = sorted(part for part, _ in parts.most_common(MOST_CHOICES))
-    return Found(rows, total, dict(sorted(roles.items())), chosen, dict(sorted(origins.items())))
+    return Found(rows, total, dict(sorted(roles.items())), choices(parts), dict(sorted(origins.items())))
+
+
+def choices(parts: Counter[str]) -> list[str]:
+    """The values of columns that have few; dates and numbers of customers are no choice."""
+    values = Counter(part.partition("=")[0] for part in parts)
+    few = Counter({part: count for part, count in parts.items() if values[part.partition("=")[0]] <= MOST_VALUES})
+    return sorted(part for part, _ in few.most_common(MOST_CHOICES))
 
 
 def _row(example: Example, role: str) -> Row:

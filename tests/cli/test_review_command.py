@@ -18,7 +18,7 @@ def test_a_sheet_goes_out_is_filled_in_and_comes_back_once(desk: Path, tmp_path:
     sheet = tmp_path / "sheet.csv"
     written = burnish("review", "export", sheet, "--by", "ann", "--count", "4", "--project", desk, "--json").data
     assert written == {"schema_version": 1, "sheet": str(sheet), "rows": 4, "reviewer": "ann"}
-    with sheet.open(newline="") as lines:
+    with sheet.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     for row in rows:
         row["answer" if row["queue"] == "blind" else "decision"] = "login" if row["queue"] == "blind" else "accept"
@@ -85,7 +85,7 @@ def test_agreement_is_told_from_the_log(desk: Path, tmp_path: Path):
     for person, answers in (("ann", ("login", "appeal")), ("bob", ("login", "login"))):
         sheet = tmp_path / f"{person}.csv"
         burnish("review", "export", sheet, "--by", person, "--count", "6", "--project", desk)
-        with sheet.open(newline="") as lines:
+        with sheet.open(newline="", encoding="utf-8-sig") as lines:
             rows = list(csv.DictReader(lines))
         write(sheet, [{**row, "answer": answers[int(row["item"][1:]) % 2]} for row in rows])
         burnish("review", "import", sheet, "--by", person, "--project", desk)

@@ -41,7 +41,7 @@ def fill(desk: Path, sheet: Path) -> None:
     from burnish.loop.project import open_project
 
     answers = {row.id: row.answer for _, row in load_made(open_project(desk).store)}
-    rows = list(csv.DictReader(sheet.read_text().splitlines()))
+    rows = list(csv.DictReader(sheet.read_text(encoding="utf-8-sig").splitlines()))
     with sheet.open("w", newline="") as lines:
         writer = csv.DictWriter(lines, ["id", "text", "answer"])
         writer.writeheader()

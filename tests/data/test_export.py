@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.config import Settings
-from burnish.data.export import as_csv, export_examples, safe_cell
+from burnish.data.export import as_csv, export_examples
 from burnish.data.ingest import read_rows
+from burnish.data.sheet import safe_cell
 from burnish.errors import UsageError
 from burnish.records import Example, Message
 

@@ -206,9 +206,9 @@ def test_the_settings_name_the_columns_of_a_table(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "chosen", "told", "hint"),
     [
-        ([{"question": "a", "final": "b"}] * 3, DataSettings(), "'question', 'final'", "data.answer: COLUMN"),
-        ([{"a": "x", "b": "y", "label": "z"}] * 30, DataSettings(), "'a', 'b'", "data.text: COLUMN"),
-        ([{"text": "a", "label": "b"}], DataSettings(answer="intent"), "no column 'intent'", "data.answer: COLUMN"),
+        ([{"question": "a", "final": "b"}] * 3, DataSettings(), "'question', 'final'", "data.answer=COLUMN"),
+        ([{"a": "x", "b": "y", "label": "z"}] * 30, DataSettings(), "'a', 'b'", "data.text=COLUMN"),
+        ([{"text": "a", "label": "b"}], DataSettings(answer="intent"), "no column 'intent'", "mend the name"),
     ],
 )
 def test_a_file_whose_columns_say_nothing_is_refused_with_the_setting_to_write(rows, chosen, told, hint, tmp_path):

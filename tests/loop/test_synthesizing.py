@@ -46,7 +46,7 @@ def labelled(project: Project, file: Path, wrong: int = 0, name: str = "") -> Pa
     held = find_batch(project, name)
     write_sheet(project, held, file)
     answers = {row.id: row.answer for row in held.rows}
-    with file.open(newline="") as lines:
+    with file.open(newline="", encoding="utf-8-sig") as lines:
         rows = list(csv.DictReader(lines))
     for number, row in enumerate(rows):
         right = answers[row["id"]]
@@ -116,7 +116,7 @@ def test_the_sheet_is_blind_and_the_same_each_time(made_once, tmp_path):
     write_sheet(project, held, tmp_path / "a.csv")
     write_sheet(project, held, tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
-    rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "a.csv").read_text(encoding="utf-8-sig").splitlines()))
     assert rows[0].keys() == {"id", "text", "answer"}
     assert not any(row["answer"] for row in rows)
     assert {row["id"] for row in rows} <= {row.id for row in found.batch.rows}

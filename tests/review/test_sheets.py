@@ -8,23 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burnish.data.sheet import FORMULA_STARTS, plain_cell, safe_cell
 from burnish.errors import DataError
 from burnish.records import Message
-from burnish.review.sheets import (
-    COLUMNS,
-    FORMULA_STARTS,
-    import_sheet,
-    plain_cell,
-    read_sheet,
-    safe_cell,
-    write_sheet,
-)
+from burnish.review.sheets import COLUMNS, import_sheet, read_sheet, write_sheet
 from burnish.store.claims import Wish, claim_items, decide_item
 from burnish.store.reviews import ReviewItem, add_items, review_log
 from burnish.store.store import Store, open_store
 
 QUEUES = ("blind", "correction", "preference")
-HOSTILE = ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x","y")']
+HOSTILE = ["=cmd|' /C calc'!A0", "+1+1", "-2", "@SUM(A1)", "\t=1", "\r=1", " =1", "\n+1", '=HYPERLINK("http://x","y")']
 
 
 def asked(name: str, text: str = "question", **changes) -> ReviewItem:
@@ -42,7 +35,7 @@ def exported(store: Store, file: Path, reviewer: str = "ann") -> list[dict[str, 
     write_sheet(file, claim_items(store, reviewer, now_s=0, queues=QUEUES, count=50))
     if file.suffix == ".jsonl":
         return [json.loads(line) for line in file.read_text().splitlines()]
-    with file.open(newline="") as lines:
+    with file.open(newline="", encoding="utf-8-sig") as lines:
         return list(csv.DictReader(lines))
 
 

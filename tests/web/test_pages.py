@@ -2,13 +2,14 @@
 
 import html
 import re
+from collections import Counter
 
 import pytest
 
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.canary import start
 from burnish.registry import champion, history
-from burnish.web.data import PAGE_ROWS, Wanted, find
+from burnish.web.data import PAGE_ROWS, Wanted, choices, find
 from burnish.web.faults import PATH
 from tests.web.furnished import ACTIONS, BATCH, EVERY, SECRET
 
@@ -39,6 +40,7 @@ def test_rows_are_filtered_by_role_slice_and_origin_and_come_in_pages(site):
     assert [row.role for row in find(site.project, Wanted(role="dev_a"), 1).rows] == ["dev_a"] * 10
     assert find(site.project, Wanted(part="channel=web"), 1).total == 30
     assert find(site.project, Wanted(part="channel=phone"), 1).total == 0
+    assert choices(Counter({f"customer={number}": 1 for number in range(21)} | {"channel=web": 9})) == ["channel=web"]
     assert find(site.project, Wanted(origin="synthetic"), 1).total == 0
     assert find(site.project, Wanted(), 2).rows == []
     assert PAGE_ROWS >= 30
