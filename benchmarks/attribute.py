@@ -19,6 +19,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.recipe import version_in
+from benchmarks.screen import (
+    Screening,
+    load_parts,
+    loss_gains,
+    screen_candidates,
+    screen_subsets,
+    screening,
+    shapley,
+    value_of_mixes,
+)
 from burnish.config import Settings
 from burnish.loop.demo import example_file
 from burnish.loop.workbench import Workbench
@@ -30,16 +40,6 @@ from burnish.train.run import train
 from burnish.tune.ablation import Ablation, ablation_job, ablation_of
 from burnish.tune.attribute import attribute
 from burnish.tune.attribution import Attribution
-from burnish.tune.screen import (
-    Screening,
-    load_parts,
-    loss_gains,
-    screen_candidates,
-    screen_subsets,
-    screening,
-    shapley,
-    value_of_mixes,
-)
 from burnish.tune.search import prior_lr
 
 INTENTS = ("payment_status", "login_help")

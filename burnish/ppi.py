@@ -1,4 +1,4 @@
-"""Prediction-powered inference: means and rates from a few labels of people and a judge's opinion on every row.
+"""Prediction-powered inference: means from a few labels of people and a judge's opinion on every row.
 
 The judge is never believed. It only makes the interval narrower where it agrees with people, and what it gets wrong on
 the labelled rows is taken out. Paired differences (after - before) suit it best: what the judge gets wrong about both
@@ -21,10 +21,6 @@ FEWEST_LABELS = 50
 FEWEST_GROUPS = 20
 """Below these the interval is too short, see `assisted_mean`."""
 FEWEST_IN_STRATUM = 20
-TARGETED_SHARE = 0.8
-"""Share of the labels that go where the judge is doubtful; the rest are spread evenly, should its doubts be wrong."""
-LOWEST_PROBABILITY = 0.05
-"""A row that is asked for with less would weigh more than 20 rows when it is."""
 PADDING = 1.0
 """Squared errors that are added to those seen, so that labels without a single error do not prove a certainty. By
 simulation of 50 labels of 500 rows (benchmarks/ppi.py): without it a nominal 95% is 92 to 93% where 10% of the pairs
@@ -32,7 +28,7 @@ differ, 85 to 87% where 5% do and 61% where 2% do; with it 97% or more there, an
 
 
 class Assisted(NamedTuple):
-    """A mean or a rate with its interval; None where the labels cannot carry one, and `why` says so."""
+    """A mean with its interval; None where the labels cannot carry one, and `why` says so."""
 
     value: float | None
     low: float | None
@@ -124,38 +120,7 @@ def _scaled(values: Floats, group: NDArray[np.intp]) -> Floats:
     return np.asarray((values - values.mean()) * stretch)
 
 
-# Which rows to ask for ------------------------------------------------------------------------------------------------
-
-
-def asking_probabilities(doubt: Sequence[float] | Floats, budget: float) -> Floats:
-    """Probability with which each row is to be labelled; the sum is `budget` labels, none is below 0.05 or above 1.
-
-    Active statistical inference (Zrnic and Candes 2024, arXiv 2403.03208): in proportion to the judge's expected error
-    (`doubt`, at least 0, on any scale), mixed with an even share. `active_mean` is right for any doubts, and narrow
-    for good ones. Where the budget is below 0.05 a row, all rows get the same.
-    """
-    u = np.asarray(doubt, dtype=float)
-    assert ((u >= 0) & np.isfinite(u)).all(), "doubts are finite and at least 0"
-    assert len(u), "no rows to ask for"
-    even = budget / len(u)
-    assert 0 < even <= 1, f"a budget of {budget} labels for {len(u)} rows"
-    floor = min(LOWEST_PROBABILITY, even)
-    wanted = TARGETED_SHARE * (u / u.mean() if u.any() else np.ones(len(u))) + (1 - TARGETED_SHARE)
-    low, high = 0.0, 1.0 / float(wanted.min())
-    for _ in range(60):
-        middle = (low + high) / 2
-        enough = float(np.clip(middle * wanted, floor, 1.0).sum()) >= budget
-        low, high = (low, middle) if enough else (middle, high)
-    return np.asarray(np.clip(high * wanted, floor, 1.0))
-
-
-def drawn_rows(probabilities: Sequence[float] | Floats, seed: int) -> tuple[int, ...]:
-    """The places of the rows to ask people for, each drawn on its own with its probability.
-
-    Their number is the budget on average only, and within twice the root of it nearly always.
-    """
-    p = np.asarray(probabilities, dtype=float)
-    return tuple(int(place) for place in np.flatnonzero(np.random.default_rng(seed).random(len(p)) < p))
+# Rows drawn with known probabilities ----------------------------------------------------------------------------------
 
 
 def active_mean(
@@ -182,51 +147,6 @@ def active_mean(
     terms = f + np.where(asked, (np.nan_to_num(y) - f) / p, 0.0)
     se = math.sqrt(float((np.bincount(group, weights=_scaled(terms, group)) ** 2).sum())) / len(y)
     return _interval(float(terms.mean()), se, num_groups, num_groups - 1, n, len(y), 1.0, alpha)
-
-
-# A rate from a judge alone --------------------------------------------------------------------------------------------
-
-
-class Calibration(NamedTuple):
-    """How a judge did on rows that people labelled: of those right, and of those wrong, how many it called so."""
-
-    right: int
-    called_right: int
-    wrong: int
-    called_wrong: int
-
-
-def corrected_rate(called_right: int, num_rows: int, calibration: Calibration, alpha: float = 0.05) -> Assisted:
-    """Share of right answers among rows that only a judge saw: (p + q0 - 1) / (q0 + q1 - 1) (Rogan and Gladen 1978).
-
-    q1 and q0 are the shares of right and wrong answers that the judge calls so; the interval holds their noise too
-    (Lang and Reiczigel 2014). Assumes that they are those of the model and of the slice at hand: calibrate anew for
-    each model, and prefer `assisted_mean` of paired differences. Below 50 labels, with fewer than 10 of a kind, or for
-    a judge whose lower bounds do not beat a coin there is no answer.
-    """
-    right, hits, wrong, rejections = calibration
-    labels = right + wrong
-    why = _refusal(labels, labels)
-    if not why and min(right, wrong) < 10:
-        why = f"few-labels: {right} right and {wrong} wrong answers have labels; 10 of each are needed"
-    z = float(stats.norm.isf(alpha / 2))
-    q1, q0, p = (
-        (hits + 1) / (right + 2),
-        (rejections + 1) / (wrong + 2),
-        (called_right + z * z / 2) / (num_rows + z * z),
-    )
-    v1, v0, v = q1 * (1 - q1) / (right + 2), q0 * (1 - q0) / (wrong + 2), p * (1 - p) / (num_rows + z * z)
-    skill = q0 + q1 - 1
-    if not why and skill <= z * math.sqrt(v0 + v1):
-        why = "blind-judge: on the labelled rows it is not shown to tell right from wrong answers"
-    if why:
-        return Assisted(None, None, None, None, labels, num_rows, why=why)
-    middle = (p + q0 - 1) / skill
-    se = math.sqrt(v + (1 - middle) ** 2 * v0 + middle**2 * v1) / skill
-    shifted = middle + 2 * z * z * (middle * v1 - (1 - middle) * v0)
-    plain = (called_right / num_rows + rejections / wrong - 1) / (hits / right + rejections / wrong - 1)
-    low, high = max(0.0, min(1.0, shifted - z * se)), min(1.0, max(0.0, shifted + z * se))
-    return Assisted(min(1.0, max(0.0, plain)), low, high, se, labels, num_rows, trust=1.0)
 
 
 # Inside ---------------------------------------------------------------------------------------------------------------

@@ -56,7 +56,7 @@ def assisted_gain(
     """The gain over all rows that the judge scored for both models, from `people`'s differences on some of them.
 
     All mappings are by example. Rows are drawn evenly at random, or evenly in each of `strata`, or each by its own of
-    the `probabilities` (`ppi.asking_probabilities`); drawn in any other way the interval means nothing. Scores of two
+    the `probabilities` (`ppi.active_mean`); drawn in any other way the interval means nothing. Scores of two
     versions of a judge are never subtracted, and of a judge that there is an `objection` to none are used: people alone
     then decide.
     """

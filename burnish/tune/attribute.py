@@ -1,7 +1,7 @@
 """Which batch of synthetic rows helped: the score with all of them minus the score without each, paired by row.
 
-A true leave-one-batch-out training is the measure (tune/ablation.py); everything cheaper has to prove itself against it
-(tune/screen.py). dev_b also stopped these trainings early, so gains on it are a little too good for all alike.
+A true leave-one-batch-out training is the measure (tune/ablation.py). Everything cheaper has to prove itself,
+and benchmarks/screen.py did not. dev_b also stopped these trainings early, so gains on it are a little too good.
 """
 
 from collections.abc import Mapping, Sequence

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from burnish.ppi import asking_probabilities, assisted_mean
+from burnish.ppi import assisted_mean
 from burnish.review.assisted import JudgeScores, assisted_gain
 
 ROWS = [f"row-{place:04d}" for place in range(600)]
@@ -67,7 +67,7 @@ def test_too_few_labels_leave_people_alone_with_the_reason():
 
 def test_rows_drawn_by_probabilities_are_weighed_and_never_averaged_plainly():
     people, before, after, _ = scored()
-    p = dict(zip(ROWS, asking_probabilities(np.arange(600.0), 120).tolist(), strict=True))
+    p = dict(zip(ROWS, np.linspace(0.05, 0.35, 600).tolist(), strict=True))
     found = assisted_gain(people, before, after, probabilities=p)
     assert found.gain.value is not None
     assert found.people_alone.value is None

@@ -9,24 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.config import LoraSettings, TrainSettings
-from burnish.errors import DataError, EvaluationError, ModelError, TrainingError
-from burnish.evaluate.run import evaluate
-from burnish.evaluate.summary import summarise
-from burnish.fakes import small_examples, tiny_base
-from burnish.model.adapter import load_adapter
-from burnish.model.base import Base
-from burnish.model.lora import PEFT_PREFIX, AdapterSpec, attach
-from burnish.model.merge import merge_adapters
-from burnish.records import Candidate, Cost, Evaluation, Example, Message, RowResult, Task, Trial
-from burnish.stats.many import holm
-from burnish.talk import Silence
-from burnish.train.job import TrainJob, rows_of
-from burnish.train.run import train
-from burnish.tune.ablation import Ablation, ablation_job, ablation_of, batch_of, parts_of, reweighted
-from burnish.tune.attribute import MIN_CHANGED, attribute
-from burnish.tune.attribution import Attribution
-from burnish.tune.screen import (
+from benchmarks.merge import merge_adapters
+from benchmarks.screen import (
     load_parts,
     loss_gains,
     screen_candidates,
@@ -35,6 +19,22 @@ from burnish.tune.screen import (
     shapley,
     value_of_mixes,
 )
+from burnish.config import LoraSettings, TrainSettings
+from burnish.errors import DataError, EvaluationError, ModelError, TrainingError
+from burnish.evaluate.run import evaluate
+from burnish.evaluate.summary import summarise
+from burnish.fakes import small_examples, tiny_base
+from burnish.model.adapter import load_adapter
+from burnish.model.base import Base
+from burnish.model.lora import PEFT_PREFIX, AdapterSpec, attach
+from burnish.records import Candidate, Cost, Evaluation, Example, Message, RowResult, Task, Trial
+from burnish.stats.many import holm
+from burnish.talk import Silence
+from burnish.train.job import TrainJob, rows_of
+from burnish.train.run import train
+from burnish.tune.ablation import Ablation, ablation_job, ablation_of, batch_of, parts_of, reweighted
+from burnish.tune.attribute import MIN_CHANGED, attribute
+from burnish.tune.attribution import Attribution
 from burnish.tune.worth import Luck, Paired, pooled_luck, worth_of
 
 RECIPE = Candidate(name="a", rank=4, alpha=8.0, lr=2e-2, seed=0)

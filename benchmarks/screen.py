@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from benchmarks.merge import Adapter, merge_adapters
 from burnish.model.adapter import load_adapter
 from burnish.model.base import Base
 from burnish.model.generate import target_logprobs
 from burnish.model.lora import attach
-from burnish.model.merge import Adapter, merge_adapters
 from burnish.model.rendered import Rendered
 from burnish.records import Candidate, Trial, as_json
 from burnish.train.batch import Row
