@@ -26,6 +26,7 @@ from burnish.cli import (
     review,
     rounds,
     serve,
+    slices,
     synthesize,
     teacher,
     traffic,
@@ -97,6 +98,7 @@ PARTS = (
     traffic,
     users,
     watch,
+    slices,
 )
 
 for part in PARTS:

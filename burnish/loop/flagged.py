@@ -8,14 +8,18 @@ from burnish.diagnose.words import content_terms, distinctive_terms
 from burnish.evaluate.abstention import declines
 from burnish.loop.normal import Normal
 from burnish.loop.requests import Request
-from burnish.monitor.alarms import Cluster, Signal
+from burnish.loop.traffic_slices import mark_of
+from burnish.monitor.alarms import Cluster, Signal, Suggestion
 from burnish.monitor.outsider import RARE
 from burnish.monitor.window import Look
+from burnish.synthesize.cells import holds_term
 
 MOST_ROWS = 50
 MOST_CLUSTERS = 3
 FEWEST = 3
 """Texts that make a cluster."""
+MOST_USUAL = 0.05
+"""Share of the reference's texts above which a term that they hold marks no slice."""
 
 
 def flagged(signal: Signal, normal: Normal, requests: Sequence[Request], look: Look) -> list[Request]:
@@ -51,6 +55,23 @@ def clusters_of(found: Sequence[Request], requests: Sequence[Request], usual: Se
             break
         theirs = [own for _, own in inside] + others
         label = distinctive_terms(theirs, np.arange(len(theirs)) < len(inside)) or named[:1]
-        groups.append(Cluster(terms=label, rows=tuple(request.seq for request, _ in inside)))
+        suggests = suggestion(label, requests, usual)
+        groups.append(Cluster(terms=label, rows=tuple(request.seq for request, _ in inside), suggests=suggests))
         left = [pair for pair in left if pair not in inside]
     return tuple(groups)
+
+
+def suggestion(terms: Sequence[str], requests: Sequence[Request], usual: Sequence[str]) -> Suggestion | None:
+    """The slice of texts that these terms of a cluster tell apart; None where usual texts hold every one of them."""
+    most = MOST_USUAL * len(usual)
+    rare = tuple(term for term in terms if sum(holds_term(text, [term]) for text in usual) <= most)
+    inside = [request.text for request in requests if holds_term(request.text, rare)]
+    if not rare or not usual or len(inside) < FEWEST:
+        return None
+    return Suggestion(
+        terms=rare,
+        marks=tuple(sorted({mark_of(text) for text in inside})),
+        share=len(inside) / len(requests),
+        num_usual=sum(holds_term(text, rare) for text in usual),
+        of_usual=len(usual),
+    )

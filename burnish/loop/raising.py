@@ -78,7 +78,7 @@ def tell_webhook(project: Project, state: WatchState, talk: Talk) -> None:
 def payload_of(project: Project, alarms: Sequence[Alarm]) -> dict[str, Any]:
     """What is posted: no texts of requests, and no terms of theirs unless `watch.webhook_terms` says so."""
     shown = [as_json(alarm) for alarm in alarms]
-    if not project.settings.watch.webhook_terms:
-        for alarm in shown:
-            alarm["clusters"] = [{"rows": cluster["rows"]} for cluster in alarm["clusters"]]
+    told = ("terms", "rows") if project.settings.watch.webhook_terms else ("rows",)
+    for alarm in shown:
+        alarm["clusters"] = [{name: cluster[name] for name in told} for cluster in alarm["clusters"]]
     return {"schema_version": 1, "project": project.settings.project, "alarms": shown}

@@ -12,6 +12,7 @@ from burnish.loop.project import Project
 from burnish.loop.raising import alarm_of, tell_webhook
 from burnish.loop.requests import Request, requests_in, requests_of, said_of
 from burnish.loop.seeds import gather
+from burnish.loop.slice_candidates import CandidateSlice, candidate_slices
 from burnish.loop.watch_state import (
     WatchState,
     load_state,
@@ -55,6 +56,8 @@ class Watched:
     texts: dict[int, str]
     """Of requests that alarms name, by number; for the terminal alone, kept nowhere."""
     notes: tuple[str, ...] = ()
+    slices: tuple[CandidateSlice, ...] = ()
+    """Slices that alarms have suggested so far."""
 
 
 def watch_project(project: Project, talk: Talk) -> Watched:
@@ -74,7 +77,8 @@ def watch_project(project: Project, talk: Talk) -> Watched:
         state, risk, raised = _risk(project, normal, state)
         _keep(project, state, raised)
         tell_webhook(project, state, talk)
-    return replace(watched, risk=risk, alarms=(*watched.alarms, *raised), notes=notes)
+    slices = candidate_slices(project)
+    return replace(watched, risk=risk, alarms=(*watched.alarms, *raised), notes=notes, slices=slices)
 
 
 def watch_file(project: Project, path: Path) -> Watched:
