@@ -27,8 +27,10 @@ class Outcome(NamedTuple):
     """What came of one conversation."""
 
     is_challenger: bool
+    """Whether the challenger answered it."""
     value: float
-    """0 (bad) to 1 (good)."""
+    """0 (bad) to 1 (good); where both versions' answers were compared challenger minus champion, -1 to 1."""
+    is_compared: bool = False
 
 
 class Interval(NamedTuple):
@@ -71,15 +73,19 @@ def differences(outcomes: Iterable[Outcome]) -> list[float]:
     A difference is made whenever both arms have outcomes that are in none: the mean of the ones minus the mean of the
     others. Its mean is the true difference where chance draws a conversation's arm: when one is made follows from the
     arms alone, never from a value. A small share thus meets the mean of many, with half the variance of one.
+
+    Comparisons are differences already, and wait by themselves: half of one comes from conversations of either arm, so
+    that equal versions have a mean of 0 also where those are compared of which users said nothing.
     """
-    waiting: tuple[list[float], list[float]] = ([], [])
+    waiting: dict[bool, tuple[list[float], list[float]]] = {False: ([], []), True: ([], [])}
     found = []
     for outcome in outcomes:
-        waiting[outcome.is_challenger].append(outcome.value)
-        champion, challenger = waiting
+        champion, challenger = waiting[outcome.is_compared]
+        (challenger if outcome.is_challenger else champion).append(outcome.value)
         if champion and challenger:
-            found.append(sum(challenger) / len(challenger) - sum(champion) / len(champion))
-            waiting = ([], [])
+            ours, theirs = sum(challenger) / len(challenger), sum(champion) / len(champion)
+            found.append((ours + theirs) / 2 if outcome.is_compared else ours - theirs)
+            waiting[outcome.is_compared] = ([], [])
     return found
 
 

@@ -14,6 +14,7 @@ from burnish import __version__
 from burnish.cli import (
     attribute,
     ci,
+    compare,
     data,
     deploy,
     diagnose,
@@ -95,6 +96,7 @@ PARTS = (
     ui,
     serve,
     deploy,
+    compare,
     traffic,
     users,
     watch,
