@@ -1,4 +1,4 @@
-"""Both versions of a canary compared on real conversations: blind, in both orders, resumable, and held against people."""
+"""Both versions of a canary compared on real conversations: blind, in both orders, resumable, held against people."""
 
 import json
 from collections.abc import Callable

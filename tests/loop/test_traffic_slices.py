@@ -33,6 +33,8 @@ from tests.loop.conftest import TOPICS
 from tests.loop.test_watching import FAR, QUICK, WINDOW, ask
 
 NOTHING = Interval(value=None, low=None, high=None, n=0)
+PLACES = ("slice.decided",)
+"""Failpoints of a decision; the sweep over a round leaves them to this file."""
 WHO = {"by": "ann", "reason": "users ask it"}
 
 
