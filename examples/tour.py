@@ -4,8 +4,9 @@
 
 Every step is a command that is printed before it runs, against a real server with the real `openai` client. What is
 simulated are people: users who ask, half of whom give a thumb, and an expert who answers the questions of the review,
-also which of two versions answers better where users said nothing. The desk has never seen an appeal when the tour begins; appeals come with the traffic. Nothing is arranged so that a step
-succeeds: what the gate, the monitor and the canary say is printed as they say it.
+also which of two versions answers better where users said nothing. The desk has never seen an appeal when the tour
+begins; appeals come with the traffic. Nothing is arranged so that a step succeeds: what the gate, the monitor and the
+canary say is printed as they say it.
 """
 
 import argparse

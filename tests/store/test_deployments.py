@@ -9,6 +9,7 @@ from burnish.errors import BusyError, UsageError
 from burnish.records import ModelVersion
 from burnish.registry import promote, register
 from burnish.store.chain import entries
+from burnish.store.comparisons import CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.deployments import (
     MOST_EVIDENCE,
     Canary,
@@ -21,7 +22,6 @@ from burnish.store.deployments import (
     running_canary,
     start_canary,
 )
-from burnish.store.comparisons import CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.outcomes import CanaryOutcome, add_outcomes, add_shadow, answer_hash, canary_outcomes, shadow_answers
 from burnish.store.store import Store, open_store
 

@@ -18,10 +18,10 @@ from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
 from burnish.store.chain import broken_entries, entries
 from burnish.store.claims import Wish, claim_items, decide_item, undo_decision
+from burnish.store.comparisons import CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.delivery import deliver, drafted
 from burnish.store.deployments import Evidence, Plan, canaries, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
-from burnish.store.comparisons import CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.outcomes import CanaryOutcome, add_outcomes, add_shadow, canary_outcomes, shadow_answers
 from burnish.store.replies import Reply, keep_reply, newest_replies
 from burnish.store.reviews import ReviewItem, add_items, review_log, withdraw_items
