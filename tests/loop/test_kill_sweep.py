@@ -49,29 +49,6 @@ NOT_IN_A_ROUND = {
 asking a teacher; people's decisions; users; what was served (tests/store/test_sweep.py); approving (test_approval.py);
 canaries (test_canary.py); slices of traffic (test_traffic_slices.py); exporting (test_exporting.py); forgetting
 (test_forget.py); looking who works on a project; a look of the monitor (test_watching.py)."""
-IN_A_ROUND = {
-    "store.folder",
-    "backup",
-    "restore",
-    "barred",
-    "forget",
-    "audit",
-    "teacher",
-    "review",
-    "users",
-    "approval",
-    "lock.looked",
-    "traffic",
-    "canary",
-    "watch",
-    "deliver",
-    "export",
-    "slice",
-}
-"""Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
-asking a teacher; people's decisions; users; what was served (tests/store/test_sweep.py); approving (test_approval.py);
-canaries (test_canary.py); slices of traffic (test_traffic_slices.py); exporting (test_exporting.py); forgetting (test_forget.py); looking who works on a project; a
-look of the monitor (test_watching.py)."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
