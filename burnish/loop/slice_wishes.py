@@ -9,6 +9,7 @@ from burnish.diagnose.rows import text_of
 from burnish.loop.seeds import Seeds
 from burnish.loop.traffic_slices import TrafficSlice
 from burnish.records import Example, Interval, Weakness
+from burnish.talk import Talk
 
 NOT_MEASURED = Interval(value=None, low=None, high=None, n=0)
 
@@ -37,6 +38,14 @@ def note_of_empty(slices: Sequence[TrafficSlice], people: Sequence[Example]) -> 
                 f"{one.column}: no row of people is in it, so none is made; answer some of its requests "
                 "(burnish round --from-traffic)"
             )
+
+
+def tell_slices(seeds: Seeds, talk: Talk) -> None:
+    """Says what each slice of traffic is, and how many rows measure it."""
+    for one in seeds.slices:
+        rows = {role: sum(one.column in row.slices for row in seeds.of(role)) for role in ("dev_a", "dev_b")}
+        told = f"slice {one.column}, texts with one of {', '.join(one.terms)}"
+        talk.say(f"{told}: {rows['dev_a']:,} rows of dev_a, {rows['dev_b']:,} of dev_b")
 
 
 def _by_terms(weak: Weakness, slices: Sequence[TrafficSlice]) -> Weakness:
