@@ -75,7 +75,7 @@ def show_slices(found: Sequence["CandidateSlice"]) -> None:
         ]
         for one in found
     ]
-    columns = ["slice", "texts with one of", "state", "in dev rows", "in requests since", "more common", "right"]
+    columns = ["slice", "texts with one of", "state", "in own rows", "in requests since", "more common", "right"]
     print_table("slices that traffic suggests", columns, rows)
     if any(one.state == "candidate" for one in found):
         print_text('  run: burnish slices accept NAME --by NAME --reason "..."')

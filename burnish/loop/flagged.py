@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from burnish.diagnose.rows import text_of
 from burnish.diagnose.words import content_terms, distinctive_terms
 from burnish.evaluate.abstention import declines
-from burnish.loop.normal import Normal
+from burnish.loop.normal import HELD_OUT, Normal
 from burnish.loop.requests import Request
+from burnish.loop.seeds import Seeds
 from burnish.loop.traffic_slices import mark_of
 from burnish.monitor.alarms import Cluster, Signal, Suggestion
 from burnish.monitor.outsider import RARE
@@ -18,8 +20,16 @@ MOST_ROWS = 50
 MOST_CLUSTERS = 3
 FEWEST = 3
 """Texts that make a cluster."""
+MOST_TRAIN = 5_000
 MOST_USUAL = 0.05
-"""Share of the reference's texts above which a term that they hold marks no slice."""
+"""Share of the project's texts above which a term that they hold marks no slice."""
+
+
+def usual_texts(seeds: Seeds) -> list[str]:
+    """Texts of the project's rows: all of dev_a and dev_b, and of train at most 5,000, evenly spread."""
+    held, train = [row for role in HELD_OUT for row in seeds.of(role)], seeds.of("train")
+    every = -(-len(train) // MOST_TRAIN) or 1
+    return [text_of(row) for row in (*held, *train[::every])]
 
 
 def flagged(signal: Signal, normal: Normal, requests: Sequence[Request], look: Look) -> list[Request]:
@@ -39,8 +49,8 @@ def flagged(signal: Signal, normal: Normal, requests: Sequence[Request], look: L
 def clusters_of(found: Sequence[Request], requests: Sequence[Request], usual: Sequence[str]) -> tuple[Cluster, ...]:
     """Groups of these requests, each around the term that most sets those left apart from the rest of the traffic.
 
-    `usual` are texts of the reference. A request belongs to the first group whose term it holds; one without any such
-    term belongs to none.
+    `usual` are texts of the project's own rows. A request belongs to the first group whose term it holds; one without
+    any such term belongs to none.
     """
     chosen = {request.seq for request in found}
     others = [content_terms(request.text) for request in requests if request.seq not in chosen]

@@ -40,7 +40,7 @@ def alarm_of(
     """The alarm that a reading raises about window `number`; a look that is taken again gives it the same name.
 
     `span` are its first and last request (of the risk: entries of feedback), `found` the requests to look at among
-    `requests`, and `usual` texts of the reference.
+    `requests`, and `usual` texts of the project's own rows.
     """
     return Alarm(
         id=fingerprint([state.model, state.reference, reading.signal, number, span[0]])[:16],

@@ -30,6 +30,10 @@ MOST_LATER = 5_000
 """Requests after the first suggestion that are counted: a page has to show them at once."""
 
 
+USUAL_LEVEL = 0.05 / 1000
+"""Of the limits of a slice's share of the project's rows: its terms were picked for being rare there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateSlice:
     """A slice that traffic suggests, with its evidence."""
@@ -48,11 +52,11 @@ class CandidateSlice:
     share: Interval
     """Of the window that suggested it."""
     usual: Interval
-    """Share of the rows of dev_a and dev_b."""
+    """Share of rows of train, dev_a and dev_b, at a level that leaves room for a choice among a thousand terms."""
     later: Interval
     """Share of requests since, by bounds that hold at every look."""
     evidence: float
-    """E-value against "no more common than in dev_a and dev_b at most", from later requests."""
+    """E-value against "no more common than the upper limit of `usual`", from later requests."""
     is_confirmed: bool
     """Whether later requests prove that it is more common than it was."""
     bar: float
@@ -161,7 +165,7 @@ def _candidate(
     place, marks = one.slice, set(one.slice.marks)
     since = (row.text for row in later if row.seq > place.after)
     inside = [float(place.holds(text)) for text in since if mark_of(text) not in marks]
-    usual = clopper_pearson(place.num_usual, place.of_usual)
+    usual = clopper_pearson(place.num_usual, place.of_usual, USUAL_LEVEL)
     assert usual.high is not None, f"{place.name} was suggested without a reference"
     evidence = evidence_above(inside, min(0.99, usual.high))
     return CandidateSlice(

@@ -36,8 +36,9 @@ class TrafficSlice:
     num_window: int
     """Requests of that window."""
     num_usual: int
-    """Texts of dev_a and dev_b in it, then."""
+    """Texts of the project's own rows in it, then."""
     of_usual: int
+    """Those that were looked at."""
     after: int
     """Place in the traffic of the window's last request: what comes later may confirm it."""
     alarm: str

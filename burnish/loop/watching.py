@@ -5,9 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from burnish.diagnose.rows import text_of
-from burnish.loop.flagged import flagged
-from burnish.loop.normal import HELD_OUT, Normal, model_in_use, normal_of
+from burnish.loop.flagged import flagged, usual_texts
+from burnish.loop.normal import Normal, model_in_use, normal_of
 from burnish.loop.project import Project
 from burnish.loop.raising import alarm_of, tell_webhook
 from burnish.loop.requests import Request, requests_in, requests_of, said_of
@@ -159,7 +158,7 @@ def _window(
         effect_floor=settings.effect_floor,
         seed=project.settings.seed + number,
     )
-    usual = [text_of(row) for role in HELD_OUT for row in normal.seeds.of(role)]
+    usual = usual_texts(normal.seeds)
     alarms = [
         alarm_of(state, number, (requests[0].seq, requests[-1].seq), reading, flagged_rows, usual, requests)
         for reading in look.readings

@@ -81,9 +81,9 @@ class Suggestion:
     share: float
     """Of the window's texts, 0 to 1."""
     num_usual: int
-    """Texts of the reference in it."""
+    """Texts of the project's own rows in it."""
     of_usual: int
-    """Texts of the reference."""
+    """Those that were looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
