@@ -1,8 +1,8 @@
 """Which of two answers to one message is better, as a judge is asked: blind to who wrote them, and in both orders.
 
 A judge that likes what comes first says so once for each side, which is a tie (Zheng et al. 2023, Judging
-LLM-as-a-Judge, arXiv 2306.05685, who count every disagreement as one; we keep half of a win beside "same"). What it says is a letter and no text,
-so nothing of a user's message stays behind in its replies.
+LLM-as-a-Judge, arXiv 2306.05685, who count every disagreement as one; we keep half of a win beside "same"). What it
+says is a letter and no text, so nothing of a user's message stays behind in its replies.
 """
 
 import json
