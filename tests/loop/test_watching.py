@@ -102,7 +102,7 @@ def test_what_was_asked_many_times_is_shown_and_labelled_once(desk):
     found = look(desk)
     rows = found.alarms[0].rows
     shown = different_texts(rows, found.texts)
-    assert (len({text for text, _ in shown}), sum(times for _, times in shown)) == (2, len(rows))
+    assert len(dict(shown)) == len(shown) < sum(times for _, times in shown) == len(rows)
     assert len(rows_to_label(desk)) == 2
 
 
