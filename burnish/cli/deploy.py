@@ -180,6 +180,9 @@ def _tell_evidence(place: "Project", canary: "Canary") -> None:
     from burnish.loop.outcomes import look
 
     bar = 1 / canary.plan.alpha
-    tell(f"{told(look(place, canary))}; {bar:.3g} is proof of either")
+    found = look(place, canary)
+    tell(f"{told(found)}; {bar:.3g} is proof of either")
+    if found.is_judge_refused:
+        tell("the judge leans to one side, as people's answers show: none of its comparisons counts")
     if not place.settings.serve.traffic.keep:
         tell("no evidence comes in: serve.traffic.keep is off")
