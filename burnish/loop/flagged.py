@@ -14,6 +14,7 @@ from burnish.loop.traffic_slices import mark_of
 from burnish.monitor.alarms import Cluster, Signal, Suggestion
 from burnish.monitor.outsider import RARE
 from burnish.monitor.window import Look
+from burnish.stats import clopper_pearson
 from burnish.synthesize.cells import holds_term
 
 MOST_ROWS = 50
@@ -73,15 +74,24 @@ def clusters_of(found: Sequence[Request], requests: Sequence[Request], usual: Se
 
 def suggestion(terms: Sequence[str], requests: Sequence[Request], usual: Sequence[str]) -> Suggestion | None:
     """The slice of texts that these terms of a cluster tell apart; None where usual texts hold every one of them."""
-    most = MOST_USUAL * len(usual)
-    rare = tuple(term for term in terms if sum(holds_term(text, [term]) for text in usual) <= most)
-    inside = [request.text for request in requests if holds_term(request.text, rare)]
-    if not rare or not usual or len(inside) < FEWEST:
+    now = [request.text for request in requests]
+    rare = tuple(term for term in terms if _is_news(term, now, usual))
+    inside = [text for text in now if holds_term(text, rare)]
+    if len(inside) < FEWEST:
         return None
     return Suggestion(
         terms=rare,
         marks=tuple(sorted({mark_of(text) for text in inside})),
-        share=len(inside) / len(requests),
+        share=len(inside) / len(now),
         num_usual=sum(holds_term(text, rare) for text in usual),
         of_usual=len(usual),
     )
+
+
+def _is_news(term: str, now: Sequence[str], usual: Sequence[str]) -> bool:
+    """Whether usual texts hardly hold a term, and these clearly more often: by 95% limits that do not meet."""
+    before, here = (sum(holds_term(text, [term]) for text in texts) for texts in (usual, now))
+    old, new = clopper_pearson(before, len(usual)), clopper_pearson(here, len(now))
+    if old.high is None or new.low is None or before > MOST_USUAL * len(usual):
+        return False
+    return new.low > old.high

@@ -4,6 +4,7 @@ Evidence never rests on the texts that suggested a slice. How common it is, requ
 answered, people who were asked about some of them by chance, and in a round dev_a and dev_b.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +31,8 @@ MOST_LATER = 5_000
 """Requests after the first suggestion that are counted: a page has to show them at once."""
 
 
+MARKS = re.compile(r"\W+")
+"""What a name has no part of: it is typed in a shell."""
 USUAL_LEVEL = 0.05 / 1000
 """Of the limits of a slice's share of the project's rows: its terms were picked for being rare there."""
 
@@ -154,7 +157,8 @@ def _slice_of(alarm: Alarm, told: Suggestion, known: Mapping[str, TrafficSlice])
 
 def _name(terms: Sequence[str], taken: Mapping[str, Sequence[str]]) -> str:
     """The first term, as many more as it takes to be new, and then a number."""
-    names = ["-".join(terms[: count + 1]) for count in range(len(terms))]
+    plain = [MARKS.sub("-", term).strip("-") or "term" for term in terms]
+    names = ["-".join(plain[: count + 1]) for count in range(len(plain))]
     names += [f"{names[-1]}-{number}" for number in range(2, len(taken) + 3)]
     return next(name for name in names if taken.get(name, terms) == terms)
 
