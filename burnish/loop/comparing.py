@@ -143,7 +143,7 @@ def ask_people(shop: Shop, *, count: int) -> Planned:
     a canary that splits.
     """
     canary = demand_split(shop.project)
-    known = {one.conversation for one in canary_comparisons(shop.project.store, canary) if one.by == "people"}
+    known = {one.conversation for one in canary_comparisons(shop.project.store, canary) if one.by != "judge"}
     asked = {one.item.example for one in reviewed(shop.project) if one.item.purpose == CANARY}
     cases = _cases(shop, canary, known, count, asked)
     duels = _answered(shop, canary, cases)

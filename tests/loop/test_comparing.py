@@ -142,7 +142,12 @@ def test_people_are_asked_blind_teach_nothing_and_a_judge_that_leans_away_from_t
         items = ask_people(shop, count=60).items
         assert {(item.queue, item.purpose) for item in items} == {("preference", "canary")}
         assert len({item.draft_by for item in items}) == 2, "neither version is always A"
-        assert ask_people(shop, count=60).num_new <= 60
+        seen_before = {item.example for item in items}
+        assert len(seen_before) < 60, "where both answers are the same nobody is asked"
+        assert sum(one.by == "equal" for one in canary_comparisons(project.store, canary)) == 60 - len(seen_before)
+        more = ask_people(shop, count=40)
+        assert more.num_new == len(more.items) > 0
+        assert not {item.example for item in more.items} & seen_before
         for item in items:  # people find the opposite of what the judge does
             answer(project, item, "prefer-b" if later_word(item.draft, item.other) == "A" else "prefer-a")
         assert gather_comparisons(project, canary) == len(items)
