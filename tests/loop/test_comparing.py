@@ -136,24 +136,23 @@ def test_people_are_asked_blind_teach_nothing_and_a_judge_that_leans_away_from_t
     talked(project, canary, 120)
     with loopback(by(later_word)) as server:
         shop = shop_with(project, server)
-        judge_canary(shop, count=60)
+        found = judge_canary(shop, count=60)
         alone = look(project, canary)
         assert (alone.lean.n, alone.is_judge_refused) == (0, False)
         items = ask_people(shop, count=60).items
         assert {(item.queue, item.purpose) for item in items} == {("preference", "canary")}
         assert len({item.draft_by for item in items}) == 2, "neither version is always A"
-        seen_before = {item.example for item in items}
-        assert len(seen_before) < 60, "where both answers are the same nobody is asked"
-        assert sum(one.by == "equal" for one in canary_comparisons(project.store, canary)) == 60 - len(seen_before)
-        more = ask_people(shop, count=40)
-        assert more.num_new == len(more.items) > 0
-        assert not {item.example for item in more.items} & seen_before
+        equal = sum(one.by == "equal" for one in canary_comparisons(project.store, canary))
+        assert equal == found.num_same + 60 - len(items) > 0, "where both answers are the same nobody is asked"
+        more = ask_people(shop, count=20).items
+        assert more
+        assert not {item.example for item in more} & {item.example for item in items}
         for item in items:  # people find the opposite of what the judge does
             answer(project, item, "prefer-b" if later_word(item.draft, item.other) == "A" else "prefer-a")
         assert gather_comparisons(project, canary) == len(items)
         assert gather_comparisons(project, canary) == 0
         seen = look(project, canary)
-        assert seen.lean.n == len(items)
+        assert seen.lean.n == found.num_conversations - found.num_same
         assert seen.is_judge_refused
         assert (seen.gain.value or 0.0) * (alone.gain.value or 0.0) < 0, "now people's word counts"
         with pytest.raises(UsageError, match="the judge leans to one side"):
