@@ -6,7 +6,7 @@ import typer
 
 from burnish.cli.deploy import group
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
-from burnish.cli.terminal import print_json, print_text
+from burnish.cli.terminal import print_found
 
 if TYPE_CHECKING:
     from burnish.loop.comparing import DuelQuote, JudgedCanary
@@ -41,10 +41,7 @@ def judge_deployment(
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
         shop = shop_outside_rounds(place, talk, should_stop)
         found = quote_canary(shop, count=count) if dry_run else judge_canary(shop, count=count)
-    if as_json:
-        print_json({"schema_version": 1, **({"quote": data_of(found)} if dry_run else data_of(found))})
-    else:
-        print_text(_told(found))
+    print_found({"quote": data_of(found)} if dry_run else data_of(found), _told(found), as_json=as_json)
 
 
 @group.command("ask")
@@ -62,11 +59,9 @@ def ask_deployment(
     place = opened(project)
     with working(quiet=quiet) as (talk, should_stop), locked(place, talk):
         found = ask_people(shop_outside_rounds(place, talk, should_stop), count=count)
-    if as_json:
-        told = {"num_new": found.num_new, "num_items": len(found.items), "minutes": found.minutes}
-        print_json({"schema_version": 1, **told, "is_limited": found.is_limited})
-    else:
-        print_text(f"{found.num_new} new questions, about {found.minutes:.0f} minutes of people; see burnish ui")
+    data = {"num_new": found.num_new, "num_items": len(found.items), "minutes": found.minutes}
+    text = f"{found.num_new} new questions, about {found.minutes:.0f} minutes of people; see burnish ui"
+    print_found({**data, "is_limited": found.is_limited}, text, as_json=as_json)
 
 
 def _told(found: "JudgedCanary | DuelQuote") -> str:

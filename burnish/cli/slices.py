@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, opened
-from burnish.cli.terminal import print_json, print_table, print_text, tell
+from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
 
 if TYPE_CHECKING:
     from burnish.loop.slice_candidates import CandidateSlice
@@ -90,7 +90,4 @@ def _decide(project: Path, name: str, act: "Act", by: str, reason: str, *, as_js
     from burnish.records import as_json as data_of
 
     found = decide_slice(opened(project), name, act, by=by, reason=reason)
-    if as_json:
-        print_json({"schema_version": 1, "slice": data_of(found)})
-    else:
-        print_text(f"{found.name}: {found.state}")
+    print_found({"slice": data_of(found)}, f"{found.name}: {found.state}", as_json=as_json)

@@ -14,7 +14,7 @@ from burnish.evaluate.compare import compare
 from burnish.evaluate.summary import ANSWER_COLUMN, is_in_slice, summarise
 from burnish.evaluate.threshold import Threshold, confidence, is_right
 from burnish.records import Evaluation, Example, Interval, RowResult, SliceComparison
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 
 DRAWS = 2000
 """Of the bootstrap of a relative reduction: its bounds are then known to about a thirtieth of their distance."""
@@ -93,12 +93,6 @@ def is_handed_off(row: RowResult, metric: str, threshold: Threshold) -> bool | N
     """Whether a case goes to a person: not above the threshold, or wrong; None without a score."""
     right = is_right(row, metric)
     return None if right is None else not (right and _answers(row, threshold))
-
-
-def handoff_rate(evaluation: Evaluation, threshold: Threshold) -> Interval:
-    """Share of the rows with a score that are handed off."""
-    found = [(is_handed_off(row, evaluation.metric, threshold), row) for row in evaluation.rows]
-    return _share([(float(handed), row) for handed, row in found if handed is not None])
 
 
 def handoff_change(

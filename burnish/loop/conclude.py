@@ -21,14 +21,14 @@ from burnish.loop.rendering import REPORT_RECORD, render
 from burnish.loop.result import RoundResult, save_result
 from burnish.loop.seeds import retire
 from burnish.loop.stages import Shop, total_cost
-from burnish.loop.synthesizing import Synthesis
+from burnish.loop.synthesis import Synthesis
 from burnish.loop.tribunal import Ruling
 from burnish.loop.untuned import Untuned
 from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json
 from burnish.registry import champion as current_champion
 from burnish.registry import history, models, promote, register
 from burnish.review.standing import JudgedReport
-from burnish.settings import resolved
+from burnish.settings.text import resolved
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
 from burnish.store.files import write_atomic

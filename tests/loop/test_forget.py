@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from burnish.data.dataset import ROWS, add_files, load_examples, set_hash
+from burnish.data.batch_files import ROWS
+from burnish.data.dataset import load_examples, set_hash
+from burnish.data.intake import add_files
 from burnish.errors import EXIT_GATE_HELD, UsageError
 from burnish.loop.approval import approve
 from burnish.loop.conclude import finish_interrupted
-from burnish.loop.forget import Forgotten, bar_late_descendants, forget
+from burnish.loop.forget import bar_late_descendants, forget
+from burnish.loop.forgotten import Forgotten
 from burnish.loop.integrity import check_log
 from burnish.loop.kept import roll_back
 from burnish.loop.past import DONE_FILE, is_done, results, round_folder

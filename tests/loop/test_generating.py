@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from burnish.config import Settings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.data.provenance import PROVENANCE, SYNTHETIC
 from burnish.errors import Interrupted
 from burnish.loop.generating import SeedGenerator
 from burnish.loop.project import create_project, settings_with
-from burnish.loop.synthesizing import propose, synthesize_project
+from burnish.loop.proposal import propose
+from burnish.loop.synthesizing import synthesize_project
 from burnish.loop.workbench import Workbench
 from burnish.records import Cell, Example, Message, Task
 from burnish.store.batches import batches
@@ -102,7 +103,7 @@ def test_with_few_rows_nothing_is_trained_and_the_base_writes(tmp_path: Path, sm
     found = generator(tmp_path, small_base)
     made = found.make(CELLS, rows(20), 3)
     assert found.learned.folder is None
-    assert found.learned.name == found.bench.base.base_hash
+    assert found.learned.name == found.documents.base.base_hash
     assert len(found.learned.real) == 20
     assert "too few to train on" in found.notes()[0]
     assert not (tmp_path / "stage").exists()
