@@ -19,7 +19,7 @@ from burnish.loop.rubric import plain
 from burnish.loop.stages import Shop
 from burnish.loop.teaching import open_teacher
 from burnish.records import Interval, Message, Task
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 from burnish.synthesize.questions import DATA_ONLY, reply_object
 
 FIRST, SECOND, SAME = "A", "B", "same"

@@ -14,7 +14,7 @@ from burnish.loop.traffic_slices import mark_of
 from burnish.monitor.alarms import Cluster, Signal, Suggestion
 from burnish.monitor.outsider import RARE
 from burnish.monitor.window import Look
-from burnish.stats import clopper_pearson
+from burnish.stats.rates import clopper_pearson
 from burnish.synthesize.cells import holds_term
 
 MOST_ROWS = 50

@@ -22,7 +22,7 @@ from burnish.monitor.alarms import Alarm, Suggestion
 from burnish.monitor.risk import evidence_above, risk_interval
 from burnish.records import Interval, Message, as_json
 from burnish.review.decisions import Outcome
-from burnish.stats import clopper_pearson, mean_interval
+from burnish.stats.rates import clopper_pearson, mean_interval
 from burnish.store.chain import add_entry, find_entry
 from burnish.store.failpoints import failpoint
 from burnish.store.users import checked_name
