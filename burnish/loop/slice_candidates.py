@@ -170,8 +170,7 @@ def _candidate(
     since = (row.text for row in later if row.seq > place.after)
     inside = [float(place.holds(text)) for text in since if mark_of(text) not in marks]
     usual = clopper_pearson(place.num_usual, place.of_usual, USUAL_LEVEL)
-    assert usual.high is not None, f"{place.name} was suggested without a reference"
-    evidence = evidence_above(inside, min(0.99, usual.high))
+    evidence = evidence_above(inside, min(0.99, usual.high or 0.0))
     return CandidateSlice(
         name=place.name,
         terms=place.terms,
