@@ -47,15 +47,14 @@ def demand_split(project: Project) -> Canary:
 
 
 def cases_of(shop: Shop, canary: Canary, known: Set[str], count: int, asked: Set[str] = frozenset()) -> list[Case]:
-    """The oldest conversations that are in no other evidence, at most half of `count` from either version."""
+    """The oldest conversations that are in no other evidence, in turn from either version, at most `count`."""
     known = known | {one.conversation for one in canary_outcomes(shop.project.store, canary)}
     chosen: dict[bool, list[Case]] = {True: [], False: []}
     for case in _conversations(shop, canary):
         own = chosen[case.is_challenger]
         if case.key not in known and case.row.id not in asked and len(own) < max(1, count // 2):
             own.append(case)
-    most = min(len(own) for own in chosen.values())
-    return [case for own in chosen.values() for case in own[:most]]
+    return [case for pair in zip(chosen[False], chosen[True], strict=False) for case in pair]
 
 
 def _conversations(shop: Shop, canary: Canary) -> Iterator[Case]:

@@ -10,7 +10,7 @@ from math import exp
 from pathlib import Path
 from typing import NamedTuple
 
-from burnish.betting import Interval, Outcome, differences, log_wealth, mean_interval, staged_wealth
+from burnish.betting import How, Interval, Outcome, differences, log_wealth, mean_interval, staged_wealth
 from burnish.config import CanarySettings
 from burnish.errors import DataError
 from burnish.loop.project import Project
@@ -139,7 +139,8 @@ def in_order(outcomes: Sequence[CanaryOutcome], comparisons: Sequence[CanaryComp
     def compared(before: int) -> None:
         while waiting and waiting[-1].after <= before:
             one = waiting.pop()
-            found.setdefault(one.conversation, Outcome(one.is_challenger, one.value, is_compared=True))
+            how: How = "equal" if one.by == "equal" else "compared"
+            found.setdefault(one.conversation, Outcome(one.is_challenger, one.value, how))
 
     for number, one in enumerate(outcomes):
         compared(number)

@@ -107,7 +107,8 @@ def test_a_judge_sees_two_answers_in_both_orders_and_no_names_and_each_conversat
         assert found.num_better + found.num_worse == 20 - found.num_same
         assert found.first.value == 0.5
         kept = canary_comparisons(project.store, canary)
-        assert sum(one.is_challenger for one in kept) == 10, "half of them from either version"
+        assert [one.is_challenger for one in kept] == [False, True] * 10, "in turn from either version"
+        assert look(project, canary).gain.n >= 8, "two of them make a difference"
         assert conversation_hash(canary, "key 0") not in {one.conversation for one in kept}, "its user has spoken"
         rest = judge_canary(shop, count=1000)
         assert rest.num_new == rest.num_conversations > 0
@@ -188,7 +189,7 @@ def test_equal_versions_stay_equal_where_only_conversations_are_compared_that_no
         champion, challenger, is_challenger = random.random() < 0.6, random.random() < 0.6, random.random() < 0.2
         own = challenger if is_challenger else champion
         if own or random.random() < 0.3:
-            outcomes.append(Outcome(is_challenger, float(challenger) - float(champion), is_compared=True))
+            outcomes.append(Outcome(is_challenger, float(challenger) - float(champion), "compared"))
     naive = sum(one.value for one in outcomes) / len(outcomes)
     gains = differences(outcomes)
     assert naive < -0.1
