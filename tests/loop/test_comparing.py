@@ -108,7 +108,7 @@ def test_a_judge_sees_two_answers_in_both_orders_and_no_names_and_each_conversat
         assert found.first.value == 0.5
         kept = canary_comparisons(project.store, canary)
         assert [one.is_challenger for one in kept] == [False, True] * 10, "in turn from either version"
-        assert look(project, canary).gain.n >= 8, "two of them make a difference"
+        assert look(project, canary).gain.n >= 5, "two of them make a difference"
         assert conversation_hash(canary, "key 0") not in {one.conversation for one in kept}, "its user has spoken"
         rest = judge_canary(shop, count=1000)
         assert rest.num_new == rest.num_conversations > 0
