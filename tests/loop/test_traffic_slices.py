@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.errors import UsageError
 from burnish.loop.integrity import check_log
