@@ -14,12 +14,12 @@ from burnish.errors import UsageError
 from burnish.loop.integrity import check_log
 from burnish.loop.past import round_key
 from burnish.loop.project import Project, open_project
+from burnish.loop.proposal import propose
 from burnish.loop.reviewing import plan_traffic
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
 from burnish.loop.slice_candidates import candidate_slices, decide_slice
 from burnish.loop.slice_wishes import by_terms
-from burnish.loop.synthesizing import propose
 from burnish.loop.traffic_slices import TrafficSlice, mark_of, slices_in_use
 from burnish.loop.watch_state import LOG_FILE
 from burnish.loop.watching import watch_project
