@@ -69,6 +69,26 @@ def shadow(differing: float) -> Callable[[np.random.Generator, float], Differenc
     return draw
 
 
+def compared(
+    differing: float, speaking: float, good: float = 0.8
+) -> Callable[[np.random.Generator, float], Differences]:
+    """Both answers to conversations that users said nothing of, half from each arm; bad answers make them speak."""
+
+    def draw(random: np.random.Generator, gain: float) -> Differences:
+        better, worse = (differing + gain) / 2, (differing - gain) / 2
+        quiet, both = 1.0 - speaking, good - worse
+        neither = 1.0 - better - worse - both
+        values = np.zeros(LOOKS)
+        for seen in (  # of a better, a worse, and two equal answers where the champion answered, then the challenger
+            np.array([better * quiet, worse, both + neither * quiet]),
+            np.array([better, worse * quiet, both + neither * quiet]),
+        ):
+            values += random.choice([1.0, -1.0, 0.0], LOOKS, p=seen / seen.sum()) / 2
+        return Differences(values, np.ones(LOOKS))
+
+    return draw
+
+
 WORLDS = [
     World("split, 1%", split(0.01)),
     World("split, 25%", split(0.25)),
@@ -76,6 +96,7 @@ WORLDS = [
     World("split, 50%", split(0.5)),
     World("shadow, 10% differ", shadow(0.10), 0.1, 0.1),
     World("shadow, 25% differ", shadow(0.25)),
+    World("compared, 25% differ", compared(0.25, 0.7)),
 ]
 GAINS = (0.05, 0.10, 0.20)
 

@@ -9,7 +9,7 @@ We mix fixed bets instead of adapting one: the mixture is in closed form and nee
 
 from collections.abc import Iterable, Sequence
 from math import log
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,18 @@ STEP = 0.005
 """Between the means that an interval tries."""
 
 
+How = Literal["said", "compared", "equal"]
+"""How an outcome came: its user said it, both versions' answers were compared, or these were the same."""
+
+
 class Outcome(NamedTuple):
     """What came of one conversation."""
 
     is_challenger: bool
+    """Whether the challenger answered it."""
     value: float
-    """0 (bad) to 1 (good)."""
+    """0 (bad) to 1 (good); where both versions' answers were compared challenger minus champion, -1 to 1."""
+    how: How = "said"
 
 
 class Interval(NamedTuple):
@@ -71,15 +77,20 @@ def differences(outcomes: Iterable[Outcome]) -> list[float]:
     A difference is made whenever both arms have outcomes that are in none: the mean of the ones minus the mean of the
     others. Its mean is the true difference where chance draws a conversation's arm: when one is made follows from the
     arms alone, never from a value. A small share thus meets the mean of many, with half the variance of one.
+
+    Comparisons are differences already, and wait by themselves: half of one comes from conversations of either arm, so
+    that equal versions have a mean of 0 also where those are compared of which users said nothing. Equal answers are
+    known at once and others when somebody has compared them, so each sort waits for its own.
     """
-    waiting: tuple[list[float], list[float]] = ([], [])
+    waiting: dict[How, tuple[list[float], list[float]]] = {how: ([], []) for how in get_args(How)}
     found = []
     for outcome in outcomes:
-        waiting[outcome.is_challenger].append(outcome.value)
-        champion, challenger = waiting
+        champion, challenger = waiting[outcome.how]
+        (challenger if outcome.is_challenger else champion).append(outcome.value)
         if champion and challenger:
-            found.append(sum(challenger) / len(challenger) - sum(champion) / len(champion))
-            waiting = ([], [])
+            ours, theirs = sum(challenger) / len(challenger), sum(champion) / len(champion)
+            found.append(ours - theirs if outcome.how == "said" else (ours + theirs) / 2)
+            waiting[outcome.how] = ([], [])
     return found
 
 

@@ -1,11 +1,12 @@
-"""The whole wheel on the example help desk: serve, a new kind of inquiry, alarm, people, round, canary, promotion.
+"""The whole wheel on the example help desk: serve, a new kind of inquiry, alarm, slice, people, round, canary.
 
     make tour
 
 Every step is a command that is printed before it runs, against a real server with the real `openai` client. What is
-simulated are people: users who ask and give a thumb, and an expert who answers the questions of the review. The desk
-has never seen an appeal when the tour begins; appeals come with the traffic. Nothing is arranged so that a step
-succeeds: what the gate, the monitor and the canary say is printed as they say it.
+simulated are people: users who ask, half of whom give a thumb, and an expert who answers the questions of the review,
+also which of two versions answers better where users said nothing. The desk has never seen an appeal when the tour
+begins; appeals come with the traffic. Nothing is arranged so that a step succeeds: what the gate, the monitor and the
+canary say is printed as they say it.
 """
 
 import argparse
@@ -33,12 +34,18 @@ NEW_SHARE = 0.4
 """Of the later traffic."""
 WINDOWS = 2
 WINDOW = 200
-QUESTIONS = 120
+SAID_SHARE = 0.5
+"""Of the users, who give a thumb."""
+QUESTIONS = 240
+COMPARED = 60
+"""Conversations that the expert compares after each round of them."""
 MOST_CANARY = 8
 """Times that so many conversations are held before the canary is stopped by hand."""
 CONVERSATIONS = 150
 MAY_FAIL = (3, 4, 5)
 """Exit codes that are results: the gate held, people have to act, the monitor raised an alarm."""
+OVER = (2,)
+"""Exit code of what wants a canary when the server, which looks every minute, has just ended it."""
 SETTINGS = {
     "project": "desk",
     "train.epochs": 8,
@@ -57,13 +64,21 @@ class Message(NamedTuple):
     label: str
 
 
+class Users(NamedTuple):
+    """Those who write while the canary runs."""
+
+    usual: Sequence[Message]
+    new: Sequence[Message]
+    random: Random
+
+
 class Desk(NamedTuple):
     """The project and how it is worked with."""
 
     folder: Path
 
-    def burnish(self, *words: str, says: str = "") -> dict[str, Any]:
-        """Runs a command, shown before, and gives what it tells; ends the tour where it fails."""
+    def burnish(self, *words: str, says: str = "", may_fail: Sequence[int] = MAY_FAIL) -> dict[str, Any]:
+        """Runs a command, shown before, and gives what it tells; ends the tour where it fails otherwise."""
         print(f"\n{says}\n$ burnish {' '.join(words)}" if says else f"$ burnish {' '.join(words)}", flush=True)
         done = subprocess.run(
             [sys.executable, "-m", "burnish.cli.main", *words, "--project", str(self.folder), "--json"],
@@ -71,7 +86,7 @@ class Desk(NamedTuple):
             check=False,
             text=True,
         )
-        if done.returncode and done.returncode not in MAY_FAIL:
+        if done.returncode and done.returncode not in may_fail:
             raise SystemExit(f"burnish {' '.join(words)} ended with {done.returncode}")
         lines = done.stdout.strip().splitlines()
         return {**(json.loads(lines[-1]) if lines else {}), "exit_code": done.returncode}
@@ -118,8 +133,10 @@ def tour(desk: Desk, random: Random) -> None:
             random,
         )
         watch(desk, says="Has anything changed?")
-        challenger = learn(desk, {redact(one.text): one.label for one in (*usual, *new)})
-        try_out(desk, url, challenger, usual, new[half:], random)
+        accept_slices(desk)
+        gold = {redact(one.text): one.label for one in (*usual, *new)}
+        challenger = learn(desk, gold)
+        try_out(desk, url, challenger, Users(usual, new[half:], random), gold)
 
 
 def begin(desk: Desk, seeds: Sequence[Mapping[str, Any]]) -> None:
@@ -144,33 +161,54 @@ def watch(desk: Desk, *, says: str) -> None:
         print("  no alarm")
 
 
+def accept_slices(desk: Desk) -> None:
+    """A person accepts what the alarms suggest as slices."""
+    for one in desk.burnish("slices", "list", says="What the alarms suggest as slices")["slices"]:
+        print(
+            f"  {one['name']}: texts with one of {', '.join(one['terms'])}, {one['share']['value']:.0%} of the window"
+        )
+        desk.burnish("slices", "accept", one["name"], "--by", "expert", "--reason", "users ask this now")
+
+
 def learn(desk: Desk, gold: Mapping[str, str]) -> str:
     """People answer questions about what was served, and a round learns from it; the challenger's name.
 
     `gold` is right answers by texts as they are kept, without personal data.
     """
-    sheet = desk.folder / "sheet.jsonl"
     desk.burnish("review", "plan", "--from-traffic", str(QUESTIONS), says="Served answers become questions to people.")
-    desk.burnish("review", "export", str(sheet), "--by", "expert", "--count", str(QUESTIONS))
-    asked = [json.loads(line) for line in sheet.read_text(encoding="utf-8").splitlines()]
-    for row in asked:
-        row["answer"] = gold[row["text"].removeprefix("user: ")]
-    sheet.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
-    print(f"  an expert answers {len(asked)} questions")
-    desk.burnish("review", "import", str(sheet), "--by", "expert")
+    expert_answers(desk, gold, QUESTIONS)
     second = desk.burnish("round", "--set", "approval.required=true", says="A round learns what they said.")
     print(f"{second['decision']}: {second['reason']}")
     return str(second["challenger"])
 
 
-def try_out(
-    desk: Desk, url: str, challenger: str, usual: Sequence[Message], new: Sequence[Message], random: Random
-) -> None:
+def expert_answers(desk: Desk, gold: Mapping[str, str], most: int) -> None:
+    """The expert takes questions offline and brings answers back: the right label, or which of two is right."""
+    sheet = desk.folder / "sheet.jsonl"
+    desk.burnish("review", "export", str(sheet), "--by", "expert", "--count", str(most))
+    asked = [json.loads(line) for line in sheet.read_text(encoding="utf-8").splitlines()]
+    for row in asked:
+        right = gold[row["text"].removeprefix("user: ")]
+        if row["queue"] == "preference":
+            better = (row["draft"] == right) - (row["other"] == right)
+            row["decision"] = {1: "prefer-a", -1: "prefer-b", 0: "tie"}[better]
+        else:
+            row["answer"] = right
+    sheet.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
+    print(f"  an expert answers {len(asked)} questions")
+    if asked:
+        desk.burnish("review", "import", str(sheet), "--by", "expert")
+
+
+def try_out(desk: Desk, url: str, challenger: str, users: Users, gold: Mapping[str, str]) -> None:
     """The challenger proves itself on real conversations, or does not."""
     why = ("--by", "head of the desk", "--reason", "the vault has no appeals, users have", "--force")
     desk.burnish("deploy", challenger, "--canary", *why, says="Half of the conversations go to the challenger.")
     for _ in range(MOST_CANARY):
-        ask(url, drawn(usual, new, CONVERSATIONS, random), "conversations", random)
+        ask(url, drawn(users.usual, users.new, CONVERSATIONS, users.random), "conversations", users.random)
+        planned = desk.burnish("deploy", "ask", "--count", str(COMPARED), may_fail=OVER)
+        if not planned["exit_code"]:
+            expert_answers(desk, gold, COMPARED)
         done = desk.burnish("deploy", "step")
         if done["act"] != "kept":
             break
@@ -179,15 +217,19 @@ def try_out(
                 f"  gain so far {gain['value']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}], of 1 for a right answer"
             )
     else:
-        desk.burnish("deploy", "stop", "--by", "head of the desk", "--reason", "nothing is proven either way")
+        why = ("--by", "head of the desk", "--reason", "nothing is proven either way")
+        desk.burnish("deploy", "stop", *why, may_fail=OVER)
     ended = desk.burnish("deploy", "status")["canaries"][-1]
     print(f"  {ended['outcome']}: {ended['reason']}")
+    for one in desk.burnish("slices", "list")["slices"]:
+        known, later = ("is" if one["is_confirmed"] else "is not"), one["later"]
+        print(f"  {one['name']} {known} proven to be more common than it was: {later['value']:.1%} of {later['n']}")
     status = desk.burnish("models")
     print(f"champion: {status['champion']}")
 
 
 def ask(url: str, messages: Sequence[Message], what: str, random: Random) -> None:
-    """Users ask; half of them say with a thumb whether the answer was right."""
+    """Users ask; some of them say with a thumb whether the answer was right."""
     client = openai.OpenAI(base_url=url, api_key="none")
     right = 0
     for message in messages:
@@ -198,8 +240,9 @@ def ask(url: str, messages: Sequence[Message], what: str, random: Random) -> Non
         )
         is_right = said.choices[0].message.content == message.label
         right += is_right
-        thumb = {"response_id": said.id, "thumb": "up" if is_right else "down"}
-        client.post("/feedback", body=thumb, cast_to=object)
+        if random.random() < SAID_SHARE:
+            thumb = {"response_id": said.id, "thumb": "up" if is_right else "down"}
+            client.post("/feedback", body=thumb, cast_to=object)
     print(f"  {len(messages)} {what}, {right / len(messages):.0%} answered right", flush=True)
 
 

@@ -1,4 +1,7 @@
-"""Commands that put a version into use: deploy NAME, at once or as a canary; deploy status, step, outcomes and stop."""
+"""Commands that put a version into use: deploy NAME, at once or as a canary; deploy status, step, outcomes and stop.
+
+Those that have answers compared, deploy judge and ask, are in cli/compare.py.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,7 +37,7 @@ class Deploy(TyperGroup):
 
 group = typer.Typer(
     cls=Deploy,
-    help="Put a version into use, at once or as a canary: deploy NAME [--canary], status, step, outcomes, stop.",
+    help="Put a version into use, at once or as a canary: deploy NAME, status, step, judge, ask, outcomes, stop.",
     no_args_is_help=True,
 )
 
@@ -177,6 +180,9 @@ def _tell_evidence(place: "Project", canary: "Canary") -> None:
     from burnish.loop.outcomes import look
 
     bar = 1 / canary.plan.alpha
-    tell(f"{told(look(place, canary))}; {bar:.3g} is proof of either")
+    found = look(place, canary)
+    tell(f"{told(found)}; {bar:.3g} is proof of either")
+    if found.is_judge_refused:
+        tell("the judge leans to one side, as people's answers show: none of its comparisons counts")
     if not place.settings.serve.traffic.keep:
         tell("no evidence comes in: serve.traffic.keep is off")

@@ -14,6 +14,7 @@ from burnish import __version__
 from burnish.cli import (
     attribute,
     ci,
+    compare,
     data,
     deploy,
     diagnose,
@@ -26,6 +27,7 @@ from burnish.cli import (
     review,
     rounds,
     serve,
+    slices,
     synthesize,
     teacher,
     traffic,
@@ -94,9 +96,11 @@ PARTS = (
     ui,
     serve,
     deploy,
+    compare,
     traffic,
     users,
     watch,
+    slices,
 )
 
 for part in PARTS:

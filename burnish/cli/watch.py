@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
+from burnish.cli.slices import show_slices
 from burnish.cli.terminal import print_found, print_json, print_table, print_text
 from burnish.cli.ui import demand_libraries
 from burnish.errors import EXIT_ALARM, ConfigError, UsageError
@@ -143,6 +144,7 @@ def _show(found: "Watched", *, as_json: bool) -> None:
     print_text(f"{found.num_waiting:,} more requests wait for a whole window")
     for alarm in found.alarms:
         print_text(_told(alarm, found.texts))
+    show_slices([one for one in found.slices if one.state == "candidate"])
 
 
 def _cells(window: str, reading: "Reading") -> list[object]:

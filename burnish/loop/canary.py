@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
+from burnish.betting import Interval
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_subject, demand_approver
 from burnish.loop.canary_end import MACHINE, end, overtaken
+from burnish.loop.comparing import gather_comparisons
 from burnish.loop.kept import learned_since
 from burnish.loop.outcomes import Found, gather_outcomes, look
 from burnish.loop.project import Project
@@ -67,6 +69,7 @@ def step(project: Project) -> Step:
     if how := _overtaken(project, canary):
         return Step("ended", end(project, canary, *how), None)
     gather_outcomes(project, canary)
+    gather_comparisons(project, canary)
     found = look(project, canary)
     failpoint("canary.weighed")
     bar = 1 / canary.plan.alpha
@@ -115,10 +118,17 @@ def facts(project: Project, canary: Canary, found: Found | None) -> dict[str, An
         "pairs": found.evidence.pairs if found else last.pairs,
         "harm": found.evidence.harm if found else last.harm,
         "benefit": found.evidence.benefit if found else last.benefit,
-        "gain": {"value": gain.value, "low": gain.low, "high": gain.high, "n": gain.n} if gain else None,
+        "gain": _interval(gain) if gain else None,
         "conversations": {"challenger": found.num_challenger, "champion": found.num_champion} if found else None,
+        "compared": found.num_compared if found else None,
+        "judge_lean": _interval(found.lean) if found else None,
+        "judge_refused": found.is_judge_refused if found else None,
         "feedback_kept": project.settings.serve.traffic.keep,
     }
+
+
+def _interval(one: Interval) -> dict[str, Any]:
+    return dict(one._asdict())
 
 
 @contextmanager

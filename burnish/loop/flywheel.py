@@ -12,6 +12,7 @@ from typing import NamedTuple
 from burnish.data.dedup import prompt_text
 from burnish.data.provenance import TRAFFIC
 from burnish.data.shapes import RowFault, checked_turns
+from burnish.diagnose.rows import text_of
 from burnish.fingerprint import fingerprint
 from burnish.loop.decided import example_of
 from burnish.loop.project import Project
@@ -29,10 +30,13 @@ FLAGGED_SHARE = 0.75
 """Most that flagged answers take of a plan: without a random rest nobody would see what nobody complains about."""
 UNSURE_SHARE, FEWEST_TO_RANK = 0.1, 20
 """The part of a version's answers that counts as unsure, and of how many answers there is such a part."""
-VALUES = {"correction": 4.0, "down": 3.0, "unsure": 2.0, "": 1.0}
+SLICE_SHARE = 0.5
+"""Most that slices of traffic take of a plan, drawn by chance among their answers: so people say how good those are."""
+VALUES = {"correction": 4.0, "down": 3.0, "slice": 2.5, "unsure": 2.0, "": 1.0}
 REASONS = {
     "correction": "Asked because a user wrote another answer than the model's.",
     "down": "Asked because a user was not content with the answer.",
+    "slice": "Asked because more and more requests are of this kind.",
     "unsure": "Asked because the model was unsure of its answer.",
     "": "Asked because some of what is served is looked at.",
 }
@@ -51,21 +55,38 @@ class Candidate(NamedTuple):
 
 
 def traffic_items(project: Project, seeds: Seeds, known: Sequence[ReviewItem], *, count: int) -> list[ReviewItem]:
-    """About `count` served answers to ask about, flagged ones first; fewer where there are no more."""
-    found = _candidates(project, seeds, {item.example for item in known if item.purpose == TRAFFIC})
-    flagged = sorted((one for one in found if one.flag), key=lambda one: (-VALUES[one.flag], -one.spoken.seq))
-    plain = [one for one in found if not one.flag]
+    """About `count` served answers to ask about, flagged ones first; fewer where there are no more.
+
+    Up to half are drawn from slices of traffic that people accepted, so whatever is flagged.
+    """
+    every = _candidates(project, seeds, {item.example for item in known if item.purpose == TRAFFIC})
     random = Random(fingerprint([project.settings.seed, "traffic", len(known)]))
-    num_flagged = max(round(FLAGGED_SHARE * count), count - len(plain))
-    chosen = flagged[:num_flagged]
-    num_drawn = min(count - len(chosen), len(plain))
-    drawn = random.sample(plain, num_drawn)
-    items = [_item(one, seeds.task, None) for one in chosen]
+    inside = [one for one in every if any(place.holds(text_of(one.row)) for place in seeds.slices)]
+    items = _by_chance(inside, seeds.task, "slice", round(SLICE_SHARE * count), random)
+    asked, count = {item.example for item in items}, count - len(items)
+    flagged = [one for one in every if one.flag and one.row.id not in asked]
+    flagged.sort(key=lambda one: (-VALUES[one.flag], -one.spoken.seq))
+    plain = [one for one in every if not one.flag and one not in inside]
+    chosen = flagged[: max(round(FLAGGED_SHARE * count), count - len(plain))]
+    items += [_item(one, seeds.task, one.flag, None) for one in chosen]
+    rest = _by_chance(plain, seeds.task, "", count - len(chosen), random)
+    items += [replace(item, value=random.random()) for item in rest]
+    return doubled([named(item) for item in items], seed=project.settings.seed)
+
+
+def is_by_slice(item: ReviewItem) -> bool:
+    """Whether a question was drawn by chance among the answers of slices of traffic."""
+    return item.purpose == TRAFFIC and item.reason == REASONS["slice"]
+
+
+def _by_chance(pool: Sequence[Candidate], task: Task, why: str, most: int, random: Random) -> list[ReviewItem]:
+    """So many of these answers or all of them, each with the probability with which it came here."""
+    drawn = random.sample(pool, min(most, len(pool)))
+    items = []
     for one in drawn:
         kept = one.spoken.probability
-        share = None if kept is None else kept * num_drawn / len(plain)
-        items.append(replace(_item(one, seeds.task, share), value=random.random()))
-    return doubled([named(item) for item in items], seed=project.settings.seed)
+        items.append(_item(one, task, why, None if kept is None else kept * len(drawn) / len(pool)))
+    return items
 
 
 def _candidates(project: Project, seeds: Seeds, asked: Collection[str]) -> list[Candidate]:
@@ -129,7 +150,7 @@ def _unsure_below(spoken: Sequence[Spoken]) -> dict[str, float]:
     }
 
 
-def _item(one: Candidate, task: Task, probability: float | None) -> ReviewItem:
+def _item(one: Candidate, task: Task, why: str, probability: float | None) -> ReviewItem:
     """Labels are asked blind; of texts the user's correction, or the served answer, is the draft."""
     is_blind = task.kind == "label"
     draft = "" if is_blind else one.correction or one.row.answer
@@ -143,7 +164,7 @@ def _item(one: Candidate, task: Task, probability: float | None) -> ReviewItem:
         draft=draft,
         draft_by="" if is_blind or one.correction else one.spoken.model,
         given=one.row.answer,
-        reason=REASONS[one.flag],
+        reason=REASONS[why],
         probability=probability,
-        value=VALUES[one.flag],
+        value=VALUES[why],
     )

@@ -102,7 +102,7 @@ def is_crossed(shop: Shop) -> bool:
 
 
 def _generator(shop: Shop, folder: Path) -> SeedGenerator:
-    task, columns = shop.seeds.task, shop.seeds.columns
+    task, columns = shop.seeds.task, shop.seeds.declared
     return SeedGenerator(shop.bench, task, columns, folder, shop.talk, should_stop=shop.should_stop)
 
 

@@ -87,7 +87,7 @@ def _settings(shop: Shop, before: Side, after: Side) -> dict[str, Any]:
 def _taken(shop: Shop, kit: Kit, side: Side, looked: Sequence[Example], divergence: Measure) -> _Taken:
     task, rows, seed = shop.seeds.task, shop.seeds.of("dev_a"), shop.project.settings.seed
     flips, kept = flips_of(shop, kit, side, looked), retention_of(shop, kit, side.version)
-    gaps = [group_gap(side.evaluation, column, seed=seed) for column in shop.seeds.columns]
+    gaps = [group_gap(side.evaluation, column, seed=seed) for column in shop.seeds.declared]
     plain: list[tuple[Family, Sequence[Measure]]] = [
         ("hallucination", [hallucination_of(shop.seeds, rows, side.evaluation)]),
         ("abstention", abstention(task, rows, side.evaluation)),

@@ -10,10 +10,11 @@ from math import exp
 from pathlib import Path
 from typing import NamedTuple
 
-from burnish.betting import Interval, Outcome, differences, log_wealth, mean_interval, staged_wealth
+from burnish.betting import How, Interval, Outcome, differences, log_wealth, mean_interval, staged_wealth
 from burnish.config import CanarySettings
 from burnish.errors import DataError
 from burnish.loop.project import Project
+from burnish.store.comparisons import CanaryComparison, canary_comparisons
 from burnish.store.deployments import Canary, Evidence, Mode, place_of
 from burnish.store.outcomes import (
     CanaryOutcome,
@@ -44,6 +45,16 @@ class Found(NamedTuple):
     num_champion: int
     at_stage: int
     """Differences since this stage began."""
+    num_compared: int
+    """Conversations on which a judge or people compared both versions' answers."""
+    lean: Interval
+    """How much better a judge finds the challenger than people do on the same conversations, of 1 for always the other
+    way; its n are those that both have compared."""
+
+    @property
+    def is_judge_refused(self) -> bool:
+        """Whether the judge leans to one side: then none of its comparisons counts."""
+        return leans(self.lean)
 
 
 def gather_outcomes(project: Project, canary: Canary) -> int:
@@ -84,26 +95,28 @@ def add_scores(project: Project, canary: Canary, scores: Mapping[str, float]) ->
     found = []
     for name, value in scores.items():
         spoken = answers.get(name)
-        if spoken is not None and (model := _arm(canary, spoken)) is not None:
+        if spoken is not None and (model := arm_of(canary, spoken)) is not None:
             key = conversation_hash(canary, spoken.conversation or name)
             found.append(CanaryOutcome(key, model, value, canary.feedback))
     return add_outcomes(project.store, canary, found)
 
 
 def look(project: Project, canary: Canary) -> Found:
-    """What the outcomes that are written down say."""
-    return weigh(canary, canary_outcomes(project.store, canary))
+    """What the outcomes and comparisons that are written down say."""
+    return weigh(canary, canary_outcomes(project.store, canary), canary_comparisons(project.store, canary))
 
 
-def weigh(canary: Canary, outcomes: Sequence[CanaryOutcome]) -> Found:
+def weigh(canary: Canary, outcomes: Sequence[CanaryOutcome], comparisons: Sequence[CanaryComparison] = ()) -> Found:
     """The evidence of these outcomes, in their order; it follows from them alone, whenever it is looked at.
 
     Harm is what it ever was: an alarm between two looks counts. Benefit is what it is now, over all stages.
     """
+    lean = lean_of(comparisons, canary.plan.alpha)
+    counted = [one for one in comparisons if one.by != "judge" or not leans(lean)]
     if canary.plan.mode == "shadow":
         gains = [one.value for one in outcomes]
     else:
-        gains = differences(Outcome(one.is_challenger, one.value) for one in outcomes)
+        gains = differences(in_order(outcomes, counted))
     harm = staged_wealth([-gain for gain in gains], canary.starts, len(canary.plan.shares)).max()
     benefit = log_wealth(gains)[-1]
     num_challenger = sum(one.is_challenger for one in outcomes)
@@ -113,7 +126,39 @@ def weigh(canary: Canary, outcomes: Sequence[CanaryOutcome]) -> Found:
         num_challenger=num_challenger,
         num_champion=num_challenger if canary.plan.mode == "shadow" else len(outcomes) - num_challenger,
         at_stage=len(gains) - canary.starts[-1],
+        num_compared=len({one.conversation for one in counted}),
+        lean=lean,
     )
+
+
+def in_order(outcomes: Sequence[CanaryOutcome], comparisons: Sequence[CanaryComparison]) -> list[Outcome]:
+    """What came of conversations, as it came: of each the first, whether its user said it or it was compared."""
+    found: dict[str, Outcome] = {}
+    waiting = list(reversed(comparisons))
+
+    def compared(before: int) -> None:
+        while waiting and waiting[-1].after <= before:
+            one = waiting.pop()
+            how: How = "equal" if one.by == "equal" else "compared"
+            found.setdefault(one.conversation, Outcome(one.is_challenger, one.value, how))
+
+    for number, one in enumerate(outcomes):
+        compared(number)
+        found.setdefault(one.conversation, Outcome(one.is_challenger, one.value))
+    compared(len(outcomes))
+    return list(found.values())
+
+
+def lean_of(comparisons: Sequence[CanaryComparison], alpha: float) -> Interval:
+    """Half of judge minus people on the conversations that both have compared, with bounds that hold at every look."""
+    people = {one.conversation: one.value for one in comparisons if one.by == "people"}
+    judged = [one for one in comparisons if one.by == "judge" and one.conversation in people]
+    return mean_interval([(one.value - people[one.conversation]) / 2 for one in judged], alpha)
+
+
+def leans(lean: Interval) -> bool:
+    """Whether a lean is proven, to either side."""
+    return lean.low is not None and lean.high is not None and (lean.low > 0 or lean.high < 0)
 
 
 def _outcomes(project: Project, canary: Canary, given: Sequence[Feedback]) -> Iterator[CanaryOutcome]:
@@ -122,7 +167,7 @@ def _outcomes(project: Project, canary: Canary, given: Sequence[Feedback]) -> It
     beside = shadow_answers(project.store, canary, names) if canary.plan.mode == "shadow" else {}
     for one in given:
         spoken = answers.get(one.response_id)
-        if spoken is None or (is_challenger := _arm(canary, spoken)) is None:
+        if spoken is None or (is_challenger := arm_of(canary, spoken)) is None:
             continue
         if canary.plan.mode == "shadow":
             value = _compared(one, beside.get(one.response_id))
@@ -157,7 +202,7 @@ def _compared(said: Feedback, both: ShadowAnswer | None) -> float | None:
     return float(both.challenger == right) - float(both.champion == right)
 
 
-def _arm(canary: Canary, spoken: Spoken) -> bool | None:
+def arm_of(canary: Canary, spoken: Spoken) -> bool | None:
     """Whether an answer counts for the challenger; None where it counts for nobody: chance did not choose its version.
 
     Who asks for a version by its name is no fair sample. Where a stage has gone up since, a conversation that the

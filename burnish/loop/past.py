@@ -7,6 +7,7 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult, load_result
 from burnish.loop.seeds import Seeds
+from burnish.records import as_json
 
 RESULT_FILE = "round.json"
 DONE_FILE = "done"
@@ -78,9 +79,11 @@ def round_key(project: Project, seeds: Seeds) -> str:
     """Identity of what a round is made from: the settings that matter and the data batches.
 
     Batches that train unaudited follow from the rest, a round's own among them, and so are not counted; that the last
-    attribution weighs one down is news, whoever made it.
+    attribution weighs one down is news, whoever made it, and so is a slice of traffic that people accepted.
     """
     settings = project.settings.model_dump(mode="json", exclude=UNIMPORTANT)  # type: ignore[arg-type]
     counted = [found for name, found in seeds.data.items() if name not in seeds.trusted.unaudited]
     weighed = {name: weight for name, weight in seeds.trusted.weights.items() if weight != 1}
-    return fingerprint({"settings": settings, "data": sorted(counted), **({"weights": weighed} if weighed else {})})
+    slices = {"slices": [as_json(one) for one in seeds.slices]} if seeds.slices else {}
+    weights = {"weights": weighed} if weighed else {}
+    return fingerprint({"settings": settings, "data": sorted(counted), **weights, **slices})

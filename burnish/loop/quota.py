@@ -9,7 +9,9 @@ from dataclasses import replace
 from burnish.data.provenance import BATCH
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.loop.quoting import quote
+from burnish.loop.slice_wishes import by_terms, note_of_empty
 from burnish.loop.stages import Shop
+from burnish.loop.teaching import people_of
 from burnish.records import Example
 from burnish.synthesize.plan import CellPlan, PlanLimits, plan_cells, rows_over_limit
 
@@ -74,5 +76,6 @@ def seed_of(shop: Shop) -> int:
 
 
 def _planned(shop: Shop, found: Diagnosis, limits: PlanLimits) -> CellPlan:
-    train = [*shop.seeds.of("train"), *counted(shop)]
-    return plan_cells(found.weaknesses, train, shop.seeds.task, limits, columns=shop.seeds.columns)
+    train, seeds = [*shop.seeds.of("train"), *counted(shop)], shop.seeds
+    plan = plan_cells(by_terms(found, seeds), train, seeds.task, limits, columns=seeds.declared)
+    return replace(plan, notes=(*plan.notes, *note_of_empty(seeds.slices, people_of(shop))))

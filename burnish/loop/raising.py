@@ -40,7 +40,7 @@ def alarm_of(
     """The alarm that a reading raises about window `number`; a look that is taken again gives it the same name.
 
     `span` are its first and last request (of the risk: entries of feedback), `found` the requests to look at among
-    `requests`, and `usual` texts of the reference.
+    `requests`, and `usual` texts of the project's own rows.
     """
     return Alarm(
         id=fingerprint([state.model, state.reference, reading.signal, number, span[0]])[:16],
@@ -78,7 +78,7 @@ def tell_webhook(project: Project, state: WatchState, talk: Talk) -> None:
 def payload_of(project: Project, alarms: Sequence[Alarm]) -> dict[str, Any]:
     """What is posted: no texts of requests, and no terms of theirs unless `watch.webhook_terms` says so."""
     shown = [as_json(alarm) for alarm in alarms]
-    if not project.settings.watch.webhook_terms:
-        for alarm in shown:
-            alarm["clusters"] = [{"rows": cluster["rows"]} for cluster in alarm["clusters"]]
+    told = ("terms", "rows") if project.settings.watch.webhook_terms else ("rows",)
+    for alarm in shown:
+        alarm["clusters"] = [{name: cluster[name] for name in told} for cluster in alarm["clusters"]]
     return {"schema_version": 1, "project": project.settings.project, "alarms": shown}

@@ -44,8 +44,9 @@ class Said:
     """Place of the newest entry that was read."""
 
 
-def requests_of(project: Project, model: str, after: int, last: int | None = None) -> Iterator[Request]:
-    """Requests to a model whose texts are kept, after a place in the traffic and up to another, in their order.
+def requests_of(project: Project, model: str | None, after: int, last: int | None = None) -> Iterator[Request]:
+    """Requests to a model (None: to any) whose texts are kept, after a place in the traffic and up to another, in their
+    order.
 
     They are read as they are asked for, a thousand at once, so that years of traffic need no more memory than a day's.
     """
@@ -53,7 +54,7 @@ def requests_of(project: Project, model: str, after: int, last: int | None = Non
         rows = traffic_since(project.store, after, AT_ONCE, with_text=True)
         for row in rows:
             text = "\n".join(turn.content for turn in row.messages if turn.role == "user")
-            if row.model == model and text.strip() and (last is None or row.seq <= last):
+            if model in (None, row.model) and text.strip() and (last is None or row.seq <= last):
                 prompt = "\n".join(turn.content for turn in row.messages)
                 yield Request(
                     seq=row.seq,

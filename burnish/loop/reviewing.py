@@ -123,6 +123,18 @@ def plan_traffic(project: Project, *, count: int) -> Planned:
     return Planned(items=tuple(items), num_new=num_new, minutes=minutes, is_limited=asked < count)
 
 
+def ask_these(project: Project, items: Sequence[ReviewItem]) -> Planned:
+    """Asks people these questions, or as many of the first ones as there are minutes for; the same adds nothing."""
+    known, log = review_items(project.store), review_log(project.store)
+    is_within, some = _room(project, known, log), list(items)
+    while not is_within(some):
+        some = some[: len(some) * 4 // 5]
+    refuse_measuring(some)
+    minutes = _minutes(some, item_costs(known, log))
+    is_limited = len(some) < len(items)
+    return Planned(items=tuple(some), num_new=add_items(project.store, some), minutes=minutes, is_limited=is_limited)
+
+
 def _room(
     project: Project, known: Sequence[ReviewItem], log: Sequence[ReviewDecision]
 ) -> Callable[[Sequence[ReviewItem]], bool]:

@@ -29,6 +29,7 @@ from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.seeds import Seeds, checked, gather
 from burnish.loop.side import Side
+from burnish.loop.slice_wishes import tell_slices
 from burnish.loop.stages import Shop, score_stage, train_stage
 from burnish.loop.synthesizing import with_synthesis
 from burnish.loop.tribunal import ask_gate
@@ -88,6 +89,7 @@ def _opened(project: Project, seeds: Seeds, talk: Talk, should_stop: Callable[[]
     tell_weights(seeds.trusted.weights, talk)
     found = checked(seeds, project, bench.token_counter(seeds.task), talk)
     tell_decisions(seeds.decided, talk)
+    tell_slices(seeds, talk)
     charge_minutes(project, budget, number)
     shop = Shop(
         project=project, seeds=seeds, bench=bench, budget=budget, talk=talk, number=number, should_stop=should_stop

@@ -63,8 +63,10 @@ SUPPORTED = Question(
     needs_quote=True,
 )
 QUESTIONS = (RIGHT, SUPPORTED)
-JUDGING = tuple(question.purpose for question in QUESTIONS)
-"""Purposes of items that ask people about models' answers."""
+CANARY = "canary"
+"""Purpose of items that ask people which of two versions answered a real conversation better."""
+JUDGING = (*(question.purpose for question in QUESTIONS), CANARY)
+"""Purposes of items that ask people about models' answers, which teach nothing."""
 
 
 class Piece(NamedTuple):

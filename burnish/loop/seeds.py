@@ -13,6 +13,7 @@ from burnish.errors import DataError
 from burnish.loop.decided import NO_DECISIONS, Decided
 from burnish.loop.decisions import applied, decisions_in_use
 from burnish.loop.project import Project
+from burnish.loop.traffic_slices import TrafficSlice, slices_in_use, with_slices
 from burnish.loop.trusted import NOTHING_MADE, Trusted, trusted_rows
 from burnish.records import Example, Task
 from burnish.store.barred import barred_by_batch, hash_without
@@ -43,6 +44,8 @@ class Seeds:
     pairs and thumbs repeat no row that measures. A row takes the place of the made row that it was asked about."""
     repeats: Sequence[Example] = ()
     """Rows of train once more, where a round's batch came out smaller than it was planned."""
+    slices: Sequence[TrafficSlice] = ()
+    """Slices that traffic suggested and people accepted; their columns are among `columns`."""
 
     def of(self, role: str) -> Sequence[Example]:
         """The examples of one role, in a fixed order."""
@@ -63,6 +66,11 @@ class Seeds:
         """Made rows that people neither answered otherwise nor put out of scope."""
         gone = {*self.decided.out_of_scope, *(row.group for row in self.decided.rows)}
         return [row for row in made if row.id not in gone]
+
+    @property
+    def declared(self) -> tuple[str, ...]:
+        """The columns that came with the data, those of traffic's slices left out."""
+        return tuple(column for column in self.columns if column not in {one.column for one in self.slices})
 
     @property
     def protected(self) -> Sequence[Example]:
@@ -103,7 +111,13 @@ def gather(project: Project) -> Seeds:
     append_roles(project.store, {row.id: "train" for row in trusted.rows}, reason="of a synthetic batch in use")
     decided = decisions_in_use(project, task, by_role, trusted.rows, seeds.protected)
     seeds = replace(seeds, by_role=applied(by_role, decided), trusted=trusted, decided=decided)
-    return replace(seeds, data=_data(project, trusted, decided))
+    return _sliced(replace(seeds, data=_data(project, trusted, decided)), slices_in_use(project))
+
+
+def _sliced(seeds: Seeds, slices: Sequence[TrafficSlice]) -> Seeds:
+    """The same with the slices of traffic as columns, behind the declared ones."""
+    columns = (*seeds.columns, *(one.column for one in slices))
+    return replace(seeds, by_role=with_slices(seeds.by_role, slices), columns=columns, slices=slices)
 
 
 def with_new_batches(project: Project, seeds: Seeds) -> Seeds:

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from burnish.diagnose.rows import text_of
-from burnish.loop.flagged import flagged
-from burnish.loop.normal import HELD_OUT, Normal, model_in_use, normal_of
+from burnish.loop.flagged import flagged, usual_texts
+from burnish.loop.normal import Normal, model_in_use, normal_of
 from burnish.loop.project import Project
 from burnish.loop.raising import alarm_of, tell_webhook
 from burnish.loop.requests import Request, requests_in, requests_of, said_of
 from burnish.loop.seeds import gather
+from burnish.loop.slice_candidates import CandidateSlice, candidate_slices
 from burnish.loop.watch_state import (
     WatchState,
     load_state,
@@ -55,6 +55,8 @@ class Watched:
     texts: dict[int, str]
     """Of requests that alarms name, by number; for the terminal alone, kept nowhere."""
     notes: tuple[str, ...] = ()
+    slices: tuple[CandidateSlice, ...] = ()
+    """Slices that alarms have suggested so far."""
 
 
 def watch_project(project: Project, talk: Talk) -> Watched:
@@ -74,7 +76,8 @@ def watch_project(project: Project, talk: Talk) -> Watched:
         state, risk, raised = _risk(project, normal, state)
         _keep(project, state, raised)
         tell_webhook(project, state, talk)
-    return replace(watched, risk=risk, alarms=(*watched.alarms, *raised), notes=notes)
+    slices = candidate_slices(project)
+    return replace(watched, risk=risk, alarms=(*watched.alarms, *raised), notes=notes, slices=slices)
 
 
 def watch_file(project: Project, path: Path) -> Watched:
@@ -155,7 +158,7 @@ def _window(
         effect_floor=settings.effect_floor,
         seed=project.settings.seed + number,
     )
-    usual = [text_of(row) for role in HELD_OUT for row in normal.seeds.of(role)]
+    usual = usual_texts(normal.seeds)
     alarms = [
         alarm_of(state, number, (requests[0].seq, requests[-1].seq), reading, flagged_rows, usual, requests)
         for reading in look.readings

@@ -72,12 +72,29 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """A slice that a cluster suggests: the texts that hold one of the terms, word by word."""
+
+    terms: tuple[str, ...]
+    marks: tuple[str, ...]
+    """Hashes of the window's different texts in it: they suggested it, so they prove nothing about it."""
+    share: float
+    """Of the window's texts, 0 to 1."""
+    num_usual: int
+    """Texts of the project's own rows in it."""
+    of_usual: int
+    """Those that were looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """Texts of a window that belong together, named by the terms that set them apart."""
 
     terms: tuple[str, ...]
     rows: tuple[int, ...]
     """Numbers of its requests, strangest first."""
+    suggests: Suggestion | None = None
+    """None: its terms are usual ones, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

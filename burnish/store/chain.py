@@ -30,7 +30,7 @@ class Entry:
     subject: str
     """What it is about, such as "move 3"; no two entries have the same."""
     kind: str
-    """start, verdict, approval, refusal, promote, rollback, user or canary; empty: the record cannot be read."""
+    """start, verdict, approval, refusal, promote, rollback, user, canary or slice; empty: the record cannot be read."""
     facts: Mapping[str, Any]
     at: str
     record: str

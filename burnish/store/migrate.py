@@ -12,7 +12,7 @@ from burnish.store.lock import exclusive, lock_of
 from burnish.store.server import make_tables
 from burnish.talk import Talk
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010")
 """Every format this burnish knows, oldest first; a test compares it with the files in migrations/versions."""
 
 TIMEOUT_S = 60.0

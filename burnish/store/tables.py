@@ -343,6 +343,20 @@ shadow_answer = Table(
     UniqueConstraint("canary", "response_id"),
 )
 
+canary_comparison = Table(
+    "canary_comparison",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("canary", Integer, nullable=False),
+    Column("conversation", Text, nullable=False),
+    Column("is_challenger", Integer, nullable=False),
+    Column("value", Float, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("after", Integer, nullable=False),
+    Column("at", Text, nullable=False),
+    UniqueConstraint("canary", "conversation", "by"),
+)
+
 APPEND_ONLY = (
     "spend",
     "gate_look",
@@ -362,6 +376,7 @@ APPEND_ONLY = (
     "deployment",
     "canary_outcome",
     "shadow_answer",
+    "canary_comparison",
 )
 
 WITH_AN_END = ("traffic", "traffic_feedback")

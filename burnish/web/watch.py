@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from burnish.loop.project import Project
 from burnish.loop.requests import different_texts, requests_of
+from burnish.loop.slice_candidates import candidate_slices
 from burnish.loop.watch_state import load_state, logged_alarms
 from burnish.monitor.alarms import Alarm
 from burnish.web.desk import Desk, page
@@ -43,6 +44,7 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             settings=project.settings.watch,
             alarms=[(alarm, groups_of(project, alarm)) for alarm in newest],
             num_alarms=len(alarms),
+            slices=candidate_slices(project),
         )
 
 

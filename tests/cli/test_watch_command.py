@@ -46,7 +46,7 @@ def test_drift_is_exit_code_5_once_and_0_when_nothing_is_new(asked):
     assert "volcano glacier" not in call.out
     again = burnish("watch", "--project", asked, "--set", "watch.window=50", "--json")
     assert (again.code, again.data["alarms"], again.data["num_waiting"]) == (0, [], 10)
-    told = {"model", "reference", "windows", "risk", "alarms", "num_waiting", "notes", "schema_version"}
+    told = {"model", "reference", "windows", "risk", "alarms", "num_waiting", "notes", "slices", "schema_version"}
     assert call.data.keys() == told
     for command in dict.fromkeys(alarm["command"] for alarm in call.data["alarms"]):
         typed = burnish(*shlex.split(command)[1:], "--project", asked)

@@ -20,6 +20,7 @@ from tests.loop.test_approval import PLACES as APPROVING
 from tests.loop.test_canary import PLACES as DEPLOYING
 from tests.loop.test_exporting import PLACES as EXPORTING
 from tests.loop.test_forget import PLACES as FORGETTING
+from tests.loop.test_traffic_slices import PLACES as SLICING
 from tests.loop.test_watching import PLACES as WATCHING
 from tests.store.test_sweep import NAMES as SWEPT_IN_THE_STORE
 
@@ -42,11 +43,12 @@ NOT_IN_A_ROUND = {
     "watch",
     "deliver",
     "export",
+    "slice",
 }
 """Beginnings of names that others cover: opening, backing up and restoring a database; judging a batch;
 asking a teacher; people's decisions; users; what was served (tests/store/test_sweep.py); approving (test_approval.py);
-canaries (test_canary.py); exporting (test_exporting.py); forgetting (test_forget.py); looking who works on a project; a
-look of the monitor (test_watching.py)."""
+canaries (test_canary.py); slices of traffic (test_traffic_slices.py); exporting (test_exporting.py); forgetting
+(test_forget.py); looking who works on a project; a look of the monitor (test_watching.py)."""
 IN_A_ROUND = {name for name in NAMES if not name.startswith(tuple(NOT_IN_A_ROUND))}
 NUM_LIVES = 4
 """Projects among which the failpoints are dealt out."""
@@ -104,7 +106,7 @@ def test_every_failpoint_of_the_source_is_swept():
     calls = sum(len(re.findall(r"(?<!def )\bfailpoint\(", file.read_text())) for file in SOURCE.rglob("*.py"))
     named = sum(len(re.findall(r'failpoint\("[^"]+"\)', file.read_text())) for file in SOURCE.rglob("*.py"))
     assert calls == named
-    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING, *DEPLOYING, *EXPORTING, *WATCHING}
+    swept = {*SWEPT_IN_THE_STORE, *FORGETTING, *APPROVING, *DEPLOYING, *EXPORTING, *SLICING, *WATCHING}
     assert {name for name in NAMES if name.startswith(tuple(NOT_IN_A_ROUND))} <= swept
 
 

@@ -16,26 +16,32 @@ OF_7 = (
 
 
 def as_format_5(path: Path) -> None:
-    """Takes away what formats 0009 to 0006 added."""
+    """Takes away what formats 0010 to 0006 added."""
     as_format_6(path)
     _go_back(path, "0005", ("chain_entry", "user_change"))
 
 
 def as_format_6(path: Path) -> None:
-    """Takes away what formats 0009 to 0007 added."""
+    """Takes away what formats 0010 to 0007 added."""
     as_format_7(path)
     _go_back(path, "0006", ("review_state", "project_identity"), OF_7)
 
 
 def as_format_7(path: Path) -> None:
-    """Takes away what formats 0009 and 0008 added."""
+    """Takes away what formats 0010 to 0008 added."""
     as_format_8(path)
     _go_back(path, "0007", ("traffic", "traffic_feedback"))
 
 
 def as_format_8(path: Path) -> None:
-    """Takes away what format 0009 added."""
+    """Takes away what formats 0010 and 0009 added."""
+    as_format_9(path)
     _go_back(path, "0008", CANARY)
+
+
+def as_format_9(path: Path) -> None:
+    """Takes away what format 0010 added."""
+    _go_back(path, "0009", ("canary_comparison",))
 
 
 def _go_back(path: Path, version: str, tables: Sequence[str], more: Sequence[str] = ()) -> None:

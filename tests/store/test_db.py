@@ -92,6 +92,7 @@ def test_the_released_migrations_are_unchanged():
         "v0007_review_state.py": "486da4cd7556",
         "v0008_traffic.py": "228f13afcd6e",
         "v0009_canary.py": "029acff5d624",
+        "v0010_comparison.py": "b27e1d8be3e1",
     }
 
 
@@ -195,7 +196,7 @@ def test_history_that_an_older_copy_has_no_table_for_is_added_too(tmp_path):
     store = open_store(tmp_path, today=DAY)
     open_store(tmp_path, today=DAY + timedelta(1))
     with closing(sqlite3.connect(backups(store.root)[0])) as copy:
-        for table in (*CANARY, "traffic", "traffic_feedback", "chain_entry", "user_change"):
+        for table in ("canary_comparison", *CANARY, "traffic", "traffic_feedback", "chain_entry", "user_change"):
             copy.execute(f"DROP TABLE {table}")
         for table in ("state", "lease", "withdrawal", "decision", "item"):
             copy.execute(f"DROP TABLE review_{table}")

@@ -9,6 +9,7 @@ from burnish.errors import BusyError, UsageError
 from burnish.records import ModelVersion
 from burnish.registry import promote, register
 from burnish.store.chain import entries
+from burnish.store.comparisons import CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.deployments import (
     MOST_EVIDENCE,
     Canary,
@@ -48,6 +49,9 @@ def moves_by_turns_and_keeps_each_outcome_once(store: Store) -> None:
     for _ in range(2):
         add_shadow(store, first, "r", "to  Pay\n", "wait")
     assert shadow_answers(store, first, ["r", "s"]) == {"r": (answer_hash("to pay"), answer_hash("wait"))}
+    found = [CanaryComparison("z", True, -1.0, "judge"), CanaryComparison("z", True, 1.0, "people")]
+    assert [add_comparisons(store, first, some) for some in (found[:1], found, found)] == [1, 1, 0]
+    assert canary_comparisons(store, first) == [one._replace(after=2) for one in found]
     second = ramp_canary(store, first, Evidence(40, 0.2, 30.0), reason="better", by="burnish")
     assert (second.stage, second.share, second.starts) == (1, 0.05, (0, 40))
     for act in (ramp_canary, end_canary):

@@ -17,6 +17,7 @@ from burnish.store.barred import bar, barred
 from burnish.store.batches import add_batch, batches
 from burnish.store.chain import broken_entries, entries
 from burnish.store.claims import Wish, claim_items, decide_item, undo_decision
+from burnish.store.comparisons import CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.delivery import deliver, drafted
 from burnish.store.deployments import Evidence, Plan, canaries, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
@@ -111,6 +112,7 @@ def try_out(store: Store) -> None:
     if (canary := running_canary(store)) is not None:
         add_outcomes(store, canary, [CanaryOutcome("x", True, 1.0, 1), CanaryOutcome("y", False, 0.0, 2)])
         add_shadow(store, canary, "one", "fine", "well")
+        add_comparisons(store, canary, [CanaryComparison("z", True, -1.0, "judge")])
         if canary.stage == 0:
             canary = ramp_canary(store, canary, Evidence(1, 0.5, 20.0), reason="better", by="burnish")
         end_canary(store, canary, "stopped", Evidence(2, 0.5, 20.0), reason="enough", by="ann")
@@ -159,6 +161,7 @@ def state(project: Path) -> dict[str, object]:
                 move.outcome,
                 canary_outcomes(store, canary),
                 shadow_answers(store, canary, ["one"]),
+                canary_comparisons(store, canary),
             )
             for canary in canaries(store)
             for move in canary.moves

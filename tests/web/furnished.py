@@ -12,7 +12,7 @@ from burnish.loop.past import DONE_FILE, RESULT_FILE, round_folder
 from burnish.loop.project import Project, create_project, settings_with
 from burnish.loop.result import RoundResult, save_result
 from burnish.loop.watch_state import WatchState, log_alarms, save_state, watching_alone
-from burnish.monitor.alarms import Alarm, Cluster, Reading
+from burnish.monitor.alarms import Alarm, Cluster, Reading, Suggestion
 from burnish.records import Cost, Example, Message, ModelVersion, Provenance
 from burnish.registry import promote, register
 from burnish.report.render import render_html, render_json
@@ -82,6 +82,8 @@ def _alarm(project: Project, mark: str) -> None:
     ]
     append_traffic(project.store, asked)
     reading = Reading(signal="outsiders", is_alarm=True, what=f"further off {mark}", e_value=321.0, bar=100.0)
+    terms = ("volcano", f"term {mark}")
+    suggests = Suggestion(terms=terms, marks=("m1",), share=0.5, num_usual=1, of_usual=40)
     alarm = Alarm(
         id="a1",
         at="2026-11-30T10:00:00Z",
@@ -93,7 +95,7 @@ def _alarm(project: Project, mark: str) -> None:
         action=f"label them {mark}",
         command="burnish watch --label rows.jsonl",
         rows=(1, 2, 3, 4),
-        clusters=(Cluster(terms=("volcano", f"term {mark}"), rows=(1, 2, 4)),),
+        clusters=(Cluster(terms=("volcano", f"term {mark}"), rows=(1, 2, 4), suggests=suggests),),
     )
     with watching_alone(project):
         log_alarms(project, [alarm])

@@ -1,0 +1,202 @@
+"""Both versions of a canary on the same conversations, compared by a judge or by people: evidence beside users' own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from burnish.client.ask import key_of
+from burnish.client.purse import most_cost
+from burnish.errors import ConfigError, UsageError
+from burnish.fingerprint import fingerprint
+from burnish.loop.conversations import Case, answered, cases_of, conversation_key, demand_split
+from burnish.loop.decided import SERVED, reviewed
+from burnish.loop.duel import Duel, Judged, ask_which, duel_asks
+from burnish.loop.outcomes import arm_of, look
+from burnish.loop.project import Project
+from burnish.loop.reviewing import Planned, ask_these
+from burnish.loop.rubric import CANARY
+from burnish.loop.stages import Shop
+from burnish.records import Interval
+from burnish.review.queue import named
+from burnish.store.comparisons import By, CanaryComparison, add_comparisons, canary_comparisons
+from burnish.store.deployments import Canary
+from burnish.store.replies import kept_replies
+from burnish.store.reviews import ReviewItem
+from burnish.store.traffic import find_traffic
+
+REASON = "Asked because two models are compared on real traffic. Which answer would you rather send as it stands?"
+VALUE_OF = {"prefer-a": 1.0, "prefer-b": -1.0, "tie": 0.0}
+"""What a decision says of the answer called A."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedCanary:
+    """What a judge made of conversations under a canary."""
+
+    num_conversations: int
+    num_same: int
+    """Of which both versions gave the same answer; the judge was not asked."""
+    num_new: int
+    """Comparisons written down."""
+    num_better: int
+    """Challenger's answers that it prefers."""
+    num_worse: int
+    num_turned: int
+    """In which the order of the two answers decided, which counts as a tie."""
+    num_unusable: int
+    """Replies that said nothing, which count as ties."""
+    first: Interval
+    """How often it prefers what comes first, of the replies that prefer anything; a half where order plays no part."""
+    lean: Interval
+    """Half of judge minus people, on all conversations of this canary that both have compared."""
+    is_refused: bool
+    """Whether that lean is proven; then none of the judge's comparisons counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuelQuote:
+    """What a judge would be asked, and what that costs at most."""
+
+    num_conversations: int
+    num_questions: int
+    num_new: int
+    """Those without a kept reply."""
+    most_usd: float
+    most_tokens: int
+    is_priced: bool
+    first: str
+    """The first question, as it would be sent."""
+
+
+def judge_canary(shop: Shop, *, count: int) -> JudgedCanary:
+    """Has the judge compare both versions on `count` conversations that nobody spoke of, and writes down what it says.
+
+    A kill loses the answers of the versions and no reply: the same call asks nothing twice. Raises ConfigError without
+    a judge, UsageError without a canary that splits or with a judge that leans, and what `ask_which` raises.
+    """
+    canary, cases, duels = _opened(shop, count)
+    judged = ask_which(shop, [one for one in duels if not one.is_same])
+    values = {one.name: 0.0 for one in duels} | dict(judged.values)
+    found = [
+        CanaryComparison(case.key, case.is_challenger, values[one.name], _by(one))
+        for case, one in zip(cases, duels, strict=True)
+    ]
+    num_new = add_comparisons(shop.project.store, canary, found)
+    return _told(shop.project, canary, duels, judged, num_new)
+
+
+def quote_canary(shop: Shop, *, count: int) -> DuelQuote:
+    """The most that `judge_canary` would cost; both versions answer, and nothing is sent."""
+    settings = shop.project.settings.judge
+    _, _, duels = _opened(shop, count)
+    asks = duel_asks(settings, [one for one in duels if not one.is_same], shop.seeds.task)
+    kept = kept_replies(shop.project.store, [key_of(ask, settings) for ask in asks])
+    fresh = [ask for ask in asks if key_of(ask, settings) not in kept]
+    costs = [most_cost(ask, settings) for ask in fresh]
+    return DuelQuote(
+        num_conversations=len(duels),
+        num_questions=len(asks),
+        num_new=len(fresh),
+        most_usd=sum(cost.usd for cost in costs),
+        most_tokens=sum(cost.tokens for cost in costs),
+        is_priced=settings.is_priced,
+        first="\n\n".join(turn.content for turn in asks[0].messages) if asks else "",
+    )
+
+
+def ask_people(shop: Shop, *, count: int) -> Planned:
+    """Puts both versions' answers to `count` conversations into the review queue, blind and in random order.
+
+    Those that a judge has compared are among them, which is how a judge that leans is found. Raises UsageError without
+    a canary that splits.
+    """
+    canary = demand_split(shop.project)
+    known = {one.conversation for one in canary_comparisons(shop.project.store, canary) if one.by != "judge"}
+    asked = {one.item.example for one in reviewed(shop.project) if one.item.purpose == CANARY}
+    cases = cases_of(shop, canary, known, count, asked)
+    duels = answered(shop, canary, cases)
+    same = [
+        CanaryComparison(case.key, case.is_challenger, 0.0, "equal")
+        for case, one in zip(cases, duels, strict=True)
+        if one.is_same
+    ]
+    add_comparisons(shop.project.store, canary, same)
+    items = [_item(canary, one, shop.project.settings.seed) for one in duels if not one.is_same]
+    return ask_these(shop.project, items)
+
+
+def gather_comparisons(project: Project, canary: Canary) -> int:
+    """Writes down what people have said since the last look; returns how many conversations are new."""
+    names = {canary.challenger, canary.against}
+    told = [
+        one
+        for one in reviewed(project)
+        if one.item.purpose == CANARY and one.settled and {one.item.draft_by, one.item.other_by} == names
+    ]
+    answers = find_traffic(project.store, [one.item.example.removeprefix(SERVED) for one in told])
+    found = []
+    for one in told:
+        spoken = answers.get(one.item.example.removeprefix(SERVED))
+        value = VALUE_OF.get(one.settled.kind) if one.settled else None
+        if spoken is None or value is None or (is_challenger := arm_of(canary, spoken)) is None:
+            continue
+        sign = 1.0 if one.item.draft_by == canary.challenger else -1.0
+        found.append(CanaryComparison(conversation_key(canary, spoken), is_challenger, sign * value, "people"))
+    return add_comparisons(project.store, canary, found) if found else 0
+
+
+def _opened(shop: Shop, count: int) -> tuple[Canary, list[Case], list[Duel]]:
+    if not shop.project.settings.judge.is_set:
+        raise ConfigError("no judge is set", hint="set judge.base_url and judge.model in burnish.yaml")
+    canary = demand_split(shop.project)
+    if look(shop.project, canary).is_judge_refused:
+        raise UsageError(
+            "the judge leans to one side, as people's answers to the same conversations show, so it is not asked",
+            hint="ask people: burnish deploy ask",
+        )
+    store = shop.project.store
+    known = {one.conversation for one in canary_comparisons(store, canary) if one.by != "people"}
+    cases = cases_of(shop, canary, known, count)
+    return canary, cases, answered(shop, canary, cases)
+
+
+def _told(project: Project, canary: Canary, duels: Sequence[Duel], judged: Judged, num_new: int) -> JudgedCanary:
+    seen, values = look(project, canary), judged.values.values()
+    return JudgedCanary(
+        num_conversations=len(duels),
+        num_same=sum(one.is_same for one in duels),
+        num_new=num_new,
+        num_better=sum(value > 0 for value in values),
+        num_worse=sum(value < 0 for value in values),
+        num_turned=judged.num_turned,
+        num_unusable=judged.num_unusable,
+        first=judged.first,
+        lean=Interval(**seen.lean._asdict()),
+        is_refused=seen.is_judge_refused,
+    )
+
+
+def _item(canary: Canary, one: Duel, seed: int) -> ReviewItem:
+    told = [(one.champion, canary.against), (one.challenger, canary.challenger)]
+    Random(fingerprint([seed, "order", canary.number, one.name])).shuffle(told)
+    (draft, draft_by), (other, other_by) = told
+    return named(
+        ReviewItem(
+            name="",
+            queue="preference",
+            purpose=CANARY,
+            example=one.name,
+            role="train",
+            messages=one.prompt,
+            draft=draft,
+            draft_by=draft_by,
+            other=other,
+            other_by=other_by,
+            reason=REASON,
+            value=5.0,
+        )
+    )
+
+
+def _by(one: Duel) -> By:
+    return "equal" if one.is_same else "judge"
