@@ -51,6 +51,7 @@ def pretrain(
     few_shot: Annotated[Path | None, typer.Option(help="JSON lines with text and label, to ask it untuned.")] = None,
     rival: Annotated[str | None, typer.Option(help="Another base to measure on the same texts.")] = None,
     sources: Annotated[Path | None, typer.Option(help="Markdown for the card: whose texts, which licences.")] = None,
+    only_prepare: Annotated[bool, typer.Option("--only-prepare", help="Stop when the texts are tokens, to train elsewhere.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")] = False,
 ) -> None:
     """Pre-trains a small base model and writes it as a folder that burnish can load."""
@@ -67,13 +68,17 @@ def pretrain(
     with working(quiet=as_json) as (talk, should_stop):
         corpus_hash = source.sha256() if corpus.is_file() else ""  # prepare tells what is wrong with a missing one
         claim_folder(out, {"plan": plan.as_json(), "corpus": corpus_hash})
-        run = Run(plan, prepare(source, plan, out, talk), out / "checkpoints", device=device, talk=talk)
+        data = prepare(source, plan, out, talk)
+        if only_prepare:
+            talk.say(f"{data.documents.num_tokens:,} tokens are ready in {out}")
+            return
+        run = Run(plan, data, out / "checkpoints", device=device, talk=talk)
         run.go(should_stop=should_stop)
-        place = export(run.model, run.data.tokenizer, out / "base")
+        place = export(run.model, data.tokenizer, out / "base")
         report = report_of(run, place, num_texts=texts, rows=labelled, rival=rival, talk=talk)
     name = f"english-{round(plan.shape.num_weights / 1e6)}m"
     found = {"name": name, "base": str(place), **report.as_json(), "curve": [point._asdict() for point in run.curve]}
-    write_atomic(place / "README.md", card(name, plan, run.data, report, about).encode())
+    write_atomic(place / "README.md", card(name, plan, data, report, about).encode())
     write_atomic(out / "report.json", json.dumps(found, indent=1).encode())
     if as_json:
         print_json(found)

@@ -43,6 +43,8 @@ class Data(NamedTuple):
     corpus: Corpus
     tokenizer: Tokenizer
     documents: Documents
+    held_out: Sequence[str]
+    """Texts that nothing was learned from."""
 
 
 def prepare(corpus: Corpus, plan: Plan, folder: Path, talk: Talk) -> Data:
@@ -56,7 +58,7 @@ def prepare(corpus: Corpus, plan: Plan, folder: Path, talk: Talk) -> Data:
     tokenizer = prepare_tokenizer(folder, texts, shape.vocab, shape.positions, talk)
     if not path.exists():
         write_atomic(path, safetensors.numpy.save(encode(tokenizer, texts, talk)._asdict()))
-    return Data(corpus, tokenizer, load_documents(path))
+    return Data(corpus, tokenizer, load_documents(path), corpus.held_out_texts())
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], talk: Talk) -> Documents:

@@ -3,22 +3,24 @@
     python -m recipes.base.duel CORPUS --out FOLDER
 
 Both see the same rows in the same order from the same first weights, and are measured on the same held-out texts. A
-line of JSON for each run that is done; a run that was done before is only measured again.
+line of JSON for each run that is done, also where it was done before.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
 
 from burnish.cli.options import working
 from burnish.cli.terminal import print_json
+from burnish.store.files import write_atomic
 from burnish.talk import Talk
 from burnish.train.checkpoint import claim_folder
 from recipes.base.corpus import Corpus
-from recipes.base.documents import Data, prepare
+from recipes.base.documents import prepare
 from recipes.base.door import enter
 from recipes.base.held_out import HeldOut, measure, nats_of_llama
 from recipes.base.plan import OptimizerName, Plan
@@ -44,47 +46,69 @@ class Entry(NamedTuple):
 
 
 def entries(seeds: int) -> Iterator[Entry]:
-    """All runs, seed by seed, both optimisers by turns."""
-    for seed in range(seeds):
-        for rates in zip(*RATES.values(), strict=True):
+    """All runs, both optimisers by turns, the likeliest rates first."""
+    for rates in zip(*RATES.values(), strict=True):
+        for seed in range(seeds):
             for optimizer, lr in zip(RATES, rates, strict=True):
                 yield Entry(optimizer, lr, seed)
 
 
-def compete(entry: Entry, plan: Plan, data: Data, folder: Path, talk: Talk) -> tuple[Run, HeldOut]:
-    """Trains one entry to its end and measures it."""
-    run = Run(plan, data, folder / entry.name, device="cpu", talk=talk)
+def compete(entry: Entry, plan: Plan, source: Corpus, out: Path, talk: Talk) -> dict[str, Any]:
+    """Trains one entry to its end and measures it; what was found is kept in its folder."""
+    folder = out / entry.name
+    claim_folder(folder, {"plan": plan.as_json(), "corpus": source.sha256()})
+    kept = folder / "found.json"
+    if kept.exists():
+        return json.loads(kept.read_bytes())  # type: ignore[no-any-return]
+    data = prepare(source, plan, out, talk)
+    run = Run(plan, data, folder, device="cpu", talk=talk)
     run.go()
+    found = _measured(run)
+    result = {
+        **entry._asdict(),
+        "steps": run.step,
+        "seconds": round(run.seconds, 1),
+        "nats_per_token": found.per_token._asdict(),
+        "nats_per_byte": found.per_byte._asdict(),
+    }
+    write_atomic(kept, json.dumps(result).encode())
+    return result
+
+
+def _measured(run: Run) -> HeldOut:
     run.model.eval()
-    texts = data.corpus.held_out_texts()[:TEXTS]
+    encode = run.data.tokenizer.encode
+    texts = run.data.held_out[:TEXTS]
     nats_of = nats_of_llama(run.model)
-    found = measure(nats_of, lambda text: data.tokenizer.encode(text).ids, texts, context=plan.context, device="cpu")
-    return run, found
+    return measure(nats_of, lambda text: encode(text).ids, texts, context=run.plan.context, device="cpu")
 
 
 def duel(
     corpus: Annotated[Path, typer.Argument(help="One JSON string a line.")],
     out: Annotated[Path, typer.Option(help="Folder for the tokens and the runs.")],
     shape: Annotated[str, typer.Option(help="A small shape.")] = "2m",
-    tokens: Annotated[int, typer.Option(help="Tokens of each run.")] = 600_000,
+    tokens: Annotated[int, typer.Option(help="Tokens of each run.")] = 250_000,
     seeds: Annotated[int, typer.Option(help="Seeds 0, 1, ...")] = 2,
     held_out: Annotated[int, typer.Option(help="Last lines that nobody trains on.")] = 300,
+    most: Annotated[int | None, typer.Option(help="Only the first so many runs.")] = None,
 ) -> None:
     """Trains every entry and prints what it lost on held-out text."""
     torch.set_num_threads(1)
-    source = Corpus(corpus, held_out)
     with working(quiet=False) as (talk, _):
-        for entry in entries(seeds):
+        for entry in list(entries(seeds))[:most]:
             plan = Plan(
-                shape=shape_named(shape), tokens=tokens, context=256, rows=8, micro_rows=8, warmup_steps=20,
-                optimizer=entry.optimizer, lr=entry.lr, seed=entry.seed, held_out_lines=held_out,
-            )  # fmt: skip
-            claim_folder(out / entry.name, {"plan": plan.as_json(), "corpus": source.sha256()})
-            data = prepare(source, plan, out, talk)
-            run, found = compete(entry, plan, data, out, talk)
-            token, byte = found.per_token, found.per_byte
-            print_json({**entry._asdict(), "steps": run.step, "seconds": round(run.seconds, 1),
-                        "nats_per_token": token._asdict(), "nats_per_byte": byte._asdict()})  # fmt: skip
+                shape=shape_named(shape),
+                tokens=tokens,
+                context=256,
+                rows=8,
+                micro_rows=8,
+                warmup_steps=20,
+                optimizer=entry.optimizer,
+                lr=entry.lr,
+                seed=entry.seed,
+                held_out_lines=held_out,
+            )
+            print_json(compete(entry, plan, Corpus(corpus, held_out), out, talk))
 
 
 if __name__ == "__main__":

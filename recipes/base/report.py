@@ -64,7 +64,7 @@ def report_of(
     run: Run, folder: Path, *, num_texts: int, rows: Sequence[Labelled] = (), rival: str | None = None, talk: Talk
 ) -> Report:
     """Measures the run's model, and the base that was exported from it into `folder`."""
-    texts = run.data.corpus.held_out_texts()[:num_texts]
+    texts = run.data.held_out[:num_texts]
     talk.say(f"measuring on {len(texts):,} held-out texts")
     exact = _of_llama(run, texts)
     stored = {name: _of_rounded(run, name, texts) for name in ROUNDINGS}

@@ -148,13 +148,12 @@ class Run:
 
     def look(self) -> float:
         """Nats per token on the first few held-out texts."""
-        texts = self.data.corpus.held_out_texts()[:LOOK_TEXTS]
         self.model.eval()
         with self._precision():
             found = measure(
                 nats_of_llama(self.model),
                 lambda text: self.data.tokenizer.encode(text).ids,
-                texts,
+                self.data.held_out[:LOOK_TEXTS],
                 context=self.plan.context,
                 device=str(self.device),
             )
