@@ -51,7 +51,9 @@ def pretrain(
     few_shot: Annotated[Path | None, typer.Option(help="JSON lines with text and label, to ask it untuned.")] = None,
     rival: Annotated[str | None, typer.Option(help="Another base to measure on the same texts.")] = None,
     sources: Annotated[Path | None, typer.Option(help="Markdown for the card: whose texts, which licences.")] = None,
-    only_prepare: Annotated[bool, typer.Option("--only-prepare", help="Stop when the texts are tokens, to train elsewhere.")] = False,
+    only_prepare: Annotated[
+        bool, typer.Option("--only-prepare", help="Stop when the texts are tokens, to train elsewhere.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Figures as JSON on stdout.")] = False,
 ) -> None:
     """Pre-trains a small base model and writes it as a folder that burnish can load."""
