@@ -7,7 +7,7 @@ line of JSON for each run that is done, also where it was done before.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -53,7 +53,9 @@ def entries(seeds: int) -> Iterator[Entry]:
                 yield Entry(optimizer, lr, seed)
 
 
-def compete(entry: Entry, plan: Plan, source: Corpus, out: Path, talk: Talk) -> dict[str, Any]:
+def compete(
+    entry: Entry, plan: Plan, source: Corpus, out: Path, talk: Talk, should_stop: Callable[[], bool]
+) -> dict[str, Any]:
     """Trains one entry to its end and measures it; what was found is kept in its folder."""
     folder = out / entry.name
     claim_folder(folder, {"plan": plan.as_json(), "corpus": source.sha256()})
@@ -62,7 +64,7 @@ def compete(entry: Entry, plan: Plan, source: Corpus, out: Path, talk: Talk) -> 
         return json.loads(kept.read_bytes())  # type: ignore[no-any-return]
     data = prepare(source, plan, out, talk)
     run = Run(plan, data, folder, device="cpu", talk=talk)
-    run.go()
+    run.go(should_stop=should_stop)
     found = _measured(run)
     result = {
         **entry._asdict(),
@@ -94,7 +96,7 @@ def duel(
 ) -> None:
     """Trains every entry and prints what it lost on held-out text."""
     torch.set_num_threads(1)
-    with working(quiet=False) as (talk, _):
+    with working(quiet=False) as (talk, should_stop):
         for entry in list(entries(seeds))[:most]:
             plan = Plan(
                 shape=shape_named(shape),
@@ -108,7 +110,7 @@ def duel(
                 seed=entry.seed,
                 held_out_lines=held_out,
             )
-            print_json(compete(entry, plan, Corpus(corpus, held_out), out, talk))
+            print_json(compete(entry, plan, Corpus(corpus, held_out), out, talk, should_stop))
 
 
 if __name__ == "__main__":
