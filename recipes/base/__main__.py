@@ -13,16 +13,18 @@ import typer
 from burnish.cli.options import working
 from burnish.cli.terminal import print_json, print_text
 from burnish.errors import UsageError
+from burnish.model.base import find_folder
 from burnish.store.files import write_atomic
+from burnish.talk import Talk
 from burnish.train.checkpoint import claim_folder
 from recipes.base.card import card, shown
-from recipes.base.corpus import Corpus
-from recipes.base.documents import prepare
+from recipes.base.corpus import Corpus, read_texts
+from recipes.base.documents import Data, prepare
 from recipes.base.door import enter
 from recipes.base.export import export
 from recipes.base.few_shot import read_labelled
 from recipes.base.plan import Plan
-from recipes.base.report import Report, report_of
+from recipes.base.report import Questions, Report, report_of
 from recipes.base.run import Run
 from recipes.base.shape import shape_named
 
@@ -60,27 +62,65 @@ def pretrain(
     device = _device(device)
     chosen: dict[str, Any] = {**(ON_CPU if device == "cpu" else {}), **_given(rows=rows, micro_rows=micro_rows)}
     plan = Plan(
-        shape=shape_named(shape), tokens=tokens, minutes=minutes, context=context, optimizer=optimizer,  # type: ignore[arg-type]
-        lr=lr, weight_decay=weight_decay, dropout=dropout, warmup_steps=warmup_steps, held_out_lines=held_out,
-        seed=seed, **chosen,
-    )  # fmt: skip
-    labelled = read_labelled(few_shot) if few_shot else []
-    about = sources.read_text(encoding="utf-8") if sources else ""
-    source = Corpus(corpus, held_out)
+        shape=shape_named(shape),
+        tokens=tokens,
+        minutes=minutes,
+        context=context,
+        optimizer=optimizer,  # type: ignore[arg-type]
+        lr=lr,
+        weight_decay=weight_decay,
+        dropout=dropout,
+        warmup_steps=warmup_steps,
+        held_out_lines=held_out,
+        seed=seed,
+        **chosen,
+    )
+    questions = _questions(texts, few_shot, rival)
+    about = "" if sources is None else _read(sources)
     with working(quiet=as_json) as (talk, should_stop):
-        corpus_hash = source.sha256() if corpus.is_file() else ""  # prepare tells what is wrong with a missing one
-        claim_folder(out, {"plan": plan.as_json(), "corpus": corpus_hash})
-        data = prepare(source, plan, out, talk)
+        data = _prepared(Corpus(corpus, held_out), plan, out, talk)
         if only_prepare:
             talk.say(f"{data.documents.num_tokens:,} tokens are ready in {out}")
             return
         run = Run(plan, data, out / "checkpoints", device=device, talk=talk)
         run.go(should_stop=should_stop)
         place = export(run.model, data.tokenizer, out / "base")
-        report = report_of(run, place, num_texts=texts, rows=labelled, rival=rival, talk=talk)
-    name = f"english-{round(plan.shape.num_weights / 1e6)}m"
+        report = report_of(run, place, questions, talk)
+    _publish(run, report, out, about=about, as_json=as_json)
+
+
+def _prepared(corpus: Corpus, plan: Plan, out: Path, talk: Talk) -> Data:
+    """The run's data, in a folder that from now on belongs to this plan and this corpus."""
+    if not out.exists():
+        next(read_texts(corpus.path))  # a corpus that is not there marks no folder
+    claim_folder(out, {"plan": plan.as_json(), "corpus": corpus.sha256()})
+    return prepare(corpus, plan, out, talk)
+
+
+def _questions(texts: int, few_shot: Path | None, rival: str | None) -> Questions:
+    """What the base will be asked; what cannot be asked is told before the training and not after it."""
+    if texts < 1:
+        raise UsageError(f"--texts is {texts}", hint="Measure on 1 text or more; some 200 give a useful interval.")
+    if rival is not None:
+        find_folder(rival, None)
+    return Questions(num_texts=texts, rows=read_labelled(few_shot) if few_shot else [], rival=rival)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"{path} cannot be read: {error}", hint="Give --sources a Markdown file, or leave it."
+        ) from error
+
+
+def _publish(run: Run, report: Report, out: Path, *, about: str, as_json: bool) -> None:
+    """Writes the card and report.json, and tells the figures."""
+    place = out / "base"
+    name = f"english-{round(report.num_weights / 1e6)}m"
     found = {"name": name, "base": str(place), **report.as_json(), "curve": [point._asdict() for point in run.curve]}
-    write_atomic(place / "README.md", card(name, plan, data, report, about).encode())
+    write_atomic(place / "README.md", card(name, run.plan, run.data, report, about).encode())
     write_atomic(out / "report.json", json.dumps(found, indent=1).encode())
     if as_json:
         print_json(found)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from burnish.model.base import load_base
 from burnish.stats import Estimate
@@ -60,11 +60,21 @@ class Report:
         return _plain(asdict(self))  # type: ignore[no-any-return]
 
 
-def report_of(
-    run: Run, folder: Path, *, num_texts: int, rows: Sequence[Labelled] = (), rival: str | None = None, talk: Talk
-) -> Report:
+class Questions(NamedTuple):
+    """What a finished base is asked."""
+
+    num_texts: int
+    """The first so many held-out texts."""
+    rows: Sequence[Labelled] = ()
+    """Rows to ask it with few shots; none: it is not asked."""
+    rival: str | None = None
+    """Another base for the same questions."""
+
+
+def report_of(run: Run, folder: Path, questions: Questions, talk: Talk) -> Report:
     """Measures the run's model, and the base that was exported from it into `folder`."""
-    texts = run.data.held_out[:num_texts]
+    rows, rival = questions.rows, questions.rival
+    texts = run.data.held_out[: questions.num_texts]
     talk.say(f"measuring on {len(texts):,} held-out texts")
     exact = _of_llama(run, texts)
     stored = {name: _of_rounded(run, name, texts) for name in ROUNDINGS}

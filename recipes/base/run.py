@@ -70,7 +70,7 @@ class Run:
             self._loss = torch.compile(self.model.loss)
         self._resume()
         self._from = self.step
-        self._timed_from = 0.0
+        self._timed_from = self._saved = self._clock = 0.0
 
     @property
     def schedule(self) -> Schedule:
@@ -83,24 +83,35 @@ class Run:
     ) -> None:
         """Takes the steps that are left. Raises Interrupted after saving when asked to stop, TrainingError on nan."""
         self.model.train()
-        saved = began = time.monotonic()
-        before_s = self.seconds
-        with self.talk.track("pre-train", self.schedule.total_steps * self.plan.tokens_per_step, "tokens") as advance:
-            advance(self.step * self.plan.tokens_per_step, "")
-            while self.step < self.schedule.total_steps:
+        self._saved = self._clock = time.monotonic()
+        while self.step < self.schedule.total_steps:
+            if self.total_steps is None:
+                self._leg("speed", self._from + FIRST_TIMED + TIMED, should_stop, checkpoint_every_s)
+            else:
+                self._leg("pre-train", self.total_steps, should_stop, checkpoint_every_s)
+
+    def _leg(self, name: str, end: int, should_stop: Callable[[], bool], checkpoint_every_s: float) -> None:
+        """Steps up to `end`, or to the end of the run, under a bar of their own."""
+        end = min(end, self.schedule.total_steps)
+        with self.talk.track(name, (end - self.step) * self.plan.tokens_per_step, "tokens") as advance:
+            while self.step < end:
                 nats = self._learn()
-                self.seconds = before_s + time.monotonic() - began
-                self._settle(nats)
+                self._time(nats)
                 self._note(nats)
-                is_last = self.step == self.schedule.total_steps
-                stops = should_stop() and not is_last
-                if is_last or stops or time.monotonic() - saved >= checkpoint_every_s:
-                    self._check(nats)
-                    self._save()
-                    saved = time.monotonic()
-                if stops:
-                    raise self._stopped()
+                self._keep(nats, should_stop(), checkpoint_every_s)
                 advance(self.plan.tokens_per_step, f"loss {self.curve[-1].nats:.3f}" if self.curve else "")
+
+    def _keep(self, nats: Tensor, is_stopped: bool, checkpoint_every_s: float) -> None:
+        """A checkpoint at the end, when it is time, or before the stop that was asked for."""
+        is_last = self.step == self.schedule.total_steps
+        if not (is_last or is_stopped or time.monotonic() - self._saved >= checkpoint_every_s):
+            return
+        self._check(nats)
+        self._save()
+        self._saved = time.monotonic()
+        if is_stopped and not is_last:
+            where = f"step {self.step:,} of {self.schedule.total_steps:,}"
+            raise Interrupted(f"stopped at {where}", hint="run the same command again to go on from there")
 
     def _learn(self) -> Tensor:
         """One step; returns the mean nats of its targets, still on the device."""
@@ -122,21 +133,24 @@ class Run:
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
 
-    def _settle(self, nats: Tensor) -> None:
-        """Settles the number of steps once, by the speed of the first ones, when there is a limit of time."""
-        if self.total_steps is not None or self.plan.minutes is None:
-            return
-        taken = self.step - self._from
-        if taken == FIRST_TIMED:
+    def _time(self, nats: Tensor) -> None:
+        """Counts the step's seconds; where minutes are given, the first steps settle once how many there will be."""
+        if self.total_steps is None and self.step - self._from in (FIRST_TIMED, FIRST_TIMED + TIMED):
             nats.item()  # waits for the device
-            self._timed_from = time.monotonic()
-        if taken == FIRST_TIMED + TIMED:
-            nats.item()
-            step_s = (time.monotonic() - self._timed_from) / TIMED
-            left = int((self.plan.minutes * 60 * SPARE - self.seconds) / step_s)
-            self.total_steps = max(self.step + 1, min(self.plan.max_steps, self.step + left))
-            speed = self.plan.tokens_per_step / step_s
-            self.talk.say(f"{speed:,.0f} tokens/s: {self.total_steps:,} steps in {self.plan.minutes:g} minutes")
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self._clock = now
+        if self.total_steps is None and self.step - self._from == FIRST_TIMED:
+            self._timed_from = now
+        if self.total_steps is None and self.step - self._from == FIRST_TIMED + TIMED:
+            self._settle((now - self._timed_from) / TIMED)
+
+    def _settle(self, step_s: float) -> None:
+        assert self.plan.minutes is not None
+        left = int((self.plan.minutes * 60 * SPARE - self.seconds) / step_s)
+        self.total_steps = max(self.step + 1, min(self.plan.max_steps, self.step + left))
+        speed = self.plan.tokens_per_step / step_s
+        self.talk.say(f"{speed:,.0f} tokens/s: {self.total_steps:,} steps in {self.plan.minutes:g} minutes")
 
     def _note(self, nats: Tensor) -> None:
         """A point of the curve, now and then with a look at held-out texts."""
@@ -168,10 +182,6 @@ class Run:
                 f"the loss of step {self.step} is {nats.item()}",
                 hint=f"Take a lower --lr than {self.plan.lr:g}, in a new folder.",
             )
-
-    def _stopped(self) -> Interrupted:
-        where = f"step {self.step:,} of {self.schedule.total_steps:,}"
-        return Interrupted(f"stopped at {where}", hint=f"run the same command again to go on from {where}")
 
     def _save(self) -> None:
         weights = into_shards(self.model.state_dict(), "model")

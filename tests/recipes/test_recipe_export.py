@@ -123,15 +123,21 @@ def test_the_command_makes_a_base_and_tells_what_it_is_worth(
     (tmp_path / "sources.md").write_text("All invented.")
     words = [data.corpus.path, "--out", tmp_path / "out", "--shape", "1m", "--device", "cpu", "--tokens", 512]
     words += ["--context", 64, "--rows", 2, "--micro-rows", 2, "--held-out", 6, "--texts", 6, "--few-shot", rows]
-    words += ["--rival", tmp_path / "out" / "base", "--sources", tmp_path / "sources.md", "--json"]
+    words += ["--sources", tmp_path / "sources.md", "--json"]
+    assert call(monkeypatch, *words, "--only-prepare") == 0
+    assert not (tmp_path / "out" / "checkpoints").exists()
     assert call(monkeypatch, *words) == 0
+    first = json.loads(capsys.readouterr().out)
+    # the run is over: the same command only measures again, now beside a rival, which is the base itself
+    assert call(monkeypatch, *words, "--rival", tmp_path / "out" / "base") == 0
     report = json.loads(capsys.readouterr().out)
     assert report["steps"] == 4
     assert report["tokens"] == 512
     assert report["chance"] == 0.5
     assert report["few_shot"]["n"] == 4
     assert set(report["rounding"]) == {"bfloat16", "8 bits"}
-    # the rival is the base itself, through burnish: the same loss but for the order of sums
+    assert (first["curve"], first["per_byte"]) == (report["curve"], report["per_byte"])
+    # through burnish, so sums come in another order
     assert report["rival"]["worse_per_byte"]["value"] == pytest.approx(0, abs=1e-4)
     assert report["curve"][-1]["held_out"] > 0
     card = (tmp_path / "out" / "base" / "README.md").read_text()
@@ -139,7 +145,7 @@ def test_the_command_makes_a_base_and_tells_what_it_is_worth(
     assert f"{report['num_weights']:,} parameters" in card
     assert load_base(str(tmp_path / "out" / "base")).vocab_size == 4096
 
-    assert call(monkeypatch, *words[:-1], "--lr", 0.02) == 78
+    assert call(monkeypatch, *words, "--lr", 0.02) == 78
     said = capsys.readouterr().err
     assert "plan.lr 0.01 -> 0.02" in said
     assert "hint: Undo the change" in said
@@ -149,6 +155,9 @@ def test_the_command_makes_a_base_and_tells_what_it_is_worth(
     ("words", "code", "what"),
     [
         (["--shape", "7b"], 78, "there is no shape '7b'"),
+        (["--sources", "none.md"], 2, "none.md cannot be read"),
+        (["--texts", "0"], 2, "--texts is 0"),
+        (["--rival", "builtin:english-99m"], 65, "there is no built-in base model 'english-99m'"),
         (["--device", "tpu"], 2, "there is no device 'tpu'"),
         (["--few-shot", "none.jsonl"], 65, "there is no file of labelled rows none.jsonl"),
         ([], 65, "there is no corpus none.jsonl"),
@@ -162,3 +171,4 @@ def test_a_wrong_call_ends_in_a_message_and_its_code(
     said = capsys.readouterr().err
     assert f"error: {what}" in said
     assert "hint: " in said
+    assert not (tmp_path / "out").exists()
