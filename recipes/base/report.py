@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tokenizers import Tokenizer
+
 from burnish.model.base import load_base
 from burnish.stats import Estimate
 from burnish.talk import Talk
@@ -125,8 +127,10 @@ def _rival(run: Run, name: str, ours: HeldOut, texts: Sequence[str], rows: Seque
     base = load_base(name, precision="float32", device=str(run.device))
     context = min(run.plan.context, base.max_tokens)
 
+    backend: Tokenizer = base.tokenizer.backend_tokenizer
+
     def encode(text: str) -> list[int]:
-        return base.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[no-any-return]
+        return backend.encode(text, add_special_tokens=False).ids
 
     found = measure(nats_of_base(base), encode, texts, context=context, device=base.device)
     worse = found.worse_per_byte(ours)

@@ -17,20 +17,8 @@ from recipes.base.export import export
 from recipes.base.run import Run
 from recipes.base.shards import from_shards, into_shards
 from tests.child import KILLED, end_of, in_child, start_child
+from tests.heard import Heard
 from tests.recipes.conftest import PLAN
-
-
-class Listener(Silence):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def ended(data: Data, folder: Path, talk: Silence | None = None) -> tuple[dict[str, bytes], list[object]]:
@@ -76,10 +64,10 @@ def test_a_flipped_byte_in_a_shard_is_seen_and_costs_steps_only(
     content = bytearray(shard.read_bytes())
     content[-7] ^= 1
     shard.write_bytes(content)
-    listener = Listener()
-    assert ended(data, tmp_path, listener) == undisturbed
-    assert "step-000004 is damaged: optimizer-000.safetensors differs from its manifest" in listener.lines[0]
-    assert listener.lines[1] == "going on from step 3 of 6"
+    heard = Heard()
+    assert ended(data, tmp_path, heard) == undisturbed
+    assert "step-000004 is damaged: optimizer-000.safetensors differs from its manifest" in heard.lines[0]
+    assert heard.lines[1] == "going on from step 3 of 6"
 
 
 def test_a_stop_saves_and_says_how_to_go_on(data: Data, tmp_path: Path, undisturbed: object) -> None:
@@ -105,16 +93,16 @@ def test_shards_are_small_and_come_together_again() -> None:
 
 def test_minutes_settle_the_number_of_steps_once_and_for_all(data: Data, tmp_path: Path) -> None:
     plan = replace(PLAN, tokens=10**9, minutes=0.01)
-    listener = Listener()
-    run = Run(plan, data, tmp_path, device="cpu", talk=listener)
+    heard = Heard()
+    run = Run(plan, data, tmp_path, device="cpu", talk=heard)
     stops = iter(step == 20 for step in range(1, 1000))
     with pytest.raises(Interrupted):
         run.go(should_stop=lambda: next(stops))
-    assert [line for line in listener.lines if "steps in 0.01 minutes" in line]
+    assert [line for line in heard.lines if "steps in 0.01 minutes" in line]
     settled = run.total_steps
     assert settled is not None
     assert 21 <= settled < plan.max_steps
-    again = Run(plan, data, tmp_path, device="cpu", talk=listener)
+    again = Run(plan, data, tmp_path, device="cpu", talk=heard)
     assert (again.total_steps, again.step) == (settled, 20)
     again.go()
     assert again.step == settled
