@@ -27,7 +27,7 @@ from recipes.base.plan import OptimizerName, Plan
 from recipes.base.run import Run
 from recipes.base.shape import shape_named
 
-RATES: dict[OptimizerName, tuple[float, ...]] = {"muon": (0.01, 0.02, 0.005), "adamw": (0.005, 0.002, 0.01)}
+RATES: dict[OptimizerName, tuple[float, ...]] = {"muon": (0.01, 0.02, 0.005), "adamw": (0.002, 0.005, 0.001)}
 """Peak learning rates, the likeliest first."""
 TEXTS = 200
 
