@@ -1,7 +1,7 @@
 """The card of a base: what it is, what it has read, what it can do, each figure with its interval."""
 
 from burnish.fingerprint import fingerprint_file
-from burnish.stats import Estimate
+from burnish.stats.rates import Estimate
 from recipes.base.documents import Data
 from recipes.base.plan import Plan
 from recipes.base.report import Report

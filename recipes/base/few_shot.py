@@ -11,7 +11,7 @@ from burnish.fingerprint import fingerprint
 from burnish.model.base import Base
 from burnish.model.choose import choose
 from burnish.records import Message
-from burnish.stats import Estimate, wilson
+from burnish.stats.rates import Estimate, wilson
 
 MOST_ROWS = 200
 

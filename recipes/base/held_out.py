@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from burnish.model.base import Base
 from burnish.model.forward import exact_head, forward_hidden, logits_of, output_head
-from burnish.stats import Estimate
+from burnish.stats.rates import Estimate
 from recipes.base.llama import Llama
 
 MOST_CHARACTERS = 8000

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tokenizers import Tokenizer
 
 from burnish.model.base import load_base
-from burnish.stats import Estimate
+from burnish.stats.rates import Estimate
 from burnish.talk import Talk
 from recipes.base.few_shot import Labelled, few_shot
 from recipes.base.held_out import HeldOut, measure, nats_of_base, nats_of_llama
