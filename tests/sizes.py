@@ -3,7 +3,8 @@
 import ast
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent / "burnish"
+ROOT = Path(__file__).parent.parent
+PARTS = ("burnish", "recipes")
 
 
 def function_sizes(path: Path) -> list[tuple[int, str]]:
@@ -14,8 +15,8 @@ def function_sizes(path: Path) -> list[tuple[int, str]]:
 
 
 def files() -> list[Path]:
-    """Every Python file of the package."""
-    return sorted(ROOT.rglob("*.py"))
+    """Every Python file of the package and of the recipes."""
+    return sorted(path for part in PARTS for path in (ROOT / part).rglob("*.py"))
 
 
 if __name__ == "__main__":

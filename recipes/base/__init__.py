@@ -1,0 +1,1 @@
+"""Pre-trains a small English base model from one file of texts, so that it can be built into burnish."""
