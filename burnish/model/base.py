@@ -99,7 +99,8 @@ def load_base(name: str, *, revision: str | None = None, precision: str = "auto"
 def describe_base(name: str, *, revision: str | None = None, precision: str = "auto") -> Base:
     """The base without its weights: tokenizer, renderer and shapes, for whoever has another engine run the model.
 
-    Its model takes no memory and cannot be run; masks of grammars are made on the CPU. Raises ModelError as `load_base`.
+    Its model takes no memory and cannot be run; masks of grammars are made on the CPU. Raises ModelError like
+    `load_base`.
     """
     folder = inspect_folder(find_folder(name, revision), name)
     config = folder.config

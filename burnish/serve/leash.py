@@ -1,4 +1,4 @@
-"""Runs a command that must not outlive its parent: when standard input ends, however the parent died, so does all of it.
+"""Runs a command that must not outlive its parent: when standard input ends, as the parent has died, so does all.
 
 A script without any import of burnish, so that it starts in an instant: python -I leash.py COMMAND...
 """

@@ -1,11 +1,11 @@
-"""How vLLM is asked over HTTP: token ids go in, token ids with their log-probabilities come out; adapters by their folder.
+"""How vLLM is asked over HTTP: token ids go in, token ids with log-probabilities come out; adapters by their folder.
 
 Nothing here leaves a choice to vLLM: texts are rendered and tokenised by burnish, and every setting that a server could
 have a default for is sent. Written against vLLM 0.32.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +141,7 @@ class VllmClient:
             if error.status != httpx2.codes.NOT_FOUND:
                 raise
 
-    async def write(self, query: Query) -> AsyncIterator[Step]:
+    async def write(self, query: Query) -> AsyncGenerator[Step, None]:
         """The tokens as they come; whoever stops listening ends it there."""
         async with self._posted("/v1/completions", query.body(stream=True)) as response:
             async for line in response.aiter_lines():
@@ -203,7 +203,9 @@ def _demand_met(status: int, body: bytes) -> None:
         message = str(error["message"] if isinstance(error, dict) else error)
     except (ValueError, KeyError, TypeError):
         message = body[:200].decode("utf-8", "replace")
-    raise (Away if status >= FAILED else Unmet)(*([] if status >= FAILED else [status]), message[:500])
+    if status >= FAILED:
+        raise Away(message[:500])
+    raise Unmet(status, message[:500])
 
 
 def _steps(piece: Mapping[str, Any], query: Query) -> list[Step]:

@@ -8,9 +8,8 @@ from burnish.errors import ModelError
 from burnish.model.base import Base
 from burnish.model.generator import Request
 from burnish.records import Message, ModelVersion
+from burnish.serve.reads import UNPROVEN
 from burnish.serve.vllm_writing import Writer
-
-UNPROVEN = "no stored evaluation of this version, so no answer was compared"
 
 
 class Known(NamedTuple):
