@@ -92,6 +92,10 @@ def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict
     from burnish.serve.server import Tenant, make_service, open_log, warm
 
     is_run_here = desks[0].settings.serve.engine == "builtin"
+    if not is_run_here:
+        from burnish.serve.vllm_setup import demand_vllm
+
+        demand_vllm(desks[0].settings.serve)
     tenants = [Tenant(desk.store, desk.settings, served_task(desk), prober(desk), tainted_of(desk)) for desk in desks]
     talk = make_talk(quiet=quiet)
     base = shared_base(desks, talk, is_run_here=is_run_here)

@@ -111,10 +111,10 @@ class VllmClient:
         """Hangs up."""
         await self._http.aclose()
 
-    async def is_healthy(self) -> bool:
+    async def is_healthy(self, timeout_s: float = QUICK_S) -> bool:
         """Whether it answers, and its engine lives."""
         try:
-            return (await self._http.get("/health", timeout=QUICK_S)).status_code == httpx2.codes.OK
+            return (await self._http.get("/health", timeout=timeout_s)).status_code == httpx2.codes.OK
         except httpx2.HTTPError:
             return False
 

@@ -24,6 +24,8 @@ class Patience:
     """Until it answers: it reads the base and compiles for it."""
     look_s: float = 2.0
     """Between two looks whether it lives."""
+    answer_s: float = 10.0
+    """Until it has answered such a look."""
 
 
 class Keeper:
@@ -42,7 +44,7 @@ class Keeper:
         self._client = VllmClient(address)
         try:
             async with asyncio.timeout(self._patience.start_s):
-                while not await self._client.is_healthy():
+                while not await self._client.is_healthy(self._patience.answer_s):
                     self._demand_alive()
                     await asyncio.sleep(min(0.2, self._patience.look_s))
         except TimeoutError as error:
@@ -57,7 +59,7 @@ class Keeper:
         while missed < MOST_MISSED:
             if self._process and not self._process.is_alive:
                 return "vLLM has ended"
-            missed = 0 if await self._client.is_healthy() else missed + 1
+            missed = 0 if await self._client.is_healthy(self._patience.answer_s) else missed + 1
             await asyncio.sleep(self._patience.look_s)
         return "vLLM does not answer any more"
 
