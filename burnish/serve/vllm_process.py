@@ -40,7 +40,7 @@ class VllmPlan:
     """Folder of the base."""
     precision: str
     max_rank: int
-    """Of an adapter."""
+    """Of an adapter, one of RANKS."""
     most_adapters: int
     """That it keeps in memory."""
     most_at_once: int
@@ -56,7 +56,7 @@ class VllmPlan:
     def words(self, socket: Path) -> list[str]:
         """The command."""
         numbers = {
-            "max-lora-rank": rank_of(self.max_rank),
+            "max-lora-rank": self.max_rank,
             "max-loras": self.most_at_once,
             "max-cpu-loras": self.most_adapters,
             "max-num-seqs": self.max_rows,
@@ -80,14 +80,9 @@ def found_command(command: str) -> tuple[str, ...]:
     )
 
 
-def rank_of(rank: int) -> int:
-    """The smallest rank that vLLM takes and that has room for this one. Raises UsageError where there is none."""
-    for allowed in RANKS:
-        if rank <= allowed:
-            return allowed
-    raise UsageError(
-        f"an adapter has rank {rank}, and vLLM takes at most {RANKS[-1]}", hint="serve it with --engine builtin"
-    )
+def fitting_rank(rank: int) -> int | None:
+    """The smallest rank that vLLM takes and that has room for this one; None where there is none."""
+    return next((allowed for allowed in RANKS if rank <= allowed), None)
 
 
 class VllmProcess:

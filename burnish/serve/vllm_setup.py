@@ -18,7 +18,7 @@ from burnish.serve.vllm_adapters import VllmAdapters, VllmSource
 from burnish.serve.vllm_client import Address
 from burnish.serve.vllm_engine import VllmEngine
 from burnish.serve.vllm_keeper import Keeper, Patience
-from burnish.serve.vllm_process import LOG_FILE, VllmPlan, found_command, rank_of
+from burnish.serve.vllm_process import LOG_FILE, RANKS, VllmPlan, fitting_rank, found_command
 from burnish.store.store import Store
 
 KEY = "BURNISH_VLLM_KEY"
@@ -43,11 +43,12 @@ def make_engine(
     limits = settings[0].serve
     stores = [one.store for one in sources.values()]
     rank, size = largest(stores)
+    max_rank = fitting_rank(rank) or RANKS[-1]  # a wider adapter is refused when somebody asks for it
     most = max(1, min(most_adapters, (limits.adapter_mb << 20) // max(1, size)))
     hidden = tuple(key.env for one in settings for key in one.serve.keys.values())
-    what = _address(limits) or _plan(base, limits, rank, most, hidden)
+    what = _address(limits) or _plan(base, limits, max_rank, most, hidden)
     folder = Path(tempfile.mkdtemp(prefix="burnish-vllm-"))
-    adapters = VllmAdapters(base, sources, folder=folder, most=most, max_rank=rank_of(rank), run=secrets.token_hex(8))
+    adapters = VllmAdapters(base, sources, folder=folder, most=most, max_rank=max_rank, run=secrets.token_hex(8))
     atexit.register(adapters.close)
     keeper = Keeper(
         what,
@@ -89,12 +90,12 @@ def _address(limits: ServeSettings) -> Address | None:
     return Address(url=limits.vllm.url, key=os.environ.get(KEY, ""))
 
 
-def _plan(base: Base, limits: ServeSettings, rank: int, most: int, hidden: tuple[str, ...]) -> VllmPlan:
+def _plan(base: Base, limits: ServeSettings, max_rank: int, most: int, hidden: tuple[str, ...]) -> VllmPlan:
     return VllmPlan(
         command=found_command(limits.vllm.command),
         base=find_folder(base.name, base.revision).resolve(),
         precision=base.precision,
-        max_rank=rank,
+        max_rank=max_rank,
         most_adapters=most,
         most_at_once=min(most, MOST_AT_ONCE),
         max_rows=limits.max_rows,
