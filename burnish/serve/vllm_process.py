@@ -19,7 +19,7 @@ from burnish.serve import leash
 from burnish.serve.vllm_client import BASE_NAME, Address
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM takes as --max-lora-rank, from 8 on."""
+"""What vLLM (0.32) takes as --max-lora-rank, from 8 on."""
 SOCKET, LOG_FILE = "vllm.socket", "vllm.log"
 TAIL_BYTES = 2000
 END_S = 25.0
