@@ -88,7 +88,8 @@ def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict
     """What answers, and the version that is each project's champion, loaded and checked."""
     from burnish.loop.kept import tainted_of
     from burnish.loop.one_base import shared_base
-    from burnish.loop.probing import prober, recall, served_task
+    from burnish.loop.probing import prober, recall
+    from burnish.loop.task import task_of_project
     from burnish.serve.server import Tenant, make_service, open_log, warm
 
     is_run_here = desks[0].settings.serve.engine == "builtin"
@@ -96,7 +97,9 @@ def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict
         from burnish.serve.vllm_setup import demand_vllm
 
         demand_vllm(desks[0].settings.serve)
-    tenants = [Tenant(desk.store, desk.settings, served_task(desk), prober(desk), tainted_of(desk)) for desk in desks]
+    tenants = [
+        Tenant(desk.store, desk.settings, task_of_project(desk), prober(desk), tainted_of(desk)) for desk in desks
+    ]
     talk = make_talk(quiet=quiet)
     base = shared_base(desks, talk, is_run_here=is_run_here)
     for desk in desks:

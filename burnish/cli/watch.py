@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.terminal import print_found, print_json, print_table, print_text
 from burnish.cli.ui import demand_libraries
 from burnish.errors import EXIT_ALARM, ConfigError, UsageError
 
@@ -113,7 +113,7 @@ def _act(place: "Project", *, label: Path | None, accept: bool, allow: bool, as_
     else:
         reset(place)
         data, told = {"accepted": None}, "the project's own rows are what is normal from now on"
-    print_json({"schema_version": 1, **data}) if as_json else print_text(told)
+    print_found(data, told, as_json=as_json)
 
 
 def _allow(place: "Project") -> str:

@@ -21,7 +21,7 @@ from burnish.loop.rendering import REPORT_RECORD, render
 from burnish.loop.result import RoundResult, save_result
 from burnish.loop.seeds import retire
 from burnish.loop.stages import Shop, total_cost
-from burnish.loop.synthesizing import Synthesis
+from burnish.loop.synthesis import Synthesis
 from burnish.loop.tribunal import Ruling
 from burnish.loop.untuned import Untuned
 from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json

@@ -15,9 +15,9 @@ from burnish.fingerprint import fingerprint
 from burnish.loop import starting
 from burnish.loop.kept import learned_since
 from burnish.loop.parity import Parity, Subject, check
-from burnish.loop.probing import served_task
 from burnish.loop.project import Project
 from burnish.loop.rendering import card_of
+from burnish.loop.task import task_of_project
 from burnish.loop.workbench import Workbench
 from burnish.model.adapter import CONFIG, WEIGHTS, load_registered
 from burnish.model.base import Base, find_folder
@@ -26,10 +26,10 @@ from burnish.model.template import TODAY
 from burnish.model.whole import TEMPLATE, save_whole, size_of
 from burnish.records import ModelVersion, Task, as_json, from_json
 from burnish.registry import folder_of, get
-from burnish.store.artifacts import Sealed
 from burnish.store.delivery import deliver, delivered, drafted
 from burnish.store.failpoints import failpoint
 from burnish.store.files import require_space, write_atomic
+from burnish.store.manifest import Sealed
 from burnish.talk import Talk
 
 FORMATS = ("peft", "merged", "gguf", "ollama", "vllm")
@@ -72,7 +72,7 @@ def export(project: Project, name: str, form: str, place: Path, talk: Talk, *, f
         ModelError: the base cannot be written so, or what was written answers otherwise than was measured.
     """
     place = Path(os.path.abspath(place))
-    version, task = _demand_kept(project, get(project.store, name)), served_task(project)
+    version, task = _demand_kept(project, get(project.store, name)), task_of_project(project)
     folder = folder_of(project.store, version)
     if folder is None:
         raise UsageError(f"{version.name} is the untuned base: nothing of this project is in it", hint="name a version")

@@ -15,9 +15,9 @@ from burnish.evaluate.files import stored_evaluations
 from burnish.evaluate.run import LEAK, LOGPROB_TOLERANCE, NUM_ALONE, answer
 from burnish.loop.project import Project
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.generate import fields_requests, target_logprobs
 from burnish.model.generator import Request
+from burnish.model.rendered import Rendered
 from burnish.records import Example, Message, ModelVersion, RowResult, Task
 from burnish.serve.reads import UNPROVEN
 from burnish.serve.vllm_probe import Known, Recorded
@@ -40,11 +40,6 @@ class Agreement(NamedTuple):
     largest: float
     """Largest difference of a log-probability, relative."""
     allowed: float
-
-
-def served_task(project: Project) -> Task:
-    """The project's task, as its data states it. Raises DataError without data."""
-    return task_of(list(load_examples(project.store)), project.settings)
 
 
 def prober(project: Project) -> Callable[[Base, ModelVersion], Callable[[], str]]:

@@ -15,16 +15,17 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import DamagedError, ModelError, StorageError, UsageError
 from burnish.fakes import random_version, tiny_base, tiny_folder
 from burnish.loop.exporting import FORMATS, export
 from burnish.loop.forget import forget
 from burnish.loop.parity import Subject, check
-from burnish.loop.probing import served_task, stored_answers
+from burnish.loop.probing import stored_answers
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.loop.starting import shell
+from burnish.loop.task import task_of_project
 from burnish.model.adapter import load_adapter
 from burnish.model.generate import generate
 from burnish.model.gguf_file import save_gguf
@@ -33,7 +34,7 @@ from burnish.model.whole import save_whole
 from burnish.records import Message
 from burnish.registry import get
 from burnish.serve.reads import UNPROVEN
-from burnish.store.artifacts import verify
+from burnish.store.manifest import verify
 from burnish.store.roles import current_roles
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
@@ -142,7 +143,7 @@ def test_the_start_script_of_an_adapter_says_what_the_version_says(exports, fini
     asked = "the password is refused"
     monkeypatch.setattr(sys, "argv", ["start.py", asked])
     runpy.run_path(str(Path(exports["peft"].folder) / "start.py"))
-    base, task = bench_of(project), served_task(project)
+    base, task = bench_of(project), task_of_project(project)
     prompt = base.chat.render_prompt(
         [Message(role="system", content=task.instruction), Message(role="user", content=asked)]
     )

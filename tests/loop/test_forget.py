@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from burnish.data.dataset import ROWS, add_files, load_examples, set_hash
+from burnish.data.batch_files import ROWS
+from burnish.data.dataset import load_examples, set_hash
+from burnish.data.intake import add_files
 from burnish.errors import EXIT_GATE_HELD, UsageError
 from burnish.loop.approval import approve
 from burnish.loop.conclude import finish_interrupted
-from burnish.loop.forget import Forgotten, bar_late_descendants, forget
+from burnish.loop.forget import bar_late_descendants, forget
+from burnish.loop.forgotten import Forgotten
 from burnish.loop.integrity import check_log
 from burnish.loop.kept import roll_back
 from burnish.loop.past import DONE_FILE, is_done, results, round_folder
@@ -40,16 +43,21 @@ from tests.loop.conftest import PROMOTES, small_settings, write_rows
 from tests.loop.test_evidence import Heard
 
 
+def ready_to_promote(folder: Path, base: Path) -> Project:
+    """A project in `folder` with no round yet, whose first round promotes."""
+    project = create_project(folder / "desk", settings_with(small_settings(base), PROMOTES))
+    rows = write_rows(folder / "rows.jsonl", 120)
+    add_files(project.store, project.settings, [rows], Silence(), skip_bad=False)
+    return project
+
+
 @pytest.fixture(scope="module")
 def promoted_once(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Path:
     """A project whose first round promoted."""
-    folder = tmp_path_factory.mktemp("promoted") / "desk"
-    project = create_project(folder, settings_with(small_settings(small_base), PROMOTES))
-    rows = write_rows(folder.parent / "rows.jsonl", 120)
-    add_files(project.store, project.settings, [rows], Silence(), skip_bad=False)
+    project = ready_to_promote(tmp_path_factory.mktemp("promoted"), small_base)
     result, _ = run_round(project, Silence())
     assert result.decision == "PROMOTE"
-    return folder
+    return project.folder
 
 
 @pytest.fixture
@@ -339,10 +347,8 @@ def test_going_back_where_every_earlier_champion_learned_it_is_refused(promoted:
     assert tainted not in (move.after for move in history(store)[2:])
 
 
-def test_a_challenger_whose_row_was_forgotten_between_the_verdict_and_the_act_is_withheld(small_project: Project):
-    project = Project(
-        folder=small_project.folder, settings=settings_with(small_project.settings, PROMOTES), store=small_project.store
-    )
+def test_a_challenger_whose_row_was_forgotten_between_the_verdict_and_the_act_is_withheld(tmp_path, small_base):
+    project = ready_to_promote(tmp_path, small_base)
     assert in_child(lambda: run_round(project, Silence()), "round.saved=kill") == KILLED
     (before,) = results(project)
     assert before.champion == before.challenger
