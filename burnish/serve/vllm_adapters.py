@@ -102,6 +102,10 @@ class VllmAdapters:
             async with self._room:
                 self._room.notify_all()
 
+    def lose(self, project: str, version: ModelVersion) -> None:
+        """vLLM does not know this version any more; whoever asks next has it loaded again."""
+        self._held.pop((project, version.name), None)
+
     async def restore(self) -> None:
         """Loads what was held into a vLLM that has begun anew; what it refuses is held no more."""
         for key, held in list(self._held.items()):

@@ -26,6 +26,7 @@ MOST_STARTS = 5
 PAUSE_S = 2.0
 """Seconds before a start after one that failed, doubled each time."""
 AWAY = Failed("away")
+NOT_FOUND = 404
 
 
 @dataclass(slots=True, eq=False)
@@ -232,6 +233,11 @@ class VllmEngine:
         try:
             job.tell(Began(version))
             return await (self._choose(job, writer) if job.choices else self._write(job, writer))
+        except Unmet as error:
+            if error.status != NOT_FOUND:
+                raise
+            self.pool.lose(job.project, version)
+            raise Away(f"vLLM has lost {version.name}") from error
         finally:
             await self.pool.release(job.project, version)
 
