@@ -16,8 +16,11 @@ from burnish.errors import UsageError
 
 if TYPE_CHECKING:
     from burnish.loop.project import Project
+    from burnish.model.base import Base
     from burnish.records import ModelVersion
     from burnish.serve.exchange import Service
+    from burnish.serve.vllm_engine import VllmEngine
+    from burnish.talk import Talk
 
 
 class Engine(StrEnum):
@@ -88,7 +91,7 @@ def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict
     """What answers, and the version that is each project's champion, loaded and checked."""
     from burnish.loop.kept import tainted_of
     from burnish.loop.one_base import shared_base
-    from burnish.loop.probing import prober, recall
+    from burnish.loop.probing import prober
     from burnish.loop.task import task_of_project
     from burnish.serve.server import Tenant, make_service, open_log, warm
 
@@ -104,16 +107,19 @@ def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict
     base = shared_base(desks, talk, is_run_here=is_run_here)
     for desk in desks:
         open_log(desk.store.root / "logs", desk.settings.project)
-    backend = None
-    if not is_run_here:
-        from burnish.serve.vllm_adapters import VllmSource
-        from burnish.serve.vllm_setup import make_engine
-
-        talk.say("vLLM begins, which takes a minute or more")
-        sources = {desk.settings.project: VllmSource(store=desk.store, recall=recall(desk)) for desk in desks}
-        backend = make_engine(base, sources, [desk.settings for desk in desks])
-    service = make_service(base, tenants, backend)
+    service = make_service(base, tenants, None if is_run_here else _vllm(desks, base, talk))
     return service, warm(service)
+
+
+def _vllm(desks: "Sequence[Project]", base: "Base", talk: "Talk") -> "VllmEngine":
+    """The engine with a vLLM that runs."""
+    from burnish.loop.probing import recall
+    from burnish.serve.vllm_adapters import VllmSource
+    from burnish.serve.vllm_setup import make_engine
+
+    talk.say("vLLM begins, which takes a minute or more")
+    sources = {desk.settings.project: VllmSource(store=desk.store, recall=recall(desk)) for desk in desks}
+    return make_engine(base, sources, [desk.settings for desk in desks])
 
 
 def _say(told: dict[str, object], models: list[dict[str, str]], *, as_json: bool) -> None:
