@@ -48,7 +48,7 @@ SCHEMA = {
         },
     },
 }
-QUICK = Patience(start_s=60.0, look_s=0.05, answer_s=5.0)
+QUICK = Patience(start_s=60.0, look_s=0.05, answer_s=2.0)
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,7 @@ def test_projects_share_a_vllm_with_room_for_two_adapters_and_get_no_answer_of_a
         assert both.service.engine.pool.loads.refused == 0
     own = [one.choices[0].message.content for one in said[: len(asked)]]
     assert own == [expected[one] for one in asked]
-    assert len(yard.standin.salts["org/base"] - salts["org/base"]) == 2
+    assert len(yard.standin.salts["org/base"] - salts.get("org/base", set()) - {"contract"}) == 2
     held: set[str] = set()
     for what, name in yard.standin.history[begun:]:
         (held.add if what == "load" else held.discard)(name)

@@ -165,7 +165,7 @@ class StandIn:
                 return
             if count == 1 and self.fault == "die":
                 os._exit(1)
-            while count == 1 and self.fault == "hold":
+            while count == 1 and self.fault in ("hold", "hang"):
                 await asyncio.sleep(0.01)
 
     def scored(self, body: Mapping[str, Any]) -> list[dict[str, Any] | None]:
