@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from burnish.errors import BurnishError, DataError, ModelError
 from burnish.model.trie import Trie
@@ -33,7 +34,7 @@ NOT_FOUND = 404
 class _Going:
     ticket: int
     job: Job
-    task: "asyncio.Task[None] | None" = None
+    task: "asyncio.Task[Ended] | None" = None
     is_lost: bool = False
     """Its vLLM is gone."""
 
@@ -196,7 +197,8 @@ class VllmEngine:
         while self._is_up.is_set() and (going := self._waiting.take(self._may_begin)) is not None:
             self._active[going.ticket] = going
             self._waiting.charge(going.job.project, PROMPT_WEIGHT * len(going.job.request.prompt))
-            going.task = asyncio.ensure_future(self._serve(going))
+            going.task = asyncio.ensure_future(self._answer(going.job))
+            going.task.add_done_callback(partial(self._finish, going))
 
     def _may_begin(self, going: _Going) -> bool:
         """Whether there is a row; a project without one gets one beyond the limit where several share."""
@@ -215,18 +217,16 @@ class VllmEngine:
         for one in gone:
             self._end(one, None)
 
-    async def _serve(self, going: _Going) -> None:
-        said: Said | None = Failed("broken")
-        try:
-            said = await self._answer(going.job)
-        except asyncio.CancelledError:
-            said = AWAY if going.is_lost else None
-        except Exception as error:  # one request's fault is no other's
-            said = _failed(error, going.job.project)
-        finally:
-            del self._active[going.ticket]
-            self._end(going, said)
-            self._admit()
+    def _finish(self, going: _Going, task: "asyncio.Task[Ended]") -> None:
+        """One that was being answered is done; a task that is cancelled before its first step comes here as well."""
+        del self._active[going.ticket]
+        if task.cancelled():
+            said: Said | None = AWAY if going.is_lost else None
+        else:
+            error = task.exception()
+            said = task.result() if error is None else _failed(error, going.job.project)
+        self._end(going, said)
+        self._admit()
 
     async def _answer(self, job: Job) -> Ended:
         version, writer = await self._leased(job)
@@ -283,7 +283,7 @@ class VllmEngine:
             log_of(going.job.project).error("an answer could not be told", exc_info=error)
 
 
-def _failed(error: Exception, project: str) -> Failed:
+def _failed(error: BaseException, project: str) -> Failed:
     if isinstance(error, Refused):
         return Failed("refused", str(error))
     if isinstance(error, Away):
