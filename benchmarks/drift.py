@@ -24,7 +24,7 @@ import numpy as np
 from burnish.monitor.alarms import Budget
 from burnish.monitor.space import Space, place, space_of
 from burnish.monitor.window import Reference, Window, first_bets, look_at
-from burnish.stats import clopper_pearson
+from burnish.stats.rates import clopper_pearson
 
 SIZE = 200
 SHARES = (0.05, 0.1, 0.2, 0.5)

@@ -100,7 +100,7 @@ def against(ours: Run, peer: Run) -> dict[str, Any]:
 
 def quality(lora: Sequence[Run], full: Sequence[Run]) -> dict[str, Any]:
     """Accuracy of both on the same rows over all seeds, and their gap; rows of a group count as one, across seeds."""
-    from burnish.stats import paired_interval
+    from burnish.stats.pairs import paired_interval
 
     pairs = [pair for a, b in zip(lora, full, strict=True) for pair in zip(a["scores"], b["scores"], strict=True)]
     gaps = [mine[1] - other[1] for mine, other in pairs]

@@ -135,7 +135,7 @@ def _chosen(bench: Any, seeds: Any, spec: Mapping[str, Any], trials: Sequence[An
     """The trial that a round takes, and its answers to the rows held out."""
     from dataclasses import replace
 
-    from burnish.stats import mean_interval
+    from burnish.stats.rates import mean_interval
     from burnish.tune.search import pick
 
     known = []

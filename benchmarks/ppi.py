@@ -18,7 +18,7 @@ import numpy as np
 from scipy import stats as scipy_stats
 
 from burnish.ppi import assisted_mean
-from burnish.stats import paired_interval
+from burnish.stats.pairs import paired_interval
 
 ROWS_A_LABEL = 10
 GAINS = 0.7

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from burnish.fingerprint import fingerprint
-from burnish.stats import mean_interval, paired_interval
+from burnish.stats.pairs import paired_interval
+from burnish.stats.rates import mean_interval
 
 Row = dict[str, str]
 Pairs = Sequence[tuple[str, str]]

@@ -28,7 +28,8 @@ from burnish.loop.project import Project, create_project, open_project
 from burnish.loop.seeds import Seeds, gather
 from burnish.loop.workbench import Workbench
 from burnish.records import Example, ModelVersion, Trial
-from burnish.stats import mean_interval, paired_interval
+from burnish.stats.pairs import paired_interval
+from burnish.stats.rates import mean_interval
 from burnish.talk import Silence
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train

@@ -11,7 +11,7 @@ import typer.main
 
 import burnish
 from burnish.cli.main import app
-from burnish.settings import setting_names
+from burnish.settings.schema import setting_names
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,7 +67,7 @@ def test_help_is_quick_and_does_not_load_torch():
     assert min(seconds) < 0.5, seconds
 
 
-@pytest.mark.parametrize("module", ["burnish", "burnish.cli.main", "burnish.loop.project", "burnish.settings"])
+@pytest.mark.parametrize("module", ["burnish", "burnish.cli.main", "burnish.loop.project", "burnish.settings.source"])
 def test_light_modules_do_not_load_torch(module):
     code = f"import sys, {module}; sys.exit(bool({{'torch', 'transformers', 'pyarrow'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

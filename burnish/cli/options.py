@@ -36,7 +36,7 @@ STOPPING = "\nstopping after this step; press Ctrl-C again to stop at once\n"
 
 def opened(folder: Path, overrides: list[str] | None = None) -> "Project":
     """The project in `folder`; its settings are read before the store is loaded, so that a typo is told at once."""
-    from burnish.settings import read_settings
+    from burnish.settings.source import read_settings
 
     if (path := folder / "burnish.yaml").is_file():
         read_settings(path, overrides or ())

@@ -67,7 +67,7 @@ def show_config(project: ProjectOption = HERE, changes: SetOption = None, as_jso
 @config.command("schema")
 def show_schema() -> None:
     """Print the JSON Schema of burnish.yaml, for editors."""
-    from burnish.settings import json_schema
+    from burnish.settings.schema import json_schema
 
     print_json(json_schema())
 

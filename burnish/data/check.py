@@ -25,6 +25,7 @@ from burnish.grammar import agree
 from burnish.records import Example, Rejection, Role, Task, as_json
 
 MIN_EXAMPLES = 20
+GRAVEST_FIRST = ("error", "warning", "note")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,16 +89,7 @@ def check(
 
     Raises DataError at once when there are fewer than 20: no number about so few would mean anything.
     """
-    if len(examples) < MIN_EXAMPLES:
-        lost = (
-            f"; {agree(len(rejected), 'row was', 'rows were')} rejected, the first for {rejected[0].reason}"
-            if rejected
-            else ""
-        )
-        raise DataError(
-            f"need at least {MIN_EXAMPLES} examples, found {len(examples)}{lost}",
-            hint="add more: burnish data add FILE. A few hundred is where fine-tuning begins to show",
-        )
+    _refuse_few(examples, rejected)
     ordered = sorted(examples, key=lambda example: (example.content_hash, example.id))
     near = near_duplicate_groups([prompt_text(example) for example in ordered], settings.data.near_duplicate)
     rows = CheckedRows(ordered, roles, settings, task, near)
@@ -114,7 +106,6 @@ def check(
         *found_in_texts,
         *small_slice_problems(rows, columns),
     ]
-    gravity = {"error": 0, "warning": 1, "note": 2}
     return DataCheck(
         num_examples=len(ordered),
         num_groups=len({example.group for example in ordered}),
@@ -127,5 +118,17 @@ def check(
         secrets=texts.secrets,
         num_control_tokens=texts.control_tokens,
         max_tokens=tokens,
-        problems=tuple(sorted(problems, key=lambda problem: gravity[problem.severity])),
+        problems=tuple(sorted(problems, key=lambda problem: GRAVEST_FIRST.index(problem.severity))),
+    )
+
+
+def _refuse_few(examples: Sequence[Example], rejected: Sequence[Rejection]) -> None:
+    if len(examples) >= MIN_EXAMPLES:
+        return
+    lost = ""
+    if rejected:
+        lost = f"; {agree(len(rejected), 'row was', 'rows were')} rejected, the first for {rejected[0].reason}"
+    raise DataError(
+        f"need at least {MIN_EXAMPLES} examples, found {len(examples)}{lost}",
+        hint="add more: burnish data add FILE. A few hundred is where fine-tuning begins to show",
     )

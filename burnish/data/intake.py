@@ -24,6 +24,7 @@ from burnish.records import Example, Rejection, as_json, from_json
 from burnish.store.batches import add_batch, batches
 from burnish.store.failpoints import failpoint
 from burnish.store.files import safe_name, storage_errors
+from burnish.store.manifest import Sealed
 from burnish.store.stage import run_stage
 from burnish.store.store import Store
 from burnish.talk import Talk
@@ -167,26 +168,7 @@ def _seal(store: Store, path: Path | str, spool: Path, counts: Counts, talk: Tal
     if not counts.kept:
         talk.say(f"{path}: all {counts.duplicates:,} rows are in the project already")
         return []
-
-    def work(folder: Path) -> dict[str, Any]:
-        for name in (ROWS, REJECTS):
-            os.replace(spool / name, folder / name)
-        failpoint("data.moved")
-        return {"num_rows": counts.kept, "num_rejects": counts.rejected}
-
-    with storage_errors("sealing new data", spool):
-        hashes = {name: fingerprint_file(spool / name) for name in (ROWS, REJECTS)}
-    sealed = run_stage(
-        store,
-        stage="data",
-        version=DATA_VERSION,
-        settings={},
-        inputs=hashes,
-        seed=0,
-        work=work,
-        talk=talk,
-        libraries=(),
-    )
+    sealed = _sealed(store, spool, counts, talk)
     failpoint("data.sealed")
     batch = add_batch(
         store,
@@ -198,6 +180,30 @@ def _seal(store: Store, path: Path | str, spool: Path, counts: Counts, talk: Tal
         sources=(_file_name(path),),
     )
     return [batch.name]
+
+
+def _sealed(store: Store, spool: Path, counts: Counts, talk: Talk) -> Sealed:
+    """The artifact of what is in the spool."""
+
+    def work(folder: Path) -> dict[str, Any]:
+        for name in (ROWS, REJECTS):
+            os.replace(spool / name, folder / name)
+        failpoint("data.moved")
+        return {"num_rows": counts.kept, "num_rejects": counts.rejected}
+
+    with storage_errors("sealing new data", spool):
+        hashes = {name: fingerprint_file(spool / name) for name in (ROWS, REJECTS)}
+    return run_stage(
+        store,
+        stage="data",
+        version=DATA_VERSION,
+        settings={},
+        inputs=hashes,
+        seed=0,
+        work=work,
+        talk=talk,
+        libraries=(),
+    )
 
 
 def _file_name(path: Path | str) -> str:

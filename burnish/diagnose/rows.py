@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from burnish.data.slices import ANSWER
 from burnish.records import Evaluation, Example, Interval, RowResult
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 
 # Shapes: N rows, G groups, C candidates, D deals, V features of texts, K clusters or labels.
 Floats = NDArray[np.float64]

@@ -12,7 +12,7 @@ from burnish.diagnose.metadata import Place, declared_places, sliced_places
 from burnish.diagnose.rows import Floats, Rows, is_wrong, rows_of, score_of
 from burnish.diagnose.topics import Vectors, text_places
 from burnish.records import Evaluation, Weakness
-from burnish.stats import holm, shrink
+from burnish.stats.many import holm, shrink
 
 MOST = 16
 """Slices brought forward to dev_b. Holm's first step over 16 needs 2.1 times the rows of a single test for power 0.8,

@@ -13,7 +13,7 @@ from burnish.data.conversation import conversation
 from burnish.model.base import Base
 from burnish.model.choose import score
 from burnish.records import Example, Interval, Task
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 
 SAYS_NOTHING = ("", "?", "N/A")
 

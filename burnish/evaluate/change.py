@@ -13,7 +13,8 @@ from scipy import stats
 from burnish.data.quality import snippet
 from burnish.evaluate.measure import Direction, Measure, MeasuredRow, Unit, pair
 from burnish.records import Comparison, Interval, SliceComparison
-from burnish.stats import cluster_t, paired_interval
+from burnish.stats.groups import cluster_t
+from burnish.stats.pairs import paired_interval
 
 Family = Literal["hallucination", "abstention", "bias", "jargon", "forgetting"]
 NO_PAIRS = Interval(value=None, low=None, high=None, n=0)

@@ -10,7 +10,11 @@ from dataclasses import replace
 from burnish.errors import EvaluationError
 from burnish.evaluate.summary import is_in_slice
 from burnish.records import Comparison, Evaluation, Flip, Interval, RowResult, SliceComparison
-from burnish.stats import design_effect, detectable_gain, holm, mean_interval, paired_interval, paired_p
+from burnish.stats.groups import design_effect
+from burnish.stats.many import holm
+from burnish.stats.pairs import paired_interval, paired_p
+from burnish.stats.planning import detectable_gain
+from burnish.stats.rates import mean_interval
 
 ALPHA = 0.05
 """Two-sided level of the verdicts; the gate has its own."""

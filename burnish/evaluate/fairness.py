@@ -15,7 +15,8 @@ from burnish.evaluate.measure import Answered, Finding, Measure, MeasuredRow, an
 from burnish.evaluate.scorers import normalised, token_f1
 from burnish.evaluate.swaps import NEUTRAL, Swaps, Twin, builtin_swaps, twins_of
 from burnish.records import Evaluation, Example, Interval, Task
-from burnish.stats import holm, paired_interval, paired_p, shrink
+from burnish.stats.many import holm, shrink
+from burnish.stats.pairs import paired_interval, paired_p
 
 DRAWS = 1000
 """Bootstrap draws of a gap: its bounds are then known to about a twentieth of their distance."""

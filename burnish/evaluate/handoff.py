@@ -14,7 +14,7 @@ from burnish.evaluate.compare import compare
 from burnish.evaluate.summary import ANSWER_COLUMN, is_in_slice, summarise
 from burnish.evaluate.threshold import Threshold, confidence, is_right
 from burnish.records import Evaluation, Example, Interval, RowResult, SliceComparison
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 
 DRAWS = 2000
 """Of the bootstrap of a relative reduction: its bounds are then known to about a thirtieth of their distance."""

@@ -14,7 +14,8 @@ from burnish.errors import EvaluationError
 from burnish.evaluate.compare import compare
 from burnish.evaluate.summary import ANSWER_COLUMN, MIN_ANSWER_ROWS
 from burnish.records import Comparison, Evaluation, Example, Interval, RowResult
-from burnish.stats import cluster_t, mean_interval
+from burnish.stats.groups import cluster_t
+from burnish.stats.rates import mean_interval
 
 Direction = Literal["lower is better", "higher is better"]
 Unit = Literal["share", "nats per token"]

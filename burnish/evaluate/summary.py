@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from burnish.records import Interval, RowResult
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 
 ANSWER_COLUMN = "answer"
 """The column under which a label task's expected label becomes a slice."""

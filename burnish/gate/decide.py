@@ -45,7 +45,9 @@ from burnish.gate.pairs import (
     pairs_of,
 )
 from burnish.records import Comparison, Decision, Guard, Verdict
-from burnish.stats import design_effect, detectable_gain, posterior_gain, rows_needed, rows_needed_no_loss
+from burnish.stats.beliefs import posterior_gain
+from burnish.stats.groups import design_effect
+from burnish.stats.planning import detectable_gain, rows_needed, rows_needed_no_loss
 
 FIRST_SHARE = 0.6
 """Share of alpha for a vault's first attempt; the rest falls linearly: 0.03, 0.0125, 0.0075 of 0.05 for three."""

@@ -18,7 +18,9 @@ from burnish.gate.pairs import (
     slice_names,
 )
 from burnish.records import Comparison, Guard
-from burnish.stats import belief_of_gain, holm, noninferiority_p, paired_interval, paired_p, shrink_gains, superiority_p
+from burnish.stats.beliefs import belief_of_gain, shrink_gains
+from burnish.stats.many import holm
+from burnish.stats.pairs import noninferiority_p, paired_interval, paired_p, superiority_p
 
 Kind = Literal["superiority", "non-inferiority", "checked"]
 

@@ -5,7 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from burnish.records import Comparison
-from burnish.stats import Belief, design_effect, detectable_gain, paired_p, posterior_gain
+from burnish.stats.beliefs import Belief, posterior_gain
+from burnish.stats.groups import design_effect
+from burnish.stats.pairs import paired_p
+from burnish.stats.planning import detectable_gain
 
 EVIDENCE = 0.05
 """Level at which a loss counts as seen, Holm-adjusted over the slices that are not protected."""

@@ -8,7 +8,7 @@ from typing import Any
 from burnish.errors import ConfigError, UsageError
 from burnish.loop.project import SETTINGS_FILE, Project, settings_with
 from burnish.loop.tuning import RESULT_FILE
-from burnish.settings import read_settings
+from burnish.settings.source import read_settings
 from burnish.store.files import write_atomic
 
 

@@ -28,7 +28,7 @@ from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_
 from burnish.registry import champion as current_champion
 from burnish.registry import history, models, promote, register
 from burnish.review.standing import JudgedReport
-from burnish.settings import resolved
+from burnish.settings.text import resolved
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
 from burnish.store.files import write_atomic

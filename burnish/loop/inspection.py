@@ -28,7 +28,7 @@ from burnish.loop.workbench import BASE_NAME, Workbench
 from burnish.model.rendered import show
 from burnish.records import Evaluation, Example, ModelVersion, Rejection, as_json
 from burnish.registry import champion, get
-from burnish.settings import read_settings
+from burnish.settings.source import read_settings
 from burnish.store.files import write_atomic
 from burnish.store.roles import current_roles
 from burnish.talk import Silence, Talk

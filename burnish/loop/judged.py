@@ -39,7 +39,7 @@ from burnish.records import Evaluation, Example, Interval
 from burnish.review.admission import version_change
 from burnish.review.assisted import AssistedGain, JudgeScores, assisted_gain, peoples_gain
 from burnish.review.standing import FEWEST_FOR_HARM, JudgedQuestion, JudgedReport, slice_standings
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 from burnish.store.replies import kept_replies
 from burnish.talk import Talk
 

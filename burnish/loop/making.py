@@ -13,7 +13,7 @@ from burnish.records import Cell, Example, Task
 from burnish.synthesize.cells import NOISE, in_cell
 from burnish.synthesize.made import Made
 from burnish.synthesize.moves import fill_cell
-from burnish.synthesize.plan import split_exactly
+from burnish.synthesize.room import split_exactly
 
 OVERSAMPLED = 1.5
 """Rows made for each one that is wanted: filters and verifiers drop some."""

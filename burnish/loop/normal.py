@@ -20,7 +20,7 @@ from burnish.monitor.alarms import Signal
 from burnish.monitor.window import Reference, Window, reference_of
 from burnish.records import Example, ModelVersion, RowResult
 from burnish.registry import BASE, champion
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 
 FEWEST = 20
 """Held-out rows below which nothing can be compared."""

@@ -14,7 +14,7 @@ from burnish.gate.pairs import POWER
 from burnish.loop.project import Project
 from burnish.loop.seeds import is_vault, vault_number
 from burnish.records import Example, Task
-from burnish.stats import PlanRow, detectable_gain, plan, plan_sentence
+from burnish.stats.planning import PlanRow, detectable_gain, plan, plan_sentence
 from burnish.store.roles import current_roles
 
 SHOWN_GAINS = ("5", "10", "15")

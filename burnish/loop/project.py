@@ -10,7 +10,8 @@ from pathlib import Path
 
 from burnish.config import Settings
 from burnish.errors import ConfigError, UsageError
-from burnish.settings import read_settings, write_settings
+from burnish.settings.source import read_settings
+from burnish.settings.text import write_settings
 from burnish.store.progress import told
 from burnish.store.store import Store, open_store
 from burnish.talk import Talk

@@ -10,8 +10,8 @@ from burnish.loop.stages import Shop
 from burnish.loop.tuning import DB_FILE, suggested
 from burnish.records import CurvePoint, Trial
 from burnish.report.record import SearchReport, SearchTrial
+from burnish.tune.kept import KeptSearch, Tried, Values, latest_search
 from burnish.tune.rungs import NUM_RUNGS, Rungs
-from burnish.tune.study import KeptSearch, Tried, Values, latest_search
 from burnish.tune.verdict import verdict_on
 
 

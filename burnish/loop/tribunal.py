@@ -71,8 +71,16 @@ def ask_gate(
     vault = _usable_vault(shop, choice)
     if not vault:
         return _no_look("INCONCLUSIVE", "No vault is left: every one was used. Add labelled examples.")
-    beside = replace(beside, commonest=None, solved_before=solved_before(shop, champion, after))
-    return _look(shop, champion, choice, vault, shots, beside, kit)
+    hearing = _Hearing(
+        shop=shop,
+        champion=champion,
+        challenger=choice.challenger,
+        vault=vault,
+        shots=shots,
+        beside=replace(beside, commonest=None, solved_before=solved_before(shop, champion, after)),
+        kit=kit,
+    )
+    return _look(hearing)
 
 
 def _usable_vault(shop: Shop, choice: Choice) -> str:
@@ -84,62 +92,85 @@ def _usable_vault(shop: Shop, choice: Choice) -> str:
     return ""
 
 
-def _look(
-    shop: Shop,
-    champion: ModelVersion,
-    choice: Choice,
-    vault: str,
-    shots: Sequence[Example],
-    beside: Beside,
-    kit: Kit,
-) -> Ruling:
-    rows, store, settings = shop.seeds.of(vault), shop.project.store, shop.project.settings.gate
-    vault_hash, challenger = set_hash(rows), choice.challenger
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Hearing:
+    """Who is compared on which vault, and what else the gate looks at."""
+
+    shop: Shop
+    champion: ModelVersion
+    challenger: ModelVersion
+    vault: str
+    shots: Sequence[Example]
+    """What the champion is shown."""
+    beside: Beside
+    kit: Kit
+
+    @property
+    def rows(self) -> Sequence[Example]:
+        """The vault's."""
+        return self.shop.seeds.of(self.vault)
+
+
+def _look(hearing: _Hearing) -> Ruling:
+    """One look, written down before the vault is read."""
+    shop, rows, challenger = hearing.shop, hearing.rows, hearing.challenger
+    store, settings, vault_hash = shop.project.store, shop.project.settings.gate, set_hash(rows)
     attempt = attempt_of(store, vault_hash, challenger.adapter_hash)
     spent = sum(look.alpha for look in looks(store, vault_hash) if look.attempt < attempt)
     alpha = alpha_of_attempt(settings, attempt, spent)
     look = append_look(store, vault_hash, attempt, challenger.adapter_hash, alpha)
 
     def work(folder: Path) -> dict[str, Any]:
-        asked = ((champion, shots), (challenger, ()))
-        seen = [
-            shop.bench.score(model, shop.seeds.task, rows, columns=shop.seeds.columns, shots=shown)
-            for model, shown in asked
-        ]
-        for evaluation, name in zip(seen, ("champion", "challenger"), strict=True):
-            (folder / name).mkdir(exist_ok=True)
-            save_evaluation(folder / name, evaluation)
-        old, new = (Side(model, said, shown) for (model, shown), said in zip(asked, seen, strict=True))
-        guarded = guard_comparisons(shop, kit, old, new, rows)
-        failpoint("gate.decide")
-        verdict = decide(
-            compare(*seen),
-            settings,
-            attempt=attempt,
-            vault=vault,
-            vault_hash=vault_hash,
-            spent=spent,
-            beside=replace(beside, commonest=_over_commonest(shop, seen[1], rows), measures=guarded.comparisons),
-        )
-        num_tokens = sum(evaluation.num_tokens for evaluation in seen) + guarded.num_tokens
-        return {"verdict": as_json(verdict), "num_tokens": num_tokens}
+        return _judged(hearing, folder, attempt, spent)
 
-    inputs = {
-        "champion": champion.adapter_hash,
-        "challenger": challenger.adapter_hash,
-        "vault": vault_hash,
-        "shots": set_hash(shots),
-        "base": shop.bench.base.base_hash,
-        "dev_a": set_hash(shop.seeds.of("dev_a")),
-        "train": set_hash(shop.seeds.of("train")),
-        "kit": kit.identity if settings.measures else "",
-    }
     asked = {"gate": settings.model_dump(mode="json"), "attempt": attempt, "spent": spent}
-    sealed = shop.run("gate", GATE_VERSION, asked, inputs, 120 * len(rows), work)
+    sealed = shop.run("gate", GATE_VERSION, asked, _inputs(hearing), 120 * len(rows), work)
     verdict = from_json(Verdict, sealed.record["verdict"])
     finish_look(store, look, verdict.decision)
     retired = is_retired(verdict, settings)
     return Ruling(verdict=public_view(verdict, retired=retired), retired=retired)
+
+
+def _judged(hearing: _Hearing, folder: Path, attempt: int, spent: float) -> dict[str, Any]:
+    """Both models' answers to the vault, kept in the folder, and the verdict on them."""
+    shop, rows = hearing.shop, hearing.rows
+    asked = ((hearing.champion, hearing.shots), (hearing.challenger, ()))
+    seen = [
+        shop.bench.score(model, shop.seeds.task, rows, columns=shop.seeds.columns, shots=shown)
+        for model, shown in asked
+    ]
+    for evaluation, name in zip(seen, ("champion", "challenger"), strict=True):
+        (folder / name).mkdir(exist_ok=True)
+        save_evaluation(folder / name, evaluation)
+    old, new = (Side(model, said, shown) for (model, shown), said in zip(asked, seen, strict=True))
+    guarded = guard_comparisons(shop, hearing.kit, old, new, rows)
+    failpoint("gate.decide")
+    commonest = _over_commonest(shop, seen[1], rows)
+    verdict = decide(
+        compare(*seen),
+        shop.project.settings.gate,
+        attempt=attempt,
+        vault=hearing.vault,
+        vault_hash=set_hash(rows),
+        spent=spent,
+        beside=replace(hearing.beside, commonest=commonest, measures=guarded.comparisons),
+    )
+    num_tokens = sum(evaluation.num_tokens for evaluation in seen) + guarded.num_tokens
+    return {"verdict": as_json(verdict), "num_tokens": num_tokens}
+
+
+def _inputs(hearing: _Hearing) -> dict[str, str]:
+    seeds = hearing.shop.seeds
+    return {
+        "champion": hearing.champion.adapter_hash,
+        "challenger": hearing.challenger.adapter_hash,
+        "vault": set_hash(hearing.rows),
+        "shots": set_hash(hearing.shots),
+        "base": hearing.shop.bench.base.base_hash,
+        "dev_a": set_hash(seeds.of("dev_a")),
+        "train": set_hash(seeds.of("train")),
+        "kit": hearing.kit.identity if hearing.shop.project.settings.gate.measures else "",
+    }
 
 
 def _over_commonest(shop: Shop, after: Evaluation, rows: Sequence[Example]) -> Comparison:

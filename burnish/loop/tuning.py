@@ -24,11 +24,12 @@ from burnish.store.files import write_atomic
 from burnish.store.manifest import Sealed
 from burnish.talk import Talk
 from burnish.train.move import update_size
+from burnish.tune.kept import Scope, Tried, Values
 from burnish.tune.rows import stratified
 from burnish.tune.rungs import Rungs
 from burnish.tune.search import prior_lr
 from burnish.tune.space import Space, candidate_of, space_of
-from burnish.tune.study import Heat, Scope, Tried, TuneStudy, Values
+from burnish.tune.study import Heat, TuneStudy
 from burnish.tune.verdict import Verdict, finalists, verdict_on
 
 TUNE_VERSION = 2

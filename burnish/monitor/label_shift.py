@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from burnish.monitor.permutation import Bools, Floats, Ints, permutation_p
-from burnish.stats import Estimate
+from burnish.stats.rates import Estimate
 
 WORST_CONDITION = 30.0
 """Norm of the inverse of the confusion matrix (columns sum to 1) from which solving multiplies noise too much: so much

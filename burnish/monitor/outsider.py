@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from burnish.monitor.permutation import Floats
-from burnish.stats import Estimate, clopper_pearson
+from burnish.stats.rates import Estimate, clopper_pearson
 
 POWERS = np.linspace(0.1, 0.95, 18)
 """Exponents of the bets e * p^(e - 1); small ones bet on a few extreme texts, large ones on many a little strange."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from burnish.monitor.permutation import Floats
-from burnish.stats import Estimate
+from burnish.stats.rates import Estimate
 
 GRID = 1001
 BOLDEST = 0.75

@@ -13,7 +13,7 @@ from burnish.monitor.permutation import Floats
 from burnish.monitor.space import Placed, Space, place, space_of
 from burnish.monitor.two_sample import TwoSample, two_sample
 from burnish.records import Interval
-from burnish.stats import Estimate
+from burnish.stats.rates import Estimate
 
 MOST_REFERENCE = 1000
 """Reference rows that a window is told apart from; more sharpen the test little and cost time."""

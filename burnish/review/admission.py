@@ -12,7 +12,8 @@ from scipy import stats
 
 from burnish.fingerprint import SHORT, fingerprint
 from burnish.review.agreement import Rating, answers_of, by_item, cohen_kappa, krippendorff_alpha
-from burnish.stats import Estimate, clopper_pearson, noninferiority_p
+from burnish.stats.pairs import noninferiority_p
+from burnish.stats.rates import Estimate, clopper_pearson
 
 FEWEST_REVIEWERS = 3
 FEWEST_ITEMS = 30

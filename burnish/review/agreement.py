@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from burnish.stats import Estimate, Floats
+from burnish.stats.groups import Floats
+from burnish.stats.rates import Estimate
 
 Level = Literal["nominal", "ordinal", "interval"]
 """How far apart two values are: the same or not, by ranks, or by the difference of numbers."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from burnish.ppi import Assisted, active_mean, assisted_mean
 from burnish.records import Interval
 from burnish.review.admission import version_change
-from burnish.stats import paired_interval
+from burnish.stats.pairs import paired_interval
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

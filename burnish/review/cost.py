@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from burnish.review.decisions import replay
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 from burnish.store.recent import Spent
 from burnish.store.reviews import Queue, ReviewDecision, ReviewItem
 

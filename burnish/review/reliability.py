@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from burnish.review.agreement import Rating, by_item
-from burnish.stats import Estimate, Floats, holm, wilson
+from burnish.stats.groups import Floats
+from burnish.stats.many import holm
+from burnish.stats.rates import Estimate, wilson
 
 Codes = NDArray[np.intp]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from burnish.records import Interval
 from burnish.review.admission import Admission, SliceAdmission
 from burnish.review.assisted import AssistedGain
-from burnish.stats import Estimate
+from burnish.stats.rates import Estimate
 
 FEWEST_FOR_HARM = 20
 """Rows scored by people below which the gate blocks nobody: three losses in three rows happen to equal models, too."""

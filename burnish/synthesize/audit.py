@@ -11,7 +11,7 @@ from typing import Literal
 from burnish.errors import DataError
 from burnish.fingerprint import fingerprint
 from burnish.records import Example
-from burnish.stats import clopper_pearson
+from burnish.stats.rates import clopper_pearson
 
 SAMPLE = 60
 """Rows of an audit: 60 of 60 right prove 0.951, 59 prove 0.924, 58 prove 0.899 and fail."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from burnish.errors import DataError
 from burnish.records import Interval
-from burnish.stats import wilson
+from burnish.stats.rates import wilson
 from burnish.synthesize.duplicates import Embed
 from burnish.synthesize.runs import plain_words
 

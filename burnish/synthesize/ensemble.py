@@ -12,7 +12,7 @@ import numpy as np
 
 from burnish.fingerprint import fingerprint
 from burnish.records import Example, Interval
-from burnish.stats import wilson
+from burnish.stats.rates import wilson
 from burnish.synthesize.guards import Drop
 from burnish.synthesize.votes import Voters, Votes
 

@@ -1,26 +1,21 @@
-"""How many synthetic rows of which kind a round shall make: weak places first, small steps, people's rows kept.
-
-Numbers are whole and exact: a share is given out by largest remainders, and nothing depends on the order of the rows.
-"""
+"""How many synthetic rows of which kind a round shall make: weak places first, small steps, people's rows kept."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from burnish.data.dedup import prompt_text
 from burnish.data.provenance import HUMAN, PROVENANCE, SYNTHETIC, provenance
 from burnish.errors import DataError
 from burnish.records import Cell, Example, Task, Weakness
 from burnish.synthesize.cells import (
     ANSWER,
     NOISE,
-    Wish,
     edge_wishes,
-    holds_term,
     prevalent_wishes,
     scarce_wishes,
     weak_wishes,
 )
+from burnish.synthesize.room import cells_within, room_for, split_exactly
 
 FEWEST_HUMAN = 125
 """Rows of people that help far more than synthetic ones (Ashok and May 2024, arXiv 2410.13098)."""
@@ -95,20 +90,6 @@ class CellPlan:
         return f"about ${self.usd:,.2f} and {self.seconds:,.0f} s"
 
 
-@dataclass(slots=True)
-class _Room:
-    """Synthetic rows that each slice may still get."""
-
-    left: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def of(self, wish: Wish, most: int) -> int:
-        return min([most, *(self.left[key] for key in wish.keys)])
-
-    def take(self, wish: Wish, count: int) -> None:
-        for key in wish.keys:
-            self.left[key] -= count
-
-
 def plan_cells(
     weaknesses: Sequence[Weakness],
     train: Sequence[Example],
@@ -140,7 +121,7 @@ def plan_cells(
     half = limits.weakness_share / 2
     edge = max(0.0, 1.0 - limits.weakness_share - limits.prevalence_share)
     shares = split_exactly(total, [half, half, limits.prevalence_share, edge])
-    cells = _placed(wishes, shares, _rooms(wishes, human, made, limits))
+    cells = cells_within(wishes, shares, room_for(wishes, human, made, limits.most_per_human))
     placed = sum(cell.count for cell in cells)
     return CellPlan(
         cells=cells,
@@ -170,19 +151,6 @@ def rows_over_limit(train: Sequence[Example], rows: Sequence[Example], limits: P
     return frozenset(over)
 
 
-def split_exactly(total: int, weights: Sequence[float]) -> list[int]:
-    """`total` in whole parts as the weights say, by largest remainders (Hamilton), ties to the earlier part."""
-    whole = sum(weights)
-    if total <= 0 or whole <= 0:
-        return [0] * len(weights)
-    exact = [total * weight / whole for weight in weights]
-    parts = [int(share + 1e-9) for share in exact]
-    order = sorted(range(len(parts)), key=lambda at: (-round(exact[at] - parts[at], 9), at))
-    for at in order[: total - sum(parts)]:
-        parts[at] += 1
-    return parts
-
-
 # Limits ---------------------------------------------------------------------------------------------------------------
 
 
@@ -202,67 +170,10 @@ def _most_rows(limits: PlanLimits, num_human: int, num_made: int) -> tuple[int, 
     return max(0, most[name]), name
 
 
-def _rooms(
-    wishes: Sequence[Sequence[Wish]], human: Sequence[Example], made: Sequence[Example], limits: PlanLimits
-) -> _Room:
-    room = _Room()
-    for wish in (wish for group in wishes for wish in group):
-        for key in wish.keys:
-            if key not in room.left:
-                own = sum(_counts_for(row, key) for row in human)
-                there = sum(_counts_for(row, key) for row in made)
-                room.left[key] = max(0, int(limits.most_per_human * own + 1e-9) - there)
-    return room
-
-
-def _counts_for(row: Example, key: tuple[str, str]) -> bool:
-    column, value = key
-    if column == ANSWER:
-        return row.answer == value
-    return holds_term(prompt_text(row), value.split("\n")) if not column else row.slices.get(column) == value
-
-
 def _keys(row: Example) -> list[tuple[str, str]]:
     """Slices of a row that a limit counts; an answer that no row of people has counts for nothing."""
     own = [(column, value) for column, value in row.slices.items() if column not in (PROVENANCE, NOISE)]
     return [*own, (ANSWER, row.answer)]
-
-
-def _placed(wishes: Sequence[Sequence[Wish]], shares: Sequence[int], room: _Room) -> tuple[Cell, ...]:
-    """The wishes with their numbers; what finds no room in its own purpose is offered to the others in turn."""
-    counts: list[list[int]] = []
-    left = 0
-    for group, share in zip(wishes, shares, strict=True):
-        given = _given(group, share, room)
-        counts.append(given)
-        left += share - sum(given)
-    for group, had in zip(wishes, counts, strict=True):
-        more = _given(group, left, room)
-        left -= sum(more)
-        had[:] = [old + new for old, new in zip(had, more, strict=True)]
-    return tuple(
-        replace(wish.cell, count=count)
-        for group, given in zip(wishes, counts, strict=True)
-        for wish, count in zip(group, given, strict=True)
-        if count
-    )
-
-
-def _given(group: Sequence[Wish], share: int, room: _Room) -> list[int]:
-    """At most `share` rows over the wishes by weight; a full slice passes its part on to the others."""
-    counts = [0] * len(group)
-    left = share
-    while left > 0:
-        is_open = [wish.weight > 0 and room.of(wish, left) > 0 for wish in group]
-        parts = split_exactly(left, [wish.weight if one else 0.0 for wish, one in zip(group, is_open, strict=True)])
-        if not sum(parts):
-            break
-        for at, part in enumerate(parts):
-            taken = min(part, room.of(group[at], part))
-            room.take(group[at], taken)
-            counts[at] += taken
-            left -= taken
-    return counts
 
 
 def _notes(num_human: int, unplaced: int, limits: PlanLimits) -> tuple[str, ...]:

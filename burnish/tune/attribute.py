@@ -12,7 +12,7 @@ import numpy as np
 from burnish.errors import TrainingError
 from burnish.evaluate.compare import MIN_ROWS, compare
 from burnish.records import Comparison, Cost, Evaluation, Interval
-from burnish.stats import holm
+from burnish.stats.many import holm
 from burnish.tune.ablation import Ablation, Part
 from burnish.tune.attribution import Attribution, BatchGain, Fate, SliceGain
 from burnish.tune.worth import Luck, Paired, Worth, pooled_luck, worth_of

@@ -6,33 +6,22 @@ finds it again; what was asked for but belongs to no heat is given up.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.exceptions import OptunaError
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
-from burnish.errors import StorageError, UsageError
-from burnish.records import Trial, as_json, from_json
+from burnish.errors import UsageError
+from burnish.records import Trial, as_json
+from burnish.tune.kept import CHOICE, DONE, SCOPE, TURN, Scope, Tried, Values, close, opened, tried_of
 from burnish.tune.space import Recipe, Space, recipe_of
 
-Values = Mapping[str, Any]
-"""A value for each dimension of the space, by name."""
-
 HEAT = "heat-"
-CHOICE = "chosen"
-SCOPE, TURN = "scope", "turn"
 LOST = -1e6
 """Reported for a trial that diverged before any dev loss: worse than every loss."""
-DONE = (TrialState.COMPLETE, TrialState.PRUNED)
-WAIT_S = 60
-"""How long a write waits for another process that holds the file, such as the dashboard."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,42 +38,6 @@ class Heat:
         return recipe_of(next(iter(self.proposals.values())))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
-    """A proposal after its training."""
-
-    number: int
-    values: Values
-    trial: Trial
-    move: float | None = None
-    """Size of the update relative to the weights that it changes; None for a trial that left early."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """What a search was made for."""
-
-    round: int
-    """The round that comes next."""
-    num_rows: int
-    """Training rows that it may use."""
-    total_rows: int
-    """Training rows that there are."""
-    repeats: str = ""
-    """Name of the search on fewer rows whose best settings it trains again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeptSearch:
-    """A search as its file remembers it."""
-
-    name: str
-    scope: Scope
-    tried: tuple[Tried, ...]
-    choice: Values | None
-    """What it came to; None while it has not ended."""
-
-
 class TuneStudy:
     """The proposals and results of one search; `name` identifies data, base and everything else that is fixed."""
 
@@ -92,14 +45,14 @@ class TuneStudy:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.name, self.space, self.seed = name, space, seed
         self._choices = _distributions(space)
-        self._storage = _opened(path)
+        self._storage = opened(path)
         self._study = optuna.create_study(
             storage=self._storage, study_name=name, direction="maximize", load_if_exists=True
         )
 
     def close(self) -> None:
         """Lets go of the file."""
-        _close(self._storage)
+        close(self._storage)
 
     def note_scope(self, scope: Scope) -> None:
         """Notes what this search is made for, and that it is the latest of all in the file."""
@@ -165,7 +118,7 @@ class TuneStudy:
 
     def tried(self) -> list[Tried]:
         """Every trial with an outcome, in the order of their numbers."""
-        return _tried(self._trials())
+        return tried_of(self._trials())
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -201,69 +154,6 @@ class TuneStudy:
         if fixed:
             self._study.enqueue_trial(dict(fixed))
         return self._study.ask(self._choices)
-
-
-def latest_search(path: Path, number: int) -> list[KeptSearch]:
-    """The last search that was made for round `number`, after the one on fewer rows that it repeats; empty if none was.
-
-    Raises StorageError when Optuna cannot read the file.
-    """
-    with _reading(path) as storage:
-        summaries = optuna.get_all_study_summaries(storage=storage, include_best_trial=False)
-        known = {summary.study_name: summary.user_attrs for summary in summaries if SCOPE in summary.user_attrs}
-        scopes = {name: from_json(Scope, attributes[SCOPE]) for name, attributes in known.items()}
-        made = [name for name, scope in scopes.items() if scope.round == number]
-        if not made:
-            return []
-        last = max(made, key=lambda name: int(known[name][TURN]))
-        return [
-            KeptSearch(
-                name=name,
-                scope=scopes[name],
-                tried=tuple(_tried(optuna.load_study(study_name=name, storage=storage).get_trials(deepcopy=False))),
-                choice=known[name].get(CHOICE),
-            )
-            for name in (scopes[last].repeats, last)
-            if name in scopes
-        ]
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[optuna.storages.RDBStorage]:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        storage = _opened(path)
-        try:
-            yield storage
-        finally:
-            _close(storage)
-    except (SQLAlchemyError, OptunaError, RuntimeError) as error:  # RuntimeError: made by another version of Optuna
-        raise StorageError(
-            f"{path} cannot be read: {type(error).__name__}", hint=f"move {path.name} away; a search begins a new one"
-        ) from error
-
-
-def _opened(path: Path) -> optuna.storages.RDBStorage:
-    options = {"connect_args": {"timeout": WAIT_S}}
-    return optuna.storages.RDBStorage(f"sqlite:///{path}", engine_kwargs=options)
-
-
-def _close(storage: optuna.storages.RDBStorage) -> None:
-    storage.remove_session()
-    storage.engine.dispose()
-
-
-def _tried(trials: Sequence[FrozenTrial]) -> list[Tried]:
-    return [
-        Tried(
-            number=trial.number,
-            values=dict(trial.params),
-            trial=from_json(Trial, trial.user_attrs["trial"]),
-            move=trial.user_attrs["move"],
-        )
-        for trial in trials
-        if trial.state in DONE
-    ]
 
 
 def _distributions(space: Space) -> dict[str, BaseDistribution]:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from burnish.errors import TrainingError
 from burnish.records import Interval
+from burnish.tune.kept import Tried
 from burnish.tune.search import STANDARD_ERROR_Z
-from burnish.tune.study import Tried
 
 
 class Verdict(NamedTuple):

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from scipy import stats as distributions
 
 from burnish.records import Interval
-from burnish.stats import belief_of_gain, cluster_t, paired_interval, paired_p
+from burnish.stats.beliefs import belief_of_gain
+from burnish.stats.groups import cluster_t
+from burnish.stats.pairs import paired_interval, paired_p
 
 ALPHA = 0.05
 Floats = NDArray[np.float64]

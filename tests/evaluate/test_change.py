@@ -7,7 +7,8 @@ import pytest
 from burnish.evaluate.change import MeasureChange, change_of
 from burnish.evaluate.measure import Finding, Measure, MeasuredRow, measured, not_applicable, pair
 from burnish.records import as_json, from_json
-from burnish.stats import cluster_t, paired_interval
+from burnish.stats.groups import cluster_t
+from burnish.stats.pairs import paired_interval
 
 
 def _measure(values, *, direction="lower is better", unit="share", is_pairable=True, findings=()) -> Measure:

@@ -8,7 +8,7 @@ from burnish.evaluate.measure import Measure, MeasuredRow, answered, measured, n
 from burnish.gate.guards import checked
 from burnish.gate.pairs import pairs_of
 from burnish.records import Task, as_json, from_json
-from burnish.stats import mean_interval
+from burnish.stats.rates import mean_interval
 from tests.evaluate.measured_rows import evaluation, example
 
 

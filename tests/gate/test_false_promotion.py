@@ -10,7 +10,7 @@ from scipy.stats import binom
 
 from burnish.config import GateSettings
 from burnish.gate.decide import alpha_of_attempt, decide, public_view
-from burnish.stats import mcnemar_midp, superiority_p
+from burnish.stats.pairs import mcnemar_midp, superiority_p
 from tests.gate.test_decide import comparison
 
 VAULTS, ROWS, DISCORDANCE = 4000, 120, 0.2

@@ -103,7 +103,7 @@ def test_with_few_rows_nothing_is_trained_and_the_base_writes(tmp_path: Path, sm
     found = generator(tmp_path, small_base)
     made = found.make(CELLS, rows(20), 3)
     assert found.learned.folder is None
-    assert found.learned.name == found.bench.base.base_hash
+    assert found.learned.name == found.documents.base.base_hash
     assert len(found.learned.real) == 20
     assert "too few to train on" in found.notes()[0]
     assert not (tmp_path / "stage").exists()

@@ -34,7 +34,9 @@ from burnish.report.record import (
     SettingReason,
     StageCost,
 )
-from burnish.stats import holm, paired_interval, paired_p, wilson
+from burnish.stats.many import holm
+from burnish.stats.pairs import paired_interval, paired_p
+from burnish.stats.rates import wilson
 
 
 def rate(right: int, n: int) -> Interval:

@@ -11,7 +11,7 @@ from burnish.fakes import random_version
 from burnish.loop.project import SETTINGS_FILE, Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.registry import promote
-from burnish.settings import write_settings
+from burnish.settings.text import write_settings
 from burnish.talk import Silence
 from tests.loop.conftest import small_base, small_settings, write_rows
 from tests.serve.town import NAMES, Town, bench_of, serving

@@ -18,7 +18,7 @@ from burnish.registry import champion, get
 from burnish.serve.guard import door
 from burnish.serve.keys import Key, key_of, keys_of
 from burnish.serve.quota import Quota
-from burnish.settings import write_settings
+from burnish.settings.text import write_settings
 from burnish.talk import Silence
 from tests.serve.test_leaving import until
 from tests.serve.town import Town, alone, bench_of, chat, serving, user, wearing

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from burnish.config import GateSettings, Settings, TaskSettings, TrainSettings
 from burnish.errors import AccessError, ConfigError
 from burnish.foreign_names import ADVICE, SETTING
-from burnish.settings import allowed, json_schema, read_settings, resolved, setting_names, settings_text, write_settings
+from burnish.settings.schema import allowed, json_schema, setting_names
+from burnish.settings.source import read_settings
+from burnish.settings.text import resolved, settings_text, write_settings
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 SETTINGS = st.builds(

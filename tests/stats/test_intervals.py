@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from burnish.stats import clopper_pearson, mean_interval, paired_interval, wilson
+from burnish.stats.pairs import paired_interval
+from burnish.stats.rates import clopper_pearson, mean_interval, wilson
 
 Z = float(stats.norm.isf(0.025))
 

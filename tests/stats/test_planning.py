@@ -6,19 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from burnish.stats import (
-    Belief,
-    belief_of_gain,
-    detectable_gain,
-    plan,
-    plan_sentence,
-    posterior_gain,
-    power_of,
-    rows_needed,
-    rows_needed_no_loss,
-    shrink,
-    shrink_gains,
-)
+from burnish.stats.beliefs import Belief, belief_of_gain, posterior_gain, shrink_gains
+from burnish.stats.many import shrink
+from burnish.stats.planning import detectable_gain, plan, plan_sentence, power_of, rows_needed, rows_needed_no_loss
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,9 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from burnish.stats import (
-    cluster_t,
-    design_effect,
-    holm,
-    mcnemar_midp,
-    noninferiority_p,
-    paired_p,
-    sign_flip,
-    superiority_p,
-)
+from burnish.stats.groups import cluster_t, design_effect, sign_flip
+from burnish.stats.many import holm
+from burnish.stats.pairs import mcnemar_midp, noninferiority_p, paired_p, superiority_p
 
 
 def test_mid_p_of_eight_wins_and_two_losses_by_hand():

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from burnish.errors import DataError
 from burnish.records import Example, Interval, Message, Task, Weakness
 from burnish.synthesize.cells import in_cell
-from burnish.synthesize.plan import PlanLimits, plan_cells, rows_over_limit, split_exactly
+from burnish.synthesize.plan import PlanLimits, plan_cells, rows_over_limit
+from burnish.synthesize.room import split_exactly
 
 TASK = Task(kind="label", labels=("pay", "appeal", "move", "other"))
 

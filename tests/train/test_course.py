@@ -13,9 +13,9 @@ from burnish.train.course import cohorts_of, courses_of, rivals_of, runs_of, tur
 from burnish.train.job import TrainJob
 from burnish.train.run import train
 from tests.child import KILLED, in_child
+from tests.heard import Heard
 from tests.train.conftest import MakeJob, candidate
 from tests.train.test_referee import Halver
-from tests.train.test_refusals import Listener
 from tests.train.test_resume import files_of
 
 SUBSETS = {"few": [f"row-{at}" for at in range(0, 30, 4)], "half": [f"row-{at}" for at in range(15)]}
@@ -91,12 +91,12 @@ def test_a_mixed_bank_that_is_killed_ends_with_the_same_bytes(job: MakeJob) -> N
 
 def test_one_that_diverges_on_its_own_rows_is_frozen_and_the_rest_goes_on_bit_for_bit(job: MakeJob) -> None:
     wild = replace(MIXED[2], name="wild", lr=1.0, alpha=1e30)
-    listener = Listener()
+    listener = Heard()
     calm, lost = train(mixed(job, (MIXED[1], wild)), talk=listener)
     (alone,) = train(mixed(job, (MIXED[1],), folder="alone"))
     assert of(calm) == of(alone)
     assert (calm.stopped, lost.stopped) == ("done", "diverged")
-    (warning,) = [line for line in listener.warnings if "candidate wild diverged" in line]
+    (warning,) = [line for line in listener.warned if "candidate wild diverged" in line]
     assert set(warning.rpartition("the batch was: ")[2].split(", ")) < set(SUBSETS["half"])
 
 

@@ -19,7 +19,7 @@ from burnish.model.base import Base
 from burnish.model.lora import PEFT_PREFIX, AdapterSpec, attach
 from burnish.model.merge import merge_adapters
 from burnish.records import Candidate, Cost, Evaluation, Example, Message, RowResult, Task, Trial
-from burnish.stats import holm
+from burnish.stats.many import holm
 from burnish.talk import Silence
 from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train

@@ -9,10 +9,10 @@ from burnish.config import LoraSettings, Settings, TrainSettings
 from burnish.errors import ConfigError, DataError, TrainingError
 from burnish.fakes import small_examples, tiny_base
 from burnish.records import Candidate, Example, Interval, Trial
+from burnish.tune.kept import Tried
 from burnish.tune.rows import stratified, with_recipe
 from burnish.tune.search import prior_lr
 from burnish.tune.space import Space, candidate_of, space_of
-from burnish.tune.study import Tried
 from burnish.tune.verdict import finalists, verdict_on
 
 
