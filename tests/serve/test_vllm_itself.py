@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.fakes import random_version
 from burnish.loop.probing import recall
 from burnish.loop.project import Project, create_project, settings_with
