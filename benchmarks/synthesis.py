@@ -215,9 +215,10 @@ def equal_epochs(tokens: Mapping[str, int], epochs: int) -> dict[str, int]:
 
 def gap_closed(
     scores: Mapping[str, Sequence[float]], arm: str, groups: Sequence[str], *, draws: int = DRAWS, seed: int = 0
-) -> tuple[float, float, float]:
+) -> tuple[float, float, float] | None:
     """The share of the gap between seed only and oracle that an arm closes, with a 95% percentile bootstrap interval.
 
+    None where these rows do not show that there is a gap: a share of what may be nothing says nothing.
     Test rows are drawn whole, with all arms and seeds of theirs: `groups` names the test row of each score.
     """
     names = sorted(set(groups))
@@ -230,10 +231,12 @@ def gap_closed(
     random = np.random.default_rng(seed)
     drawn = random.integers(0, len(names), size=(draws, len(names)))
     low, middle, high = (sums[one][drawn].sum(axis=1) for one in (SEED_ONLY, arm, ORACLE))
-    with np.errstate(divide="ignore", invalid="ignore"):
+    if np.percentile(high - low, 2.5) <= 0:
+        return None
+    with np.errstate(divide="ignore"):
         shares = (middle - low) / (high - low)
     found = (sums[arm].sum() - sums[SEED_ONLY].sum()) / (sums[ORACLE].sum() - sums[SEED_ONLY].sum())
-    bounds = np.nanpercentile(shares, [2.5, 97.5])
+    bounds = np.percentile(shares, [2.5, 97.5])
     return float(found), float(bounds[0]), float(bounds[1])
 
 

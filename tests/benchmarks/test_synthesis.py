@@ -58,9 +58,16 @@ def test_the_share_of_the_gap_is_that_of_the_sums_and_its_interval_holds_it():
         "targeted": [1.0] * 50 + [0.0] * 50,
         ORACLE: [1.0] * 80 + [0.0] * 20,
     }
-    found, low, high = gap_closed(scores, "targeted", groups)
+    closed = gap_closed(scores, "targeted", groups)
+    assert closed is not None
+    found, low, high = closed
     assert found == pytest.approx(0.5)
     assert 0.3 < low < 0.5 < high < 0.7
+
+
+def test_no_share_is_told_of_a_gap_that_is_not_shown():
+    scores = {SEED_ONLY: [1.0, 0.0] * 30, "targeted": [1.0] * 60, ORACLE: [0.0, 1.0] * 29 + [1.0, 1.0]}
+    assert gap_closed(scores, "targeted", [f"row{number}" for number in range(60)]) is None
 
 
 def test_scores_of_one_row_under_several_seeds_are_drawn_together():
