@@ -27,7 +27,7 @@ from burnish.serve.vllm_adapters import VllmSource
 from burnish.serve.vllm_engine import VllmEngine
 from burnish.serve.vllm_keeper import Patience
 from burnish.serve.vllm_setup import KEY, make_engine
-from burnish.settings import write_settings
+from burnish.settings.text import write_settings
 from tests.cli.calls import burnish
 from tests.serve import vllm_standin
 from tests.serve.test_serve_command import asking, started
