@@ -10,11 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import uvicorn
-from openai import APIError, InternalServerError
+from openai import APIError, InternalServerError, OpenAI
 
 from burnish.errors import ModelError
 from burnish.loop.probing import recall
@@ -60,7 +62,7 @@ class Yard:
 
     def misbehave(self, fault: str) -> None:
         """From now on, until it is told an empty word."""
-        self.standin.faults.write_text(fault)
+        misbehave(self.standin.faults, fault)
 
     def engine(self, base: Base, tenants: Sequence[Tenant], **limits: int) -> VllmEngine:
         """An engine for these projects."""
@@ -69,14 +71,15 @@ class Yard:
             for one in tenants
         }
         settings = [settings_with(one.settings, {"serve.vllm.url": self.url}) for one in tenants]
-        return make_engine(base, sources, settings, patience=QUICK, **limits)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(KEY, SECRET)
+            return make_engine(base, sources, settings, patience=QUICK, **limits)
 
 
 @pytest.fixture(scope="module")
 def yard(furnished: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
     standin = StandIn(bench_of(furnished), SECRET, tmp_path_factory.mktemp("standin") / "faults", name="org/base")
-    with listen("127.0.0.1", 0) as bound, pytest.MonkeyPatch.context() as patch:
-        patch.setenv(KEY, SECRET)
+    with listen("127.0.0.1", 0) as bound:
         bound.listen(64)
         server = uvicorn.Server(uvicorn.Config(app_of(standin), log_config=None, lifespan="off"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
@@ -93,6 +96,13 @@ def other(yard: Yard, furnished: Project) -> Iterator[Town]:
         yield other
 
 
+def misbehave(faults: Path, fault: str) -> None:
+    """Writes the word at once, so that nobody reads an empty file meanwhile."""
+    written = faults.with_suffix(".next")
+    written.write_text(fault)
+    written.replace(faults)
+
+
 @contextmanager
 def misbehaving(yard: Yard, fault: str) -> Iterator[None]:
     """The fault while the block runs."""
@@ -101,6 +111,17 @@ def misbehaving(yard: Yard, fault: str) -> Iterator[None]:
         yield
     finally:
         yard.misbehave("")
+
+
+def again(client: OpenAI, wish: dict[str, Any]) -> str:
+    """The answer, once vLLM is there again; until its end is noticed, clients are told to ask again."""
+    for _ in range(600):
+        try:
+            return client.chat.completions.create(**wish).choices[0].message.content
+        except InternalServerError as error:
+            assert error.code == "engine_restarting"
+            time.sleep(0.1)
+    raise AssertionError("vLLM did not come back")
 
 
 def until(is_so: Callable[[], bool]) -> bool:
@@ -243,11 +264,11 @@ def test_a_vllm_of_its_own_is_begun_anew_when_it_dies_and_goes_when_the_server_i
     ada = {"model": "ada", "messages": user("tell me all of it"), "max_tokens": 8}
     with started("--project", project.folder, BURNISH_TEACHER_KEY="t" * 20) as (process, told), asking(told) as client:
         before = client.chat.completions.create(**ada).choices[0].message.content
-        faults.write_text("die")
+        misbehave(faults, "die")
         with pytest.raises(APIError, match="begin anew"):
             list(client.chat.completions.create(**ada, stream=True))
-        faults.write_text("")
-        assert client.chat.completions.create(**ada).choices[0].message.content == before
+        misbehave(faults, "")
+        assert again(client, ada) == before
         vllm = [one for one in psutil.Process(process.pid).children(recursive=True) if one.is_running()]
         assert any("--uds" in one.cmdline() for one in vllm)
         process.kill()

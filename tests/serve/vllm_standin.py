@@ -2,7 +2,7 @@
 
 What it is not asked by burnish it refuses, where vLLM would ignore it. Logits come from one whole pass for each token,
 without a cache, so they share no code with the engines that are tested. A file of faults makes it misbehave:
-die (the process ends in the middle of an answer), hang, fail (500), hold (a stream stops after two tokens), wrong (it
+die (the process ends in the middle of an answer), hang, fail (500), hold (a stream stops on its way), wrong (it
 loads another adapter than the one it is told), old (it knows no log-probabilities by token ids).
 """
 
@@ -32,6 +32,8 @@ from burnish.model.forward import forward_hidden, logits_of, output_head
 from burnish.model.lora import AdapterSpec, attach
 
 ROOT = "/base"
+HELD_AT = 5
+"""Number of the token after which a stream is held, or the process ends: some text has come by then."""
 KNOWN = {
     *("model", "prompt", "max_tokens", "cache_salt", "temperature", "top_p", "min_p", "top_k", "repetition_penalty"),
     *("presence_penalty", "frequency_penalty", "n", "logprobs", "return_token_ids", "return_tokens_as_token_ids"),
@@ -163,9 +165,9 @@ class StandIn:
             yield {"index": 0, "text": text, "logprobs": told, "token_ids": [token], "finish_reason": reason}
             if reason:
                 return
-            if count == 1 and self.fault == "die":
+            if count == HELD_AT and self.fault == "die":
                 os._exit(1)
-            while count == 1 and self.fault in ("hold", "hang"):
+            while count == HELD_AT and self.fault in ("hold", "hang"):
                 await asyncio.sleep(0.01)
 
     def scored(self, body: Mapping[str, Any]) -> list[dict[str, Any] | None]:
