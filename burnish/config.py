@@ -383,9 +383,29 @@ class KeySettings(Section):
     """Most requests at once, those that wait included."""
 
 
+class VllmSettings(Section):
+    """The vLLM that runs the base with `burnish serve --engine vllm`; burnish starts it, watches it and ends it."""
+
+    command: Annotated[str, Field(min_length=1)] = "vllm"
+    """How vLLM is called, such as /opt/vllm/bin/vllm of an environment of its own."""
+
+    args: tuple[str, ...] = ()
+    """More words for `vllm serve`, such as ["--gpu-memory-utilization", "0.8"]."""
+
+    url: Annotated[str, Field(pattern=r"^http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?$")] | None = None
+    """A vLLM that runs on this machine already, such as http://127.0.0.1:8000, over this base with
+    --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True; its key is in BURNISH_VLLM_KEY. null: one of its own."""
+
+    start_s: Annotated[float, Field(gt=0, le=86400)] = 900.0
+    """Seconds in which vLLM has to answer after its start."""
+
+
 class ServeSettings(Section):
     """How `burnish serve` answers. Of several projects in one server, the first decides max_rows, max_waiting,
-    timeout_s and adapter_mb."""
+    timeout_s, adapter_mb, engine and vllm."""
+
+    engine: Literal["builtin", "vllm"] = "builtin"
+    """What runs the base: burnish itself, as it measured, or vLLM, which is made for accelerators."""
 
     max_rows: Annotated[int, Field(ge=1, le=1024)] = 64
     """Requests that are answered side by side; each takes a row of the batch and memory for its text."""
@@ -401,6 +421,8 @@ class ServeSettings(Section):
 
     adapter_mb: Annotated[int, Field(ge=1)] = 1024
     """Memory for adapters; those used longest ago make room for others. At least one always fits."""
+
+    vllm: VllmSettings = VllmSettings()
 
     traffic: TrafficSettings = TrafficSettings()
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,21 @@ from burnish.errors import UsageError
 
 if TYPE_CHECKING:
     from burnish.loop.project import Project
+    from burnish.model.base import Base
     from burnish.records import ModelVersion
     from burnish.serve.exchange import Service
+    from burnish.serve.vllm_engine import VllmEngine
+    from burnish.talk import Talk
 
 
+class Engine(StrEnum):
+    """What runs the base."""
+
+    BUILTIN = "builtin"
+    VLLM = "vllm"
+
+
+ENGINES = "What runs the base: burnish itself, or vLLM; serve.engine by itself."
 FOLDERS = "Folders of projects on one base, served together; without any, --project alone."
 
 
@@ -32,11 +44,13 @@ def serve_models(
     project: ProjectOption = HERE,
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes any free one.")] = 8378,
     host: Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with a key.")] = "127.0.0.1",
+    engine: Annotated[Engine | None, typer.Option(help=ENGINES, show_default=False)] = None,
     overrides: SetOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Serve the OpenAI API: champions under their projects' names, every version under its own. Ctrl-C ends it."""
-    desks = [opened(folder, overrides) for folder in _places(folders or [], project)]
+    chosen = [f"serve.engine={engine.value}"] if engine else []
+    desks = [opened(folder, [*(overrides or []), *chosen]) for folder in _places(folders or [], project)]
     demand_libraries("serve", "fastapi", "uvicorn", "llguidance", "prometheus_client")
     from burnish.port import listen
     from burnish.serve.guard import door
@@ -81,14 +95,31 @@ def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict
     from burnish.loop.task import task_of_project
     from burnish.serve.server import Tenant, make_service, open_log, warm
 
+    is_run_here = desks[0].settings.serve.engine == "builtin"
+    if not is_run_here:
+        from burnish.serve.vllm_setup import demand_vllm
+
+        demand_vllm(desks[0].settings.serve)
     tenants = [
         Tenant(desk.store, desk.settings, task_of_project(desk), prober(desk), tainted_of(desk)) for desk in desks
     ]
-    base = shared_base(desks, make_talk(quiet=quiet))
+    talk = make_talk(quiet=quiet)
+    base = shared_base(desks, talk, is_run_here=is_run_here)
     for desk in desks:
         open_log(desk.store.root / "logs", desk.settings.project)
-    service = make_service(base, tenants)
+    service = make_service(base, tenants, None if is_run_here else _vllm(desks, base, talk))
     return service, warm(service)
+
+
+def _vllm(desks: "Sequence[Project]", base: "Base", talk: "Talk") -> "VllmEngine":
+    """The engine with a vLLM that runs."""
+    from burnish.loop.probing import recall
+    from burnish.serve.vllm_adapters import VllmSource
+    from burnish.serve.vllm_setup import make_engine
+
+    talk.say("vLLM begins, which takes a minute or more")
+    sources = {desk.settings.project: VllmSource(store=desk.store, recall=recall(desk)) for desk in desks}
+    return make_engine(base, sources, [desk.settings for desk in desks])
 
 
 def _say(told: dict[str, object], models: list[dict[str, str]], *, as_json: bool) -> None:

@@ -9,14 +9,16 @@ from burnish.model.base import Base, hash_of_base
 from burnish.talk import Talk
 
 
-def shared_base(projects: Sequence[Project], talk: Talk) -> Base:
+def shared_base(projects: Sequence[Project], talk: Talk, *, is_run_here: bool = True) -> Base:
     """The base of all these projects, loaded once, in the precision of the first.
 
+    Its weights stay on the disk where another engine runs it and not this process (`is_run_here`).
     Raises UsageError that names two projects of one name, of different bases, or measured in different precisions.
     """
     first, *others = projects
     _check_names(projects)
-    base = Workbench(first.settings, first.store.root, talk).base
+    shop = Workbench(first.settings, first.store.root, talk)
+    base = shop.base if is_run_here else shop.outline
     for other in others:
         bench = Workbench(other.settings, other.store.root, talk)
         found = hash_of_base(bench.base_place, revision=other.settings.revision)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.errors import ModelError
-from burnish.loop.probing import UNPROVEN, Agreement, agreement, likelihoods, stored_answers
+from burnish.loop.probing import Agreement, agreement, likelihoods, stored_answers
 from burnish.loop.project import Project
 from burnish.model.adapter import Adapter, load_adapter
 from burnish.model.base import Base, load_base
@@ -17,6 +17,7 @@ from burnish.model.lora import attach
 from burnish.model.peft_reader import peft_logprobs, peft_name
 from burnish.model.whole import holding
 from burnish.records import ModelVersion
+from burnish.serve.reads import UNPROVEN
 
 NO_PEFT = "PEFT is not installed (pip install 'burnish[export]'); burnish itself reads it as it was measured"
 

@@ -15,16 +15,18 @@ from burnish.evaluate.files import stored_evaluations
 from burnish.evaluate.run import LEAK, LOGPROB_TOLERANCE, NUM_ALONE, answer
 from burnish.loop.project import Project
 from burnish.model.base import Base
-from burnish.model.generate import target_logprobs
+from burnish.model.generate import fields_requests, target_logprobs
+from burnish.model.generator import Request
 from burnish.model.rendered import Rendered
 from burnish.records import Example, Message, ModelVersion, RowResult, Task
+from burnish.serve.reads import UNPROVEN
+from burnish.serve.vllm_probe import Known, Recorded
 from burnish.store.roles import current_roles
 from burnish.talk import unheard
 
 MOST_CHANGED = 1
 """Texts that may differ among the probes of a task whose answers are written token by token: where two tokens are
 equally likely, rounding decides, and all that follows is another text."""
-UNPROVEN = "no stored evaluation of this version, so no answer was compared"
 
 
 Asked = tuple[Task, list[RowResult], list[list[Message]]]
@@ -84,6 +86,30 @@ def _compared(base: Base, version: ModelVersion, asked: Asked) -> Agreement | No
             hint="Something between training and serving has changed: the base, a library, or the task's settings.",
         )
     return Agreement(len(rows), max((one for one in differences if one is not None), default=0.0), allowed)
+
+
+def recall(project: Project) -> Callable[[Base, ModelVersion], Recorded]:
+    """What reads the stored answers of a version for an engine outside this process: those that `prober` asks for."""
+
+    def read(base: Base, version: ModelVersion) -> Recorded:
+        task, rows, prompts = _asked(project, base, version)
+        requests = _requests(base, task, [base.chat.render_prompt(prompt) for prompt in prompts])
+        chosen = [base.chat.answer_tokens(row.output) if task.kind == "label" else () for row in rows]
+        known = [
+            Known(request, tuple(answer), row.output, row.logprob or 0.0)
+            for request, answer, row in zip(requests, chosen, rows, strict=True)
+        ]
+        allowed = LEAK * LOGPROB_TOLERANCE[base.precision]
+        return Recorded(tuple(known), allowed, 0 if task.kind == "label" else MOST_CHANGED)
+
+    return read
+
+
+def _requests(base: Base, task: Task, prompts: Sequence[Sequence[int]]) -> list[Request]:
+    """What an evaluation asks of the base for each prompt."""
+    if task.kind == "fields":
+        return fields_requests(base, prompts, list(task.fields), max_new_tokens=task.max_new_tokens)
+    return [Request(prompt=tuple(prompt), max_new_tokens=task.max_new_tokens) for prompt in prompts]
 
 
 def stored_answers(project: Project, base: Base, version: ModelVersion) -> list[Rendered]:

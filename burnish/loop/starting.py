@@ -8,9 +8,8 @@ from typing import Any
 
 from burnish.errors import ModelError
 from burnish.records import Message, ModelVersion, Task
+from burnish.serve.vllm_process import RANKS, fitting_rank
 
-VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM (0.32) takes as --max-lora-rank, from 8 on."""
 GREEDY = json.dumps({"temperature": 0})
 ASKED = " QUESTION"
 """What ends a command that is given a question; in start.sh the words after it stand there."""
@@ -93,12 +92,11 @@ def _plainly(served: Served) -> list[str]:
 
 def vllm_rank(rank: int) -> int:
     """The smallest rank that vLLM takes and that has room for this one. Raises ModelError where there is none."""
-    for allowed in VLLM_RANKS:
-        if rank <= allowed:
-            return allowed
-    raise ModelError(
-        f"the adapter has rank {rank}, and vLLM takes at most {VLLM_RANKS[-1]}", hint="take --format merged"
-    )
+    if (fitting := fitting_rank(rank)) is None:
+        raise ModelError(
+            f"the adapter has rank {rank}, and vLLM takes at most {RANKS[-1]}", hint="take --format merged"
+        )
+    return fitting
 
 
 def script(served: Served) -> str:

@@ -10,7 +10,7 @@ from burnish.config import Settings
 from burnish.data.conversation import conversation
 from burnish.evaluate.run import evaluate
 from burnish.model.adapter import load_adapter
-from burnish.model.base import Base, load_base
+from burnish.model.base import Base, describe_base, load_base
 from burnish.model.generate import loss_of
 from burnish.model.lora import attach
 from burnish.model.rendered import Rendered
@@ -43,6 +43,14 @@ class Workbench:
             self._remember(self._base)
             self.talk.say(f"base: {self.settings.base} ({self._base.reason})")
         return self._base
+
+    @property
+    def outline(self) -> Base:
+        """The project's base without its weights, for whoever has another engine run it."""
+        base = describe_base(self.base_place, revision=self.settings.revision, precision=self.precision)
+        known = self._remembered()
+        self._remember(base)
+        return replace(base, reason=known or base.reason)
 
     @property
     def precision(self) -> str:

@@ -96,6 +96,39 @@ def load_base(name: str, *, revision: str | None = None, precision: str = "auto"
     )
 
 
+def describe_base(name: str, *, revision: str | None = None, precision: str = "auto") -> Base:
+    """The base without its weights: tokenizer, renderer and shapes, for whoever has another engine run the model.
+
+    Its model takes no memory and cannot be run; masks of grammars are made on the CPU. Raises ModelError like
+    `load_base`.
+    """
+    folder = inspect_folder(find_folder(name, revision), name)
+    config = folder.config
+    chosen, reason = choose_precision(precision, int(config.hidden_size), int(config.intermediate_size), "cpu")
+    tokenizer = _load_tokenizer(folder)
+    chat = Chat(tokenizer, is_trusted=name.startswith("builtin:"))
+    return Base(
+        name=name,
+        revision=revision if _is_hub_id(name) else None,
+        model=_shapes_of(folder, getattr(torch, chosen)),
+        tokenizer=tokenizer,
+        chat=chat,
+        base_hash=_hash_of(folder, chat),
+        precision=chosen,
+        reason=reason,
+        device="cpu",
+        warnings=folder.warnings,
+    )
+
+
+def _shapes_of(folder: Folder, dtype: torch.dtype) -> nn.Module:
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"), quiet_transformers():
+        model: nn.Module = AutoModelForCausalLM.from_config(folder.config, dtype=dtype, trust_remote_code=False)
+    return model
+
+
 def hash_of_base(name: str, *, revision: str | None = None) -> str:
     """The hash that this base has when it is loaded, without loading its weights into memory."""
     folder = inspect_folder(find_folder(name, revision), name)

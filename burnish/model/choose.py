@@ -57,7 +57,7 @@ def choose(
     """
     chosen: list[Chosen | None] = [None] * len(prompts)
     trie = Trie(choices, base.chat.end_ids, torch.device(base.device))
-    for done in _finished(base, prompts, trie, lambda index: _Search(trie, index), bank, slots):
+    for done in _finished(base, prompts, trie, lambda index: Search(trie, index), bank, slots):
         for row in done:
             chosen[row.index] = row.answer()
         advance(len(done), "")
@@ -80,14 +80,14 @@ def score(
     return scores
 
 
-class _Reached(NamedTuple):
+class Reached(NamedTuple):
     """A node to run, with the summed log-probability of the way to it."""
 
     total: float
     node: int
 
 
-class _Search:
+class Search:
     """The search for one prompt: open nodes by falling log-probability, and the best complete choices so far."""
 
     def __init__(self, trie: Trie, index: int) -> None:
@@ -111,17 +111,17 @@ class _Search:
             else:
                 self.second = max(self.second, total)
 
-    def next_nodes(self) -> list[_Reached]:
+    def next_nodes(self) -> list[Reached]:
         """The open nodes to run next with their sums; none when the best choice is proven."""
-        nodes: list[_Reached] = []
+        nodes: list[Reached] = []
         while self.open and len(nodes) < MOST_NODES:
             total = -self.open[0][0]
             if total <= self.best[0] or (nodes and total < nodes[0].total - NEAR_NATS):
                 break
-            nodes.append(_Reached(total, heapq.heappop(self.open)[1]))
+            nodes.append(Reached(total, heapq.heappop(self.open)[1]))
         return nodes
 
-    def put_back(self, nodes: Sequence[_Reached]) -> None:
+    def put_back(self, nodes: Sequence[Reached]) -> None:
         """Opens nodes again that were not run after all."""
         for total, node in nodes:
             heapq.heappush(self.open, (-total, node))
@@ -139,26 +139,26 @@ class _Survey:
     def __init__(self, trie: Trie, index: int) -> None:
         self.trie, self.index = trie, index
         self.total = {0: 0.0}
-        self.open: list[_Reached] = []
+        self.open: list[Reached] = []
 
     def reach(self, node: int, logprob: float, child_logprobs: list[float]) -> None:
         """Takes the scores of a node's children; `logprob` is the node's own sum."""
         for child, step in zip(self.trie.children[node], child_logprobs, strict=True):
             self.total[child] = logprob + step
             if self.trie.children[child]:
-                self.open.append(_Reached(logprob + step, child))
+                self.open.append(Reached(logprob + step, child))
 
-    def next_nodes(self) -> list[_Reached]:
+    def next_nodes(self) -> list[Reached]:
         """The nodes of the next level; none when every choice is scored."""
         nodes, self.open = self.open, []
         return nodes
 
-    def put_back(self, nodes: Sequence[_Reached]) -> None:
+    def put_back(self, nodes: Sequence[Reached]) -> None:
         """Opens nodes again that were not run after all."""
         self.open = [*nodes, *self.open]
 
 
-S = TypeVar("S", _Search, _Survey)
+S = TypeVar("S", Search, _Survey)
 
 
 class _Row(Generic[S]):
@@ -168,7 +168,7 @@ class _Row(Generic[S]):
         self.search: S = search
         self.columns = columns
         self.place: dict[int, int] = {}
-        self.next: list[_Reached] = []
+        self.next: list[Reached] = []
 
     def node(self, node: int) -> Node:
         """The node as the session takes it; it gets the next place."""
@@ -214,7 +214,7 @@ def _finished(
             entries = [prefixes.entry(tuple(prompts[index]), lengths[index], of[index]) for index in entering]
             new = [_Row(start(index), len(prompts[index]) - lengths[index]) for index in entering]
             rows += new
-            _score(session, session.enter(entries), [(row.search, _Reached(0.0, 0)) for row in new])
+            _score(session, session.enter(entries), [(row.search, Reached(0.0, 0)) for row in new])
         for row in rows:
             row.next = row.next or row.search.next_nodes()
         done = [place for place, row in enumerate(rows) if not row.next]
@@ -238,7 +238,7 @@ def _run(session: Session, rows: Sequence[_Row[S]]) -> None:
     counts = [len(row.next) for row in rows]
     # where rows are padded, the widest one would cost all others
     width = round(sum(counts) / len(rows)) if session.pads else PROMPT_TOKENS // len(rows)
-    now: list[tuple[S, _Reached]] = []
+    now: list[tuple[S, Reached]] = []
     nodes: list[list[Node]] = []
     for row in rows:
         found, rest = row.next[: max(1, width)], row.next[max(1, width) :]
@@ -249,7 +249,7 @@ def _run(session: Session, rows: Sequence[_Row[S]]) -> None:
     _score(session, session.branch(nodes), now)
 
 
-def _score(session: Session, hidden_ND: Tensor, run: Sequence[tuple[S, _Reached]]) -> None:
+def _score(session: Session, hidden_ND: Tensor, run: Sequence[tuple[S, Reached]]) -> None:
     """Log-probabilities of the children of each node that was run."""
     block = session.logits_rows
     for start in range(0, len(run), block):

@@ -43,13 +43,19 @@ def generate_fields(
 
     Each value gets an equal share of `max_new_tokens`; stop reason length says that a value was cut there.
     """
+    return _answers(base, fields_requests(base, prompts, keys, max_new_tokens=max_new_tokens), advance)
+
+
+def fields_requests(
+    base: Base, prompts: Sequence[Sequence[int]], keys: Sequence[str], *, max_new_tokens: int
+) -> list[Request]:
+    """What `generate_fields` asks for."""
     opening, literal = base.chat.answer_opening
     grammar = FieldsGrammar(base, keys, before=literal, value_tokens=max(1, max_new_tokens // len(keys)))
-    requests = [
+    return [
         Request(prompt=(*prompt, *opening), max_new_tokens=grammar.most_tokens, grammar=lambda: FieldsWalk(grammar))
         for prompt in prompts
     ]
-    return _answers(base, requests, advance)
 
 
 def target_logprobs(base: Base, rows: Sequence[Rendered]) -> list[Tensor]:

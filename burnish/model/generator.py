@@ -92,7 +92,9 @@ class Event(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Text:
+class Text:
+    """A text on its way: what was said so far, and whether it is done; which tokens come is another's affair."""
+
     number: int
     request: Request
     most_tokens: int
@@ -110,9 +112,11 @@ class _Text:
         return len(self.request.prompt) - max(self.shared, 0) + self.most_tokens
 
     def ask(self) -> Ask:
+        """How the next token is to be picked."""
         return Ask(self.request.sampling, len(self.tokens), self.walk.allowed() if self.walk else None)
 
     def push(self, base: Base, token: int, logprob: float) -> None:
+        """Takes the next token, which must be an allowed one, and its log-probability."""
         self.tokens.append(token)
         self.logprob += logprob
         if self.walk:
@@ -129,6 +133,7 @@ class _Text:
         return any(stop in recent for stop in self.request.stop)
 
     def answer(self, base: Base) -> Generated:
+        """All of it, once it is done."""
         is_ended = bool(self.tokens) and self.tokens[-1] in self.end_ids
         kept = self.tokens[:-1] if is_ended else self.tokens
         text = base.chat.answer_text(kept)
@@ -139,6 +144,18 @@ class _Text:
             stop_reason=self.done or "length",
             logprob=self.logprob,
         )
+
+
+def begin_text(base: Base, request: Request, number: int = 0) -> Text:
+    """The text of a request, still empty. Raises DataError when the prompt leaves no room or is empty."""
+    check_lengths(base, [request.prompt])
+    if not request.prompt or request.max_new_tokens < 1:
+        what = "an empty prompt" if not request.prompt else f"max_new_tokens {request.max_new_tokens}"
+        raise DataError(f"a request has {what}", hint="Give at least one prompt token and ask for at least one.")
+    room = base.max_tokens - len(request.prompt)
+    end_ids = base.chat.end_ids if request.end_ids is None else request.end_ids
+    walk = request.grammar() if request.grammar else None
+    return Text(number, request, min(request.max_new_tokens, room), tuple(end_ids), walk)
 
 
 class Generator:
@@ -162,9 +179,9 @@ class Generator:
         self._max_columns = max(1, cache_bytes // bytes_per_token(base.model))
         self._session = Session(base, bank)
         self._prefixes = Prefixes(self._session, self._max_columns // 4) if prefix_reuse else None
-        self._waiting: deque[_Text] = deque()
-        self._unplanned: list[_Text] = []
-        self._texts: list[_Text] = []
+        self._waiting: deque[Text] = deque()
+        self._unplanned: list[Text] = []
+        self._texts: list[Text] = []
         self._cancelled: set[int] = set()
         self._next = 0
 
@@ -180,15 +197,8 @@ class Generator:
 
     def submit(self, request: Request) -> int:
         """Queues a request and gives its number. Raises DataError when the prompt leaves no room or is empty."""
-        check_lengths(self._base, [request.prompt])
-        if not request.prompt or request.max_new_tokens < 1:
-            what = "an empty prompt" if not request.prompt else f"max_new_tokens {request.max_new_tokens}"
-            raise DataError(f"a request has {what}", hint="Give at least one prompt token and ask for at least one.")
         assert request.slot is None or self._bank, f"slot {request.slot}, but the generator has no bank"
-        room = self._base.max_tokens - len(request.prompt)
-        end_ids = self._base.chat.end_ids if request.end_ids is None else request.end_ids
-        walk = request.grammar() if request.grammar else None
-        text = _Text(self._next, request, min(request.max_new_tokens, room), tuple(end_ids), walk)
+        text = begin_text(self._base, request, self._next)
         self._waiting.append(text)
         self._unplanned.append(text)
         self._next += 1
@@ -251,7 +261,7 @@ class Generator:
         if not self._waiting or len(self._texts) >= self._max_rows:
             return None
         self._plan()
-        entering: list[_Text] = []
+        entering: list[Text] = []
         while self._waiting and self._has_room(entering, self._waiting[0]):
             entering.append(self._waiting.popleft())
         if not entering:
@@ -259,7 +269,7 @@ class Generator:
         self._texts += entering
         return self._session.enter([self._entry(text) for text in entering])
 
-    def _has_room(self, entering: Sequence[_Text], text: _Text) -> bool:
+    def _has_room(self, entering: Sequence[Text], text: Text) -> bool:
         everyone = [*self._texts, *entering, text]
         rows, columns = len(everyone), max(one.columns for one in everyone)
         if rows == 1:
@@ -270,7 +280,7 @@ class Generator:
 
     def _plan(self) -> None:
         """Finds what waiting prompts share, by adapter and realm."""
-        by_slot: dict[tuple[int, str], list[_Text]] = {}
+        by_slot: dict[tuple[int, str], list[Text]] = {}
         for text in self._unplanned:
             by_slot.setdefault((_slot(text.request.slot), text.request.realm), []).append(text)
         self._unplanned.clear()
@@ -280,7 +290,7 @@ class Generator:
             for text, length in zip(texts, lengths, strict=True):
                 text.shared = length
 
-    def _entry(self, text: _Text) -> Entry:
+    def _entry(self, text: Text) -> Entry:
         prompt, slot, realm = text.request.prompt, _slot(text.request.slot), text.request.realm
         return self._prefixes.entry(prompt, text.shared, slot, realm) if self._prefixes else Entry(prompt, slot=slot)
 

@@ -14,7 +14,7 @@ from burnish.model.generator import Walk
 class Trie:
     """Choices as a tree of tokens; node 0 is the prompt's last token. Nodes are numbers, places in the lists."""
 
-    def __init__(self, choices: Sequence[Sequence[int]], end_ids: Sequence[int], device: torch.device) -> None:
+    def __init__(self, choices: Sequence[Sequence[int]], end_ids: Sequence[int], device: torch.device | str) -> None:
         if not choices or not all(choices):
             raise DataError("there is nothing to choose from", hint="Give a label task at least one label, none empty.")
         self.token, self.depth, self.parent = [-1], [0], [-1]

@@ -79,6 +79,8 @@ def _readiness(service: Service) -> str:
     """ready; behind: not everything answers as it should, because a champion failed its checks; else why not."""
     if service.is_draining or not service.engine.is_alive:
         return "ending"
+    if not service.engine.is_ready:
+        return "restarting"
     words = [_readiness_of(service, served) for served in service.projects.all]
     able = {word for word in words if word in ("ready", "behind")}
     return words[0] if len(set(words)) == 1 or not able else "behind"

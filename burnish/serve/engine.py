@@ -54,8 +54,9 @@ class Ended(NamedTuple):
 class Failed(NamedTuple):
     """There is no answer."""
 
-    kind: Literal["refused", "asked", "broken"]
-    """refused: no version may answer; asked: the prompt cannot be answered; broken: the engine failed."""
+    kind: Literal["refused", "asked", "broken", "away"]
+    """refused: no version may answer; asked: the prompt cannot be answered; broken: the engine failed; away: what runs
+    the model is gone, and begins anew."""
     message: str = ""
 
 
@@ -117,6 +118,11 @@ class Engine:
     def is_alive(self) -> bool:
         """Whether jobs are being answered."""
         return self._thread.is_alive()
+
+    @property
+    def is_ready(self) -> bool:
+        """The same: what runs the model is this process."""
+        return self.is_alive
 
     @property
     def num_active(self) -> int:

@@ -17,8 +17,9 @@ from burnish.model.base import Base
 from burnish.records import ModelVersion
 from burnish.serve.answers import Form, Kind
 from burnish.serve.asked import ChatAsked, TextAsked
+from burnish.serve.backend import Backend
 from burnish.serve.canary import conversation_of, routed
-from burnish.serve.engine import Began, Ended, Engine, Failed, Job, Said, Spoke
+from burnish.serve.engine import Began, Ended, Failed, Job, Said, Spoke
 from burnish.serve.faults import ApiError, log_of
 from burnish.serve.keys import Key, asker
 from burnish.serve.line import Gone, Line, unless_gone
@@ -34,6 +35,8 @@ WRITE_S = 30.0
 GONE = 499
 """Status in the metrics of a request whose client left."""
 RETRY_S = 1
+AWAY_S = 10
+"""Seconds after which it is worth to ask again where what runs the model begins anew."""
 SERVER_FAILED = ApiError(500, "The engine failed while it answered; ask again.", code="engine_failed")
 
 
@@ -42,7 +45,7 @@ class Service:
     """Everything that answers requests."""
 
     base: Base
-    engine: Engine
+    engine: Backend
     projects: Projects
     settings: ServeSettings
     """Of the server as a whole."""
@@ -278,6 +281,9 @@ def _of(failed: Failed, project: str) -> ApiError:
     if failed.kind == "refused":
         log_of(project).error("no version can answer: %s", ascii(failed.message))
         return ApiError(503, "This model cannot be served now; the server's log says why.", code="model_not_ready")
+    if failed.kind == "away":
+        message = "What runs the model has to begin anew; ask again."
+        return ApiError(503, message, code="engine_restarting", retry_s=AWAY_S)
     if failed.kind == "asked":
         return ApiError(400, "This prompt cannot be answered.", code="invalid_value")
     return SERVER_FAILED

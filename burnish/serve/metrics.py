@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from burnish.serve.engine import Engine
+from burnish.serve.backend import Backend
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 NOBODY = "none"
@@ -14,7 +14,7 @@ NOBODY = "none"
 class Metrics:
     """The metrics of one server."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Backend) -> None:
         self._registry = registry = CollectorRegistry()
         labels = ["endpoint", "project", "model"]
         self._requests = Counter("burnish_requests", "Requests by status", [*labels, "status"], registry=registry)

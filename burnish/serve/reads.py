@@ -21,6 +21,9 @@ Check = Callable[[Base, ModelVersion], Probe]
 MOST_AT_ONCE = 4
 """Adapters of a project that are read, or wait to be taken, side by side: one that hangs keeps no other from it."""
 
+UNPROVEN = "no stored evaluation of this version, so no answer was compared"
+"""What a probe says that had nothing to compare."""
+
 Named = tuple[str, str]
 """A project and one of its versions."""
 

@@ -17,6 +17,7 @@ from burnish.model.base import Base
 from burnish.model.generator import Request
 from burnish.records import Message, ModelVersion, Task
 from burnish.serve.app import make_app
+from burnish.serve.backend import Backend
 from burnish.serve.catalog import Catalog, Tainted
 from burnish.serve.engine import Began, Engine, Failed, Job, Said
 from burnish.serve.exchange import Service
@@ -49,12 +50,13 @@ class Tenant(NamedTuple):
     tainted: Tainted
 
 
-def make_service(base: Base, tenants: Sequence[Tenant]) -> Service:
-    """A service over the versions of projects on one base; its engine is running. The first decides its limits."""
+def make_service(base: Base, tenants: Sequence[Tenant], engine: Backend | None = None) -> Service:
+    """A service over the versions of projects on one base; its engine is running. The first decides its limits.
+
+    Without an engine that is given, this process runs the base.
+    """
     limits = tenants[0].settings.serve
-    sources = {one.settings.project: Source(store=one.store, check=one.check) for one in tenants}
-    engine = Engine(Pool(base, sources, adapter_bytes=limits.adapter_mb << 20), max_rows=limits.max_rows)
-    engine.start()
+    engine = engine or _own_engine(base, tenants)
     projects, shadow = Projects([_served(base, one) for one in tenants]), Shadow(engine)
     return Service(
         base=base,
@@ -67,7 +69,15 @@ def make_service(base: Base, tenants: Sequence[Tenant]) -> Service:
     )
 
 
-def _metrics(engine: Engine, projects: Projects, shadow: Shadow) -> Metrics:
+def _own_engine(base: Base, tenants: Sequence[Tenant]) -> Engine:
+    limits = tenants[0].settings.serve
+    sources = {one.settings.project: Source(store=one.store, check=one.check) for one in tenants}
+    engine = Engine(Pool(base, sources, adapter_bytes=limits.adapter_mb << 20), max_rows=limits.max_rows)
+    engine.start()
+    return engine
+
+
+def _metrics(engine: Backend, projects: Projects, shadow: Shadow) -> Metrics:
     metrics, recorders = Metrics(engine), [one.recorder for one in projects.all]
     for name, what, value in (
         ("traffic_kept", "Answers written down since the start", lambda: sum(one.num_kept for one in recorders)),

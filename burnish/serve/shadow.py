@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from burnish.records import ModelVersion
 from burnish.registry import get
+from burnish.serve.backend import Backend
 from burnish.serve.catalog import Catalog
-from burnish.serve.engine import Ended, Engine, Failed, Job, Said
+from burnish.serve.engine import Ended, Failed, Job, Said
 from burnish.serve.faults import log_of
 from burnish.store.deployments import Canary, place_of, running_canary
 from burnish.store.outcomes import add_shadow
@@ -46,7 +47,7 @@ class _Answered:
 class Shadow:
     """Asks the challenger what the champion was asked, while a shadow runs; one thread."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Backend) -> None:
         self.num_answered = self.num_dropped = 0
         self._engine = engine
         self._inbox: queue.Queue[_Answered | None] = queue.Queue(MOST_WAITING)

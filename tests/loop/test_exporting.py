@@ -21,7 +21,7 @@ from burnish.fakes import random_version, tiny_base, tiny_folder
 from burnish.loop.exporting import FORMATS, export
 from burnish.loop.forget import forget
 from burnish.loop.parity import Subject, check
-from burnish.loop.probing import UNPROVEN, stored_answers
+from burnish.loop.probing import stored_answers
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.loop.starting import shell
@@ -33,6 +33,7 @@ from burnish.model.modelfile import modelfile
 from burnish.model.whole import save_whole
 from burnish.records import Message
 from burnish.registry import get
+from burnish.serve.reads import UNPROVEN
 from burnish.store.manifest import verify
 from burnish.store.roles import current_roles
 from burnish.talk import Silence

@@ -9,9 +9,10 @@ from openai import InternalServerError
 from burnish.errors import ModelError
 from burnish.fakes import random_version
 from burnish.loop.forget import forget
-from burnish.loop.probing import UNPROVEN, prober
+from burnish.loop.probing import prober
 from burnish.registry import champion, folder_of, get, promote, rollback
 from burnish.serve.pool import Refused
+from burnish.serve.reads import UNPROVEN
 from burnish.store.roles import role_history
 from tests.serve.town import alone, bench_of, chat, pool_of, serving, wearing
 

@@ -23,6 +23,7 @@ from burnish.model.generator import Generated
 from burnish.model.lora import attach
 from burnish.port import listen
 from burnish.records import Message, ModelVersion
+from burnish.serve.backend import Backend
 from burnish.serve.exchange import Service
 from burnish.serve.guard import door
 from burnish.serve.keys import Key
@@ -85,6 +86,11 @@ def bench_of(project: Project) -> Base:
     return Workbench(project.settings, project.store.root, Silence()).base
 
 
+def outline_of(project: Project) -> Base:
+    """The base of a project without its weights."""
+    return Workbench(project.settings, project.store.root, Silence()).outline
+
+
 def unasked(base: Base, version: ModelVersion) -> Callable[[], str]:
     """A check that compares nothing."""
     return lambda: ""
@@ -97,11 +103,13 @@ def serving(
     key: str | None = None,
     keys: Sequence[Key] = (),
     check: Check | None = None,
+    engine: Callable[[Base, Sequence[Tenant]], Backend] | None = None,
     **settings: object,
 ) -> Iterator[Town]:
     """Answers for the projects while the block runs; settings are those of `serve`, the same for all."""
     tenants = [tenant(one, check, **settings) for one in (project, *others)]
-    service = make_service(bench_of(project), tenants)
+    base = outline_of(project) if engine else bench_of(project)
+    service = make_service(base, tenants, engine(base, tenants) if engine else None)
     with listen("127.0.0.1", 0) as bound:
         port = bound.getsockname()[1]
         server = server_of(service, door("127.0.0.1", port, key, keys, [one.settings.project for one in tenants]))
