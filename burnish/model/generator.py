@@ -256,6 +256,7 @@ class Generator:
             entering.append(self._waiting.popleft())
         if not entering:
             return None
+        entering.sort(key=lambda text: _slot(text.request.slot))  # an adapter's tokens stand together in the pass
         self._texts += entering
         return self._session.enter([self._entry(text) for text in entering])
 

@@ -38,7 +38,9 @@ def test_an_adapter_that_comes_later_answers_as_alone_and_leaves_the_others_as_t
         bank.put(slot, spec, state)
         for other in range(slot + 1):
             assert [one.tokens for one in answers(base, requests_of(base, 3, slot=other), bank)] == alone[other]
-    assert bank.bytes_with(3, 5) == sum(4 * (entry.A.numel() + entry.B.numel()) for entry in bank.parameters_of_bank())
+    assert bank.bytes_with(3, 5) == sum(
+        4 * entry.A.numel() + 8 * entry.B.numel() for entry in bank.parameters_of_bank()
+    )
     bank.put(1, *adapters[2])
     assert [one.tokens for one in answers(base, requests_of(base, 3, slot=1), bank)] == alone[2]
     some = {name: part for name, part in adapters[0][1].items() if "q_proj" in name}
