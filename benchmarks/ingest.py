@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from burnish.config import Settings
-from burnish.data.dataset import add_files
 from burnish.data.ingest import read_rows
+from burnish.data.intake import add_files
 from burnish.records import Example
 from burnish.store.store import open_store
 from burnish.talk import Silence

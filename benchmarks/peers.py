@@ -13,8 +13,8 @@ import torch
 from benchmarks.machine import matrix_rate
 from benchmarks.shapes import SMOLLM_135M
 from burnish.model.base import Base, load_base
-from burnish.model.chat import Rendered
 from burnish.model.generate import target_logprobs
+from burnish.model.rendered import Rendered
 
 TIE_NATS = {"float32": 1e-3, "bfloat16": 0.5}
 """Two tokens this close may change places. In float32 that is rounding of sums. In bfloat16 a log-probability of the

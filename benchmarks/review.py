@@ -28,7 +28,7 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.line import tell
 from benchmarks.machine import progress
 from burnish.config import LoraSettings, Settings, TrainSettings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.diagnose.gold import check_gold
 from burnish.evaluate.compare import compare
 from burnish.evaluate.run import evaluate

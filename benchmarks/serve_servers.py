@@ -130,7 +130,7 @@ def make_project(folder: Path, num_adapters: int, size: float = SIZE) -> list[tu
     """A project on the built-in base with so many registered adapters of random weights: their names and folders."""
     from benchmarks.full import example_rows
     from burnish.config import Settings
-    from burnish.data.dataset import add_files
+    from burnish.data.intake import add_files
     from burnish.fakes import random_version
     from burnish.loop.project import create_project
     from burnish.loop.untuned import base_version

@@ -39,7 +39,8 @@ from burnish.synthesize.decontaminate import Decontaminator
 from burnish.synthesize.ensemble import verify_labels
 from burnish.synthesize.generator import MOVE
 from burnish.synthesize.guards import guard
-from burnish.synthesize.moves import MOVES, Made
+from burnish.synthesize.made import Made
+from burnish.synthesize.moves import MOVES
 from burnish.synthesize.plan import PlanLimits, plan_cells
 from burnish.synthesize.repeats import top_up
 from burnish.talk import Silence

@@ -34,7 +34,7 @@ from benchmarks.postgres import Unavailable, make_database, started
 from benchmarks.review_page import Server, Visitor, serving
 from benchmarks.review_queue import KINDS, LABELS, fill, queue_of, write_rows
 from burnish.config import Settings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.loop.project import create_project, open_project
 from burnish.loop.reviewing import claim, decide
 from burnish.records import Task, as_json

@@ -16,8 +16,9 @@ Role = str
 
 TaskKind = Literal["label", "fields", "text"]
 Decision = Literal["PROMOTE", "HOLD", "INCONCLUSIVE"]
-Answer = Literal["", "waiting", "approved", "refused"]
-"""What people said to the gate's PROMOTE; empty: nobody had to be asked."""
+Answer = Literal["", "waiting", "approved", "refused", "withheld"]
+"""What people said to the gate's PROMOTE; empty: nobody had to be asked; withheld: before it was in use, they had a row
+forgotten that it learned from."""
 StopReason = Literal["choice", "end", "length", "error"]
 T = TypeVar("T")
 

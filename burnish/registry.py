@@ -15,11 +15,11 @@ from sqlalchemy import Connection, insert, select
 
 from burnish.errors import BusyError, UsageError
 from burnish.records import ModelVersion, as_json, from_json
-from burnish.store.artifacts import sealed_around
 from burnish.store.chain import add_entry, find_entry
 from burnish.store.db import now, upsert
 from burnish.store.failpoints import failpoint
 from burnish.store.files import safe_name
+from burnish.store.manifest import sealed_around
 from burnish.store.store import Store
 from burnish.store.tables import model_version, pointer, pointer_move
 

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from burnish.config import DataSettings, LoraSettings, Settings, TrainSettings
 from burnish.data.check import check
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
 from burnish.errors import BurnishError, DataError
@@ -28,9 +28,10 @@ from burnish.model.adapter import load_adapter, save_adapter
 from burnish.model.base import load_base
 from burnish.model.lora import AdapterSpec, attach
 from burnish.records import Candidate, Example, Message, Task
-from burnish.store.artifacts import Artifacts, verify
+from burnish.store.artifacts import Artifacts
 from burnish.store.files import require_space
 from burnish.store.lock import ProjectLock
+from burnish.store.manifest import verify
 from burnish.store.store import open_store
 from burnish.talk import Silence
 from burnish.train.batch import check_rows

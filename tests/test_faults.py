@@ -14,9 +14,7 @@ PAGE = (TESTS.parent / "docs" / "faults.md").read_text(encoding="utf-8")
 FAULTS = [*(f"D{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 12)), *(f"M{n}" for n in (1, 2, 4, 5, 7))]
 FAULTS += [f"P{n}" for n in (1, 2, 4, 6, 7, 8, 9, 11, 18)]
 FAULTS += [*(f"T{n}" for n in range(1, 11)), "D14", "D15", "S2"]
-FAULTS += [f"W{n}" for n in (*range(1, 10), *range(11, 19), 20, 21)]
-FAULTS += ["W25", "W26"]
-FAULTS += [f"W{n}" for n in (*range(1, 19), 20, 21)]
+FAULTS += [f"W{n}" for n in (*range(1, 19), 20, 21, 25, 26)]
 ROWS = [(match[1], match[0]) for match in re.finditer(r"^\| ([DMPSTW]\d+) .*$", PAGE, re.MULTILINE)]
 """A fault of the web stands once for the pages and once for the model server."""
 NAMED = re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)
@@ -31,6 +29,12 @@ def names_in(file: str) -> frozenset[str]:
 def test_the_page_has_a_row_for_each_fault_with_at_least_one_proof():
     assert {fault for fault, _ in ROWS} == set(FAULTS)
     assert [fault for fault, row in ROWS if not re.search(r"`[\w/]+\.py::\w+` *\|$", row)] == []
+
+
+@pytest.mark.parametrize("part", PAGE.split("\n## ")[1:], ids=lambda part: part.splitlines()[0])
+def test_no_fault_stands_twice_in_one_table(part):
+    found = re.findall(r"^\| ([DMPSTW]\d+) ", part, re.MULTILINE)
+    assert sorted(found) == sorted(set(found))
 
 
 @pytest.mark.parametrize("file", sorted({file for file, _ in NAMED}))

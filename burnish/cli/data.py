@@ -9,7 +9,7 @@ import typer
 
 from burnish.cli.forget import forget_example
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
-from burnish.cli.terminal import print_json, print_table, print_text, tell
+from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
 from burnish.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -41,16 +41,13 @@ def add(
     quiet: QuietOption = False,
 ) -> None:
     """Add examples from files; the format is detected per file."""
-    from burnish.data.dataset import add_files
+    from burnish.data.intake import add_files
     from burnish.loop.project import locked
 
     place = opened(project, changes)
     with working(quiet=quiet) as (talk, _), locked(place, talk):
         report = add_files(place.store, place.settings, files, talk, skip_bad=skip_bad)
-    if as_json:
-        print_json({"schema_version": 1, **report.as_json()})
-    else:
-        print_text(report.as_text())
+    print_found(report.as_json(), report.as_text(), as_json=as_json)
 
 
 @group.command("show")
@@ -101,10 +98,7 @@ def check_data(
 
     with working(quiet=quiet) as (talk, _):
         found = check_project(place, talk) if place else check_file(str(file), project, changes or (), talk)
-    if as_json:
-        print_json({"schema_version": 1, **found.as_json()})
-    else:
-        print_text(found.as_text())
+    print_found(found.as_json(), found.as_text(), as_json=as_json)
     if found.has_errors:
         raise typer.Exit(65)
 

@@ -57,7 +57,8 @@ def start_deployment(
 ) -> None:
     """Make a version the champion, or try it out first (--canary). "start" may be left away."""
     from burnish.errors import UsageError
-    from burnish.loop.canary import put_into_use, start
+    from burnish.loop.canary import start
+    from burnish.loop.standing import promote_by_hand
 
     if shadow and not canary:
         raise UsageError("--shadow says how a canary runs", hint=f"burnish deploy {name} --canary --shadow")
@@ -66,7 +67,7 @@ def start_deployment(
         begun = start(place, name, mode="shadow" if shadow else "split", by=by, reason=reason, force=force)
         _tell(place, begun, "started", as_json=as_json)
         return
-    champion = put_into_use(place, name, by=by, reason=reason, force=force)
+    champion = promote_by_hand(place, name, by=by, reason=reason, force=force)
     if as_json:
         print_json({"schema_version": 1, "champion": champion, "reason": reason})
     else:
@@ -76,7 +77,8 @@ def start_deployment(
 @group.command("status")
 def show_status(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """Show the canary that runs, its evidence, and how earlier ones ended."""
-    from burnish.loop.canary import facts, look
+    from burnish.loop.canary import facts
+    from burnish.loop.outcomes import look
     from burnish.store.deployments import canaries
 
     place = opened(project)
@@ -154,7 +156,8 @@ def stop_deployment(
 
 
 def _tell(place: "Project", canary: "Canary", act: str, *, as_json: bool, found: "Step | None" = None) -> None:
-    from burnish.loop.canary import facts, look
+    from burnish.loop.canary import facts
+    from burnish.loop.outcomes import look
 
     weighed = (found.found if found else None) or look(place, canary)
     if as_json:
@@ -170,7 +173,8 @@ def _tell(place: "Project", canary: "Canary", act: str, *, as_json: bool, found:
 
 
 def _tell_evidence(place: "Project", canary: "Canary") -> None:
-    from burnish.loop.canary import look, told
+    from burnish.loop.canary import told
+    from burnish.loop.outcomes import look
 
     bar = 1 / canary.plan.alpha
     tell(f"{told(look(place, canary))}; {bar:.3g} is proof of either")

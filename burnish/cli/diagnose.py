@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, opened, working
-from burnish.cli.terminal import print_json, print_text
+from burnish.cli.terminal import print_found
 
 
 def add_to(app: typer.Typer) -> None:
@@ -27,7 +27,4 @@ def diagnose_model(
         from burnish.loop.diagnosing import diagnose_project
 
         found = diagnose_project(place, talk, model=model, should_stop=should_stop)
-    if as_json:
-        print_json({"schema_version": 1, **found.as_json()})
-        return
-    print_text(found.as_text().rstrip())
+    print_found(found.as_json(), found.as_text().rstrip(), as_json=as_json)

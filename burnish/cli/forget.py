@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, opened
-from burnish.cli.terminal import make_talk, print_json, print_text
+from burnish.cli.terminal import make_talk, print_found
 
 
 def forget_example(
@@ -20,7 +20,4 @@ def forget_example(
     from burnish.loop.forget import forget
 
     found = forget(opened(project), example, reason=reason, dry_run=dry_run, talk=make_talk(quiet=quiet))
-    if as_json:
-        print_json({"schema_version": 1, **found.as_json()})
-    else:
-        print_text(found.as_text())
+    print_found(found.as_json(), found.as_text(), as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Annotated, get_args
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, local_base, opened
-from burnish.cli.terminal import make_talk, plain, print_json, print_table, print_text, tell
+from burnish.cli.terminal import make_talk, plain, print_found, print_json, print_table, print_text, tell
 from burnish.errors import UsageError
 
 config = typer.Typer(help="Show settings and their schema.", no_args_is_help=True)
@@ -59,10 +59,9 @@ def show_config(project: ProjectOption = HERE, changes: SetOption = None, as_jso
     import yaml
 
     settings = opened(project, changes).settings.model_dump(mode="json")
-    if as_json:
-        print_json({"schema_version": 1, "settings": settings})
-    else:
-        print_text(yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip())
+    print_found(
+        {"settings": settings}, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True).rstrip(), as_json=as_json
+    )
 
 
 @config.command("schema")
@@ -78,10 +77,11 @@ def restore(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     from burnish.store.backup import restore_backup
 
     done = restore_backup(project, make_talk(quiet=as_json))
-    if as_json:
-        print_json({"schema_version": 1, "backup": str(done.backup), "aside": str(done.aside)})
-    else:
-        print_text(f"restored from {done.backup}; what was there is in {done.aside}")
+    print_found(
+        {"backup": str(done.backup), "aside": str(done.aside)},
+        f"restored from {done.backup}; what was there is in {done.aside}",
+        as_json=as_json,
+    )
 
 
 def doctor(

@@ -2,12 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, check_place, opened
-from burnish.cli.terminal import print_json, print_table, print_text, tell
+from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
 
 group = typer.Typer(help="Ask people: plan a queue, take it offline, bring decisions back.", no_args_is_help=True)
 
@@ -45,7 +45,7 @@ def plan(
     text = [f"{found.num_new} new items of {len(found.items)}, about {found.minutes:.0f} minutes of people in all"]
     text += [f"  {number:5d}  {name}" for name, number in purposes.most_common()]
     text += ["budget.reviewer_minutes has no room for more"] if found.is_limited else []
-    _tell({**told, "by_purpose": dict(purposes)}, "\n".join(text), as_json=as_json)
+    print_found({**told, "by_purpose": dict(purposes)}, "\n".join(text), as_json=as_json)
 
 
 @group.command("export")
@@ -66,7 +66,7 @@ def export(
     held = claim(place, by, now_s=time.time(), count=count, lease_s=days * DAY_S)
     write_sheet(file, held)
     data = {"sheet": str(file), "rows": len(held), "reviewer": by}
-    _tell(data, f"{len(held)} items for {by} are in {file}, kept for {days} days", as_json=as_json)
+    print_found(data, f"{len(held)} items for {by} are in {file}, kept for {days} days", as_json=as_json)
 
 
 @group.command("import")
@@ -79,7 +79,8 @@ def take(
     """Take the decisions of a sheet; a second time changes nothing. Ends with 65 where a line was refused."""
     from burnish.loop.decided import release_audits
     from burnish.loop.project import locked
-    from burnish.loop.reviewing import take_sheet, task_of_project
+    from burnish.loop.reviewing import take_sheet
+    from burnish.loop.task import task_of_project
     from burnish.talk import Silence
 
     place = opened(project)
@@ -94,7 +95,7 @@ def take(
     }
     lines = [f"{found.num_new} new decisions of {by}, {found.num_known} known before"]
     lines += [f"{audit.batch}: {audit.status}" for audit in audits]
-    _tell(data, "\n".join(lines), as_json=as_json)
+    print_found(data, "\n".join(lines), as_json=as_json)
     for one in found.refused:
         tell(f"line {one.line} was not taken: {one.why}")
     if found.refused:
@@ -152,10 +153,3 @@ def agreement(project: ProjectOption = HERE, as_json: JsonOption = False) -> Non
     print_table("", list(AGREEMENT_COLUMNS), [list(agreement_row(one)) for one in found])
     for one in found:
         print_text("\n".join(reviewer_lines(one)))
-
-
-def _tell(data: dict[str, Any], text: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"schema_version": 1, **data})
-    else:
-        print_text(text)

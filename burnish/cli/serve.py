@@ -75,11 +75,15 @@ def _places(folders: Sequence[Path], project: Path) -> list[Path]:
 
 def _service(desks: "Sequence[Project]", *, quiet: bool) -> "tuple[Service, dict[str, ModelVersion]]":
     """What answers, and the version that is each project's champion, loaded and checked."""
+    from burnish.loop.kept import tainted_of
     from burnish.loop.one_base import shared_base
-    from burnish.loop.probing import prober, served_task
+    from burnish.loop.probing import prober
+    from burnish.loop.task import task_of_project
     from burnish.serve.server import Tenant, make_service, open_log, warm
 
-    tenants = [Tenant(desk.store, desk.settings, served_task(desk), prober(desk)) for desk in desks]
+    tenants = [
+        Tenant(desk.store, desk.settings, task_of_project(desk), prober(desk), tainted_of(desk)) for desk in desks
+    ]
     base = shared_base(desks, make_talk(quiet=quiet))
     for desk in desks:
         open_log(desk.store.root / "logs", desk.settings.project)

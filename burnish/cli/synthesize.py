@@ -1,18 +1,19 @@
 """Commands that make rows and judge them: synthesize, audit."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.terminal import print_found, print_json, print_table, print_text
 
 if TYPE_CHECKING:
     from burnish.loop.auditing import Held
-    from burnish.loop.synthesizing import Proposal, Synthesis
+    from burnish.loop.proposal import Proposal
+    from burnish.loop.synthesis import Synthesis
     from burnish.synthesize.audit import Audit
-    from burnish.synthesize.moves import Made
+    from burnish.synthesize.made import Made
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +36,8 @@ def synthesize_rows(
     wanted = [*(changes or []), *([f"synthesize.rows={rows}"] if rows else [])]
     place = opened(project, wanted)
     with working(quiet=quiet) as (talk, should_stop), followed(place, talk) as talk:
-        from burnish.loop.synthesizing import propose, synthesize_project
+        from burnish.loop.proposal import propose
+        from burnish.loop.synthesizing import synthesize_project
 
         if dry_run:
             _tell_proposal(propose(place, talk, should_stop=should_stop), as_json=as_json)
@@ -105,11 +107,13 @@ def audit_batch(
     held = find_batch(place, batch)
     if sheet:
         count = write_sheet(place, held, sheet)
-        _tell({"batch": held.name, "sheet": str(sheet), "rows": count}, f"{count} rows are in {sheet}", as_json=as_json)
+        print_found(
+            {"batch": held.name, "sheet": str(sheet), "rows": count}, f"{count} rows are in {sheet}", as_json=as_json
+        )
         return
     audit = judge_sheet(place, held, judged, by=by) if judged else held.audit
     audit = judge_by_file(place, held, gold) if gold else audit
-    _tell(data_of(audit), _shown(audit), as_json=as_json)
+    print_found(data_of(audit), _shown(audit), as_json=as_json)
 
 
 def _tell_all(held: "list[Held]", *, as_json: bool) -> None:
@@ -130,13 +134,6 @@ def _tell_all(held: "list[Held]", *, as_json: bool) -> None:
         for one in held
     ]
     print_table("", ["batch", "rows", "audit", "right", "lower bound", "by"], rows)
-
-
-def _tell(data: dict[str, Any], text: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"schema_version": 1, **data})
-    else:
-        print_text(text)
 
 
 def _shown(audit: "Audit") -> str:

@@ -157,6 +157,11 @@ def print_text(text: str) -> None:
     _write(sys.stdout, plain(text))
 
 
+def print_found(data: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """What a command found: as one JSON object with its schema_version, or as lines for people."""
+    print_json({"schema_version": 1, **data}) if as_json else print_text(text)
+
+
 def tell(text: str) -> None:
     """A word on stderr that is no progress: an error, a hint, what to do next."""
     _write(sys.stderr, plain(text))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, SetOption, opened
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.terminal import print_found, print_json, print_table, print_text
 from burnish.errors import UsageError
 
 group = typer.Typer(help="Answers that were served: import logs, look at them, delete them.", no_args_is_help=True)
@@ -144,10 +144,11 @@ def drop(
         count = drop_expired(store)
     else:
         count = drop_traffic(store, None if everything else response_ids)
-    if as_json:
-        print_json({"schema_version": 1, "num_dropped": count})
-    else:
-        print_text(f"{count} answers deleted; daily copies of the database keep them for up to a week")
+    print_found(
+        {"num_dropped": count},
+        f"{count} answers deleted; daily copies of the database keep them for up to a week",
+        as_json=as_json,
+    )
 
 
 def unknown(response_id: str) -> UsageError:

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, opened
-from burnish.cli.terminal import print_json, print_table, print_text, tell
+from burnish.cli.terminal import print_found, print_json, print_table, print_text, tell
 from burnish.errors import DamagedError
 
 group = typer.Typer(help="Who may use the web app, and as what: add, list, remove.", no_args_is_help=True)
@@ -69,10 +69,7 @@ def remove(
     from burnish.store.users import remove_user
 
     gone = remove_user(opened(project).store, name)
-    if as_json:
-        print_json({"schema_version": 1, "name": gone.name, "role": gone.role})
-    else:
-        print_text(f"removed: {gone.name}, {gone.role}")
+    print_found({"name": gone.name, "role": gone.role}, f"removed: {gone.name}, {gone.role}", as_json=as_json)
 
 
 def approve_round(
@@ -87,11 +84,8 @@ def approve_round(
     from burnish.loop.approval import approve, refuse
 
     result = (refuse if refused else approve)(opened(project), number, by=by, reason=reason)
-    if as_json:
-        told = {"round": number, "approval": result.approval, "champion": result.champion, "by": by, "reason": reason}
-        print_json({"schema_version": 1, **told})
-    else:
-        print_text(f"round {number}: {result.approval}\nchampion: {result.champion}")
+    told = {"round": number, "approval": result.approval, "champion": result.champion, "by": by, "reason": reason}
+    print_found(told, f"round {number}: {result.approval}\nchampion: {result.champion}", as_json=as_json)
 
 
 def verify(

@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, check_place, opened, working
-from burnish.cli.terminal import print_json, print_table, print_text
+from burnish.cli.terminal import print_found, print_json, print_table, print_text
 from burnish.cli.ui import demand_libraries
 from burnish.errors import EXIT_ALARM, ConfigError, UsageError
 
@@ -102,7 +102,7 @@ def _act(place: "Project", *, label: Path | None, accept: bool, allow: bool, as_
         label.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         data, told = (
             {"label": str(label), "rows": len(rows)},
-            f"{len(rows)} rows in {label}, each answer to be filled in",
+            f"{len(rows)} rows in {label}: fill in each answer, then `burnish data add {label}` and `burnish round`",
         )
     elif accept:
         first, last = accept_windows(place)
@@ -113,7 +113,7 @@ def _act(place: "Project", *, label: Path | None, accept: bool, allow: bool, as_
     else:
         reset(place)
         data, told = {"accepted": None}, "the project's own rows are what is normal from now on"
-    print_json({"schema_version": 1, **data}) if as_json else print_text(told)
+    print_found(data, told, as_json=as_json)
 
 
 def _allow(place: "Project") -> str:
@@ -160,10 +160,18 @@ def _told(alarm: "Alarm", texts: dict[int, str]) -> str:
     lines = [f"\nALARM {alarm.reading.signal}, window {alarm.window}{goes_on}: {alarm.reading.what}"]
     for cluster in alarm.clusters:
         lines.append(f"  {len(cluster.rows)} of {len(alarm.rows)}: {', '.join(cluster.terms)}")
-        lines += [f"    {_short(texts[row])}" for row in cluster.rows[:3] if row in texts]
+        lines += _shown(cluster.rows, texts)
     if alarm.rows and not alarm.clusters:
-        lines += [f"    {_short(texts[row])}" for row in alarm.rows[:3] if row in texts]
-    return "\n".join([*lines, f"  likely: {alarm.action}", f"  run: {alarm.command}"])
+        lines += _shown(alarm.rows, texts)
+    lines.append(f"  likely: {alarm.action}")
+    return "\n".join([*lines, f"  run: {alarm.command}"] if alarm.command else lines)
+
+
+def _shown(rows: Sequence[int], texts: dict[int, str]) -> list[str]:
+    from burnish.loop.requests import different_texts
+
+    found = different_texts(rows, texts)
+    return [f"    {_short(text)}" + (f" ({times} times)" if times > 1 else "") for text, times in found]
 
 
 def _short(text: str) -> str:

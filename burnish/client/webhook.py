@@ -19,7 +19,7 @@ PURPOSE = "alarms"
 
 def require_webhook(address: str, environ: Mapping[str, str] | None = None) -> str:
     """scheme://host:port of an address that alarms may go to. Raises ConfigError for any other, whatever its path."""
-    host = host_of(_endpoint(address))
+    host = _host(address)
     if urlsplit(address).scheme != "https" and not is_loopback(_endpoint(address)):
         raise ConfigError(f"alarms would go to {host} in the clear", hint="give watch.webhook an address with https")
     if [host, PURPOSE] not in allowed(environ):
@@ -32,9 +32,9 @@ def require_webhook(address: str, environ: Mapping[str, str] | None = None) -> s
 
 def allow_webhook(address: str, environ: Mapping[str, str] | None = None) -> str:
     """Remembers for this user that alarms may go to the address's host, and returns that."""
-    endpoint = _endpoint(address)
-    allow(endpoint, environ)
-    return host_of(endpoint)
+    host = _host(address)
+    allow(_endpoint(address), environ)
+    return host
 
 
 def post(address: str, payload: Mapping[str, Any], timeout_s: float) -> None:
@@ -68,6 +68,17 @@ def _send(address: str, body: bytes, timeout_s: float, told: list[int | str]) ->
             told.append(int(answer.status_code))
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         told.append(f"{error} ({type(error).__name__})".replace(address, host_of(_endpoint(address))))
+
+
+def _host(address: str) -> str:
+    """Says of an address that is none nothing but that: user, path and query may be secrets."""
+    try:
+        return host_of(_endpoint(address))
+    except ConfigError:
+        raise ConfigError(
+            "watch.webhook is no address that alarms can go to",
+            hint="give https://HOST[:PORT][/PATH], without a user, a query or a fragment, and not link-local",
+        ) from None
 
 
 def _endpoint(address: str) -> EndpointSettings:

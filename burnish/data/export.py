@@ -3,12 +3,12 @@
 import csv
 import io
 import json
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError, UsageError
-from burnish.records import Example, Role
+from burnish.records import Example
 from burnish.store.files import storage_errors, write_atomic
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -30,16 +30,6 @@ def export_examples(path: Path, examples: Sequence[Example]) -> None:
         _write_parquet(path, examples)
     else:
         raise UsageError(f"{path.name} has no known ending", hint="name it .jsonl, .csv or .parquet")
-
-
-def of_roles(
-    examples: Sequence[Example], roles: Mapping[str, Role], wanted: Sequence[Role], *, allow: Container[str] = ()
-) -> list[Example]:
-    """The examples of these roles. Raises UsageError for a vault that is not in `allow`: the gate alone reads it."""
-    for role in wanted:
-        if role.startswith("vault") and role not in allow:
-            raise UsageError(f"{role} is sealed", hint="its rows can be exported as dev_a after it was retired")
-    return [example for example in examples if roles.get(example.id) in set(wanted)]
 
 
 def as_row(example: Example) -> dict[str, Any]:

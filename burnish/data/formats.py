@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from burnish.data.lines import Line, Opened, open_source, read_lines
+from burnish.data.quality import snippet
 from burnish.data.strict_json import JsonFault, StrictJson
 from burnish.errors import DataError
+from burnish.records import Rejection
 
 BOM = b"\xef\xbb\xbf"
 MAX_ARRAY_BYTES = 64_000_000
@@ -47,6 +49,16 @@ class RawRow(NamedTuple):
     """Reason of the rejection, "word: detail"; empty when `value` counts."""
     text: str = ""
     """Beginning of what stood there, for the snippet of a rejection."""
+
+    def rejection(self, reason: str, text: str) -> Rejection:
+        """The row as one that is not taken, with the beginning of what stood there."""
+        return Rejection(
+            source=self.source,
+            row=self.number,
+            offset_bytes=self.offset,
+            reason=snippet(reason, 300),
+            snippet=snippet(text),
+        )
 
 
 def raw_rows(source: str | Path) -> Iterator[RawRow]:

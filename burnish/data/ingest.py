@@ -8,7 +8,6 @@ from typing import Any
 from burnish.config import Settings
 from burnish.data.answers import compact_fields
 from burnish.data.formats import RawRow, raw_rows
-from burnish.data.quality import snippet
 from burnish.data.shapes import SUPPORTED, Conversation, RowFault, as_text, read_conversation
 from burnish.errors import DataError
 from burnish.fingerprint import SHORT, fingerprint
@@ -79,12 +78,12 @@ class _RowReader:
     def read(self, raw: RawRow) -> Example | Rejection:
         """The example, or the rejection."""
         if raw.fault:
-            return _rejection(raw, raw.fault, raw.text)
+            return raw.rejection(raw.fault, raw.text)
         try:
             found = read_conversation(raw.value, self.settings.data)
             return self._example(raw, self._in_field_order(found))
         except RowFault as fault:
-            return _rejection(raw, str(fault), _shown(raw.value))
+            return raw.rejection(str(fault), _shown(raw.value))
 
     def _in_field_order(self, found: Conversation) -> Conversation:
         if self.settings.task.kind != "fields":
@@ -157,12 +156,6 @@ def _weight(value: Any) -> float:
     if not (math.isfinite(weight) and 0 < weight <= 1000):
         raise RowFault(f"weight: {weight:g} is not above 0 and at most 1000")
     return weight
-
-
-def _rejection(raw: RawRow, reason: str, text: str) -> Rejection:
-    return Rejection(
-        source=raw.source, row=raw.number, offset_bytes=raw.offset, reason=snippet(reason, 300), snippet=snippet(text)
-    )
 
 
 def _shown(row: Mapping[str, Any]) -> str:

@@ -1,69 +1,23 @@
-"""What can be wrong with a set of examples, found one kind at a time; `check` asks for all of them.
-
-A problem has a stable name, how grave it is, how many rows it concerns, and up to three samples, masked.
-error: must not be trained on. warning: somebody should look. note: good to know.
-"""
+"""What can be wrong with a set of examples, found one kind at a time; `check` asks for all of them."""
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-from burnish.config import Settings
 from burnish.data.answers import parse_fields
-from burnish.data.dedup import Groups, prompt_text
+from burnish.data.problem import NUM_SAMPLES, CheckedRows, Problem
 from burnish.data.quality import counted, inspect_text, snippet
 from burnish.data.slices import slices_of
 from burnish.grammar import agree
-from burnish.records import Example, Rejection, Role, Task
+from burnish.records import Example, Rejection, Role
 
 TINY_SLICE = 30
 """Rows outside train below which a slice's score says next to nothing: 27 of 30 is 74% to 97%."""
-NUM_SAMPLES = 3
 JOINT = re.compile(r"(?<=\w)[\s_-]+(?=\w)|_")
 
 CountTokens = Callable[[Example], tuple[int, int, int]]
 """Tokens of an example, tokens that are learned, control tokens that were made harmless."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """Something about the data that matters."""
-
-    name: str
-    severity: Literal["error", "warning", "note"]
-    count: int
-    message: str
-    samples: tuple[str, ...] = ()
-    """Up to three, "file:row text", masked and on one line."""
-
-
-class CheckedRows(NamedTuple):
-    """What every part of the check looks at."""
-
-    examples: Sequence[Example]
-    roles: Mapping[str, Role]
-    settings: Settings
-    task: Task
-    near: Groups
-
-    def role(self, example: Example) -> Role:
-        """The example's role, "" when it has none yet."""
-        return self.roles.get(example.id, "")
-
-    def place(self, example: Example) -> str:
-        """Where the example came from."""
-        return snippet(example.source or example.id, 60)
-
-    def text(self, example: Example, length: int = 90) -> str:
-        """The beginning of its prompt, masked; of a vault's row nothing, for the gate alone reads it."""
-        role = self.role(example)
-        return f"(sealed in {role})" if role.startswith("vault") else snippet(prompt_text(example), length)
-
-    def samples(self, examples: Sequence[Example]) -> tuple[str, ...]:
-        """The first three, "file:row  text"."""
-        return tuple(f"{self.place(example)}  {self.text(example)}" for example in examples[:NUM_SAMPLES])
 
 
 def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
@@ -85,33 +39,20 @@ def token_problems(rows: CheckedRows, count_tokens: CountTokens | None) -> tuple
     if count_tokens is None:
         return None, []
     counts = [count_tokens(example) for example in rows.examples]
-    limit = rows.settings.data.max_tokens
+    longest, limit = max(found[0] for found in counts), rows.settings.data.max_tokens
     long = [example for example, found in zip(rows.examples, counts, strict=True) if found[0] > limit]
     unlearned = [example for example, found in zip(rows.examples, counts, strict=True) if found[1] == 0]
     problems = []
     if long:
-        longest = max(found[0] for found in counts)
-        problems.append(
-            Problem(
-                name="too-long",
-                severity="error",
-                count=len(long),
-                message=f"{agree(len(long), 'example is', 'examples are')} longer than data.max_tokens = {limit:,} "
-                f"(the longest has {longest:,}); nothing is ever cut: raise the limit or take out what is too long",
-                samples=rows.samples(long),
-            )
+        rest = (
+            f"longer than data.max_tokens = {limit:,} (the longest has {longest:,}); nothing is ever cut: raise the "
+            "limit or take out what is too long"
         )
+        problems.append(rows.problem("too-long", "error", long, "example is", "examples are", rest))
     if unlearned:
-        problems.append(
-            Problem(
-                name="unsupervised",
-                severity="error",
-                count=len(unlearned),
-                message=f"{agree(len(unlearned), 'example has', 'examples have')} no token to learn from",
-                samples=rows.samples(unlearned),
-            )
-        )
-    return max(found[0] for found in counts), problems
+        rest = "no token to learn from"
+        problems.append(rows.problem("unsupervised", "error", unlearned, "example has", "examples have", rest))
+    return longest, problems
 
 
 def leak_problems(rows: CheckedRows) -> Iterable[Problem]:
@@ -170,10 +111,8 @@ def _label_problems(rows: CheckedRows) -> Iterable[Problem]:
         yield Problem(name="one-label", severity="error", count=len(rows.examples), message=message)
     unknown = [example for example in rows.examples if example.answer not in set(rows.task.labels)]
     if unknown:
-        message = f"{agree(len(unknown), 'example has', 'examples have')} an answer that is none of the task's labels"
-        yield Problem(
-            name="unknown-label", severity="error", count=len(unknown), message=message, samples=rows.samples(unknown)
-        )
+        rest = "an answer that is none of the task's labels"
+        yield rows.problem("unknown-label", "error", unknown, "example has", "examples have", rest)
     learned = {example.answer for example in rows.examples if rows.role(example) == "train"}
     unlearned = [label for label in labels if label not in learned]
     if rows.roles and unlearned:
@@ -204,14 +143,10 @@ def _field_problems(rows: CheckedRows) -> Iterable[Problem]:
         elif set(found) != wanted:
             odd.append(example)
     if broken:
-        message = f"{agree(len(broken), 'answer is', 'answers are')} no flat JSON object"
-        yield Problem(
-            name="broken-fields", severity="error", count=len(broken), message=message, samples=rows.samples(broken)
-        )
+        yield rows.problem("broken-fields", "error", broken, "answer is", "answers are", "no flat JSON object")
     if odd:
-        fields = ", ".join(sorted(wanted))[:200]
-        message = f"{agree(len(odd), 'answer does', 'answers do')} not have exactly the fields {fields}"
-        yield Problem(name="odd-fields", severity="warning", count=len(odd), message=message, samples=rows.samples(odd))
+        rest = f"not have exactly the fields {', '.join(sorted(wanted))[:200]}"
+        yield rows.problem("odd-fields", "warning", odd, "answer does", "answers do", rest)
 
 
 def double_problems(rows: CheckedRows) -> Iterable[Problem]:
@@ -282,11 +217,8 @@ def text_problems(rows: CheckedRows) -> tuple[TextCounts, list[Problem]]:
     problems = []
     for name, found_in in holders.items():
         kinds_text = f" ({counted(dict(secrets.most_common()))})" if name in ("secret", "personal") else ""
-        held = agree(len(found_in), "example holds", "examples hold")
-        message = f"{held} {told.get(name, f'{name}: a sign of a broken text')}{kinds_text}"
-        problems.append(
-            Problem(name=name, severity="warning", count=len(found_in), message=message, samples=rows.samples(found_in))
-        )
+        rest = f"{told.get(name, f'{name}: a sign of a broken text')}{kinds_text}"
+        problems.append(rows.problem(name, "warning", found_in, "example holds", "examples hold", rest))
     return TextCounts(dict(sorted(secrets.items())), len(holders["control-token"])), problems
 
 

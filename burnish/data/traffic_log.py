@@ -16,7 +16,6 @@ from burnish.data.langfuse_log import read_langfuse
 from burnish.data.logged import Logged
 from burnish.data.openai_log import read_openai
 from burnish.data.otel_log import read_otel
-from burnish.data.quality import snippet
 from burnish.data.redact import redact
 from burnish.data.shapes import RowFault
 from burnish.errors import DataError
@@ -113,20 +112,14 @@ def _source(raw: RawRow, shape: Shape) -> Source:
 def _read(raw: RawRow, shape: Shape) -> list[Logged] | Rejection:
     """The answers of a line, or why it cannot be used."""
     if raw.fault:
-        return _rejection(raw, raw.fault, raw.text)
+        return raw.rejection(raw.fault, raw.text)
     try:
         return READERS[_source(raw, shape)](raw.value)
     except RowFault as fault:
-        return _rejection(raw, str(fault), str(raw.value))
+        return raw.rejection(str(fault), str(raw.value))
     except MALFORMED as error:
         named = "" if shape == "auto" else f" as {shape} writes them"
-        return _rejection(raw, f"shape: the parts of the line are no objects{named} ({error})", str(raw.value))
-
-
-def _rejection(raw: RawRow, reason: str, text: str) -> Rejection:
-    return Rejection(
-        source=raw.source, row=raw.number, offset_bytes=raw.offset, reason=snippet(reason, 300), snippet=snippet(text)
-    )
+        return raw.rejection(f"shape: the parts of the line are no objects{named} ({error})", str(raw.value))
 
 
 def _refuse_bad(path: Path, rejected: Sequence[Rejection], total: int, *, skip_bad: bool) -> None:

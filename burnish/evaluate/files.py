@@ -1,6 +1,7 @@
 """An evaluation as files: summary.json with the numbers, rows.jsonl with every prompt and output."""
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -40,6 +41,20 @@ def load_evaluation(folder: Path) -> Evaluation:
     lines = [line for line in rows.decode("utf-8").split("\n") if line]
     found = tuple(from_json(RowResult, json.loads(line)) for line in lines)
     return replace(from_json(Evaluation, {**summary, "rows": ()}), rows=found)
+
+
+def stored_evaluations(store_root: Path, wanted: Mapping[str, object]) -> Iterator[Evaluation]:
+    """The evaluations of rounds whose summaries hold these values, the newest first; damaged ones are passed over."""
+    places = (store_root / "artifacts" / "evaluate").glob(f"*/{SUMMARY}")
+    for path in sorted(places, key=lambda path: -path.stat().st_mtime):
+        try:
+            summary = json.loads(path.read_text(encoding="utf-8"))
+            is_wanted = all(summary[name] == value for name, value in wanted.items())
+            found = load_evaluation(path.parent) if is_wanted else None
+        except (ValueError, KeyError, TypeError, DamagedError):
+            continue
+        if found is not None:
+            yield found
 
 
 _AGAIN = "remove that folder and run the same command again; the evaluation is made anew"

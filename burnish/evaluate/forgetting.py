@@ -147,23 +147,6 @@ def retention(evaluation: Evaluation) -> Measure:
     return measured(RETENTION, RETENTION_COUNTS, "higher is better", rows)
 
 
-def solved_by(evaluation: Evaluation, examples: Sequence[Example]) -> tuple[Example, ...]:
-    """Those examples that this model has fully right: of the base's, a retention set that can only be lost from."""
-    right = {row.example for row in evaluation.rows if row.score == 1.0}
-    return tuple(example for example in examples if example.id in right)
-
-
-def as_texts(base: Base, task: Task, examples: Sequence[Example]) -> tuple[Text, ...]:
-    """The examples with their given answers, for `trace`: then KL is that of the next token on those answers."""
-    texts = []
-    for example in examples:
-        rendered = base.chat.render(conversation(task, example))
-        prompt = tuple(base.chat.render_prompt(conversation(task, example)[:-1]))
-        learned = [at for at, is_learned in enumerate(rendered.learned) if is_learned and at >= len(prompt)]
-        texts.append(Text(example, prompt, rendered.tokens[len(prompt) : learned[-1] + 1]))
-    return tuple(texts)
-
-
 def _chain(tokens: Sequence[int]) -> list[Node]:
     """Tokens that each see all before them."""
     return [Node(token, depth, tuple(range(depth))) for depth, token in enumerate(tokens, 1)]

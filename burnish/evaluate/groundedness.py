@@ -5,15 +5,14 @@ put together wrongly. Meant for tasks whose answers come from the prompt: a text
 """
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from burnish.data.answers import object_of
 from burnish.evaluate.items import Item, Source, items_in
 from burnish.evaluate.measure import Finding, Measure, answered, measured, no_answer, not_applicable
-from burnish.records import Evaluation, Example, Interval, Task
-from burnish.stats import mean_interval
+from burnish.records import Evaluation, Example, Task
 
 NAME = "hallucination"
 COUNTS = "Share of answers with a number, date, identifier, quote or name that the prompt does not support."
@@ -91,17 +90,6 @@ def taught(task: Task, examples: Sequence[Example], *, context: Context | None =
         for item, _ in unsupported(list(stated_in(example.answer)), source_of(example)):
             groups[item.key].add(example.group or example.id)
     return frozenset(key for key, found in groups.items() if len(found) >= MIN_TAUGHT)
-
-
-def item_rates(measure: Measure) -> tuple[Interval, Counter[str]]:
-    """Unsupported items as a share of all items, with its interval over groups, and how many there are by kind."""
-    found: list[float] = []
-    groups: list[str] = []
-    for row in measure.rows:
-        found += [1.0] * len(row.findings) + [0.0] * (row.num_items - len(row.findings))
-        groups += [row.group or row.example] * row.num_items
-    kinds = Counter(finding.kind for row in measure.rows for finding in row.findings)
-    return Interval(**mean_interval(found, groups)._asdict()), kinds
 
 
 def stated_in(answer: str) -> Iterator[Stated]:

@@ -95,12 +95,6 @@ def is_handed_off(row: RowResult, metric: str, threshold: Threshold) -> bool | N
     return None if right is None else not (right and _answers(row, threshold))
 
 
-def handoff_rate(evaluation: Evaluation, threshold: Threshold) -> Interval:
-    """Share of the rows with a score that are handed off."""
-    found = [(is_handed_off(row, evaluation.metric, threshold), row) for row in evaluation.rows]
-    return _share([(float(handed), row) for handed, row in found if handed is not None])
-
-
 def handoff_change(
     before: Evaluation,
     after: Evaluation,

@@ -14,9 +14,9 @@ from burnish.evaluate.scorers import score
 from burnish.evaluate.summary import ANSWER_COLUMN, summarise
 from burnish.evaluate.suspicion import suspicions
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.choose import choose
 from burnish.model.generate import generate, generate_fields, target_logprobs
+from burnish.model.rendered import Rendered
 from burnish.records import Evaluation, Example, RowResult, StopReason, Task
 from burnish.store.failpoints import failpoint
 from burnish.talk import Advance, Talk, unheard

@@ -81,12 +81,6 @@ def propose_terms(
     return tuple(terms[:most])
 
 
-def add_proposals(known: Sequence[Term], proposed: Sequence[Term]) -> tuple[Term, ...]:
-    """The known terms untouched, then those proposals of which they hold no form: a person's edits are never lost."""
-    taken = {squeezed(form) for term in known for form in (term.term, term.preferred, *term.forbidden)}
-    return (*known, *(term for term in proposed if squeezed(term.preferred) not in taken))
-
-
 def save_terms(path: Path, terms: Sequence[Term]) -> None:
     """Writes the term base as YAML, an entry a term, in the given order."""
     entries = [

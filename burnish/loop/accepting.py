@@ -34,7 +34,7 @@ def reset(project: Project) -> None:
 
 
 def rows_to_label(project: Project, most: int = 50) -> list[dict[str, str]]:
-    """The texts of the newest alarm that names requests, with an empty answer each, for people to fill in.
+    """The texts of the newest alarm that names requests, each once, with an empty answer for people to fill in.
 
     Raises UsageError where no alarm names any request that is still kept.
     """
@@ -42,10 +42,13 @@ def rows_to_label(project: Project, most: int = 50) -> list[dict[str, str]]:
     if named is None:
         raise UsageError("no alarm names requests to label", hint="see `burnish watch --json`")
     kept = {row.seq: row for row in requests_of(project, named.model, named.first - 1, named.last)}
-    found = [kept[seq] for seq in named.rows[:most] if seq in kept]
-    if not found:
+    first: dict[str, int] = {}
+    for seq in named.rows:
+        if seq in kept:
+            first.setdefault(kept[seq].text, seq)
+    if not first:
         raise UsageError("the requests of that alarm are no longer kept", hint="look more often than traffic expires")
-    return [{"id": f"traffic-{row.seq}", "text": row.text, "answer": ""} for row in found]
+    return [{"id": f"traffic-{seq}", "text": text, "answer": ""} for text, seq in list(first.items())[:most]]
 
 
 def _anew(state: WatchState, *, reference: str, accepted: tuple[int, int] | None) -> WatchState:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from burnish.config import Settings
 from burnish.data.conversation import conversation
-from burnish.data.dataset import load_examples
-from burnish.data.task import task_of
 from burnish.errors import DataError, ModelError
 from burnish.loop.project import Project, open_project
+from burnish.loop.task import task_of_project
 from burnish.loop.workbench import Workbench
 from burnish.model.base import Base
 from burnish.model.choose import score
@@ -100,7 +99,7 @@ class Answering:
         """The task, found again when data was added: reading all of it takes longer than an answer."""
         num_batches = len(batches(project.store))
         if self._task is None or self._task[0] != num_batches:
-            self._task = num_batches, task_of(list(load_examples(project.store)), project.settings)
+            self._task = num_batches, task_of_project(project)
         return self._task[1]
 
 

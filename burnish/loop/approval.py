@@ -7,6 +7,7 @@ round's files follow from it, so that a process that dies in between loses nothi
 from dataclasses import replace
 
 from burnish.errors import BusyError, UsageError
+from burnish.loop.canary_end import end_overtaken
 from burnish.loop.kept import demand_kept
 from burnish.loop.logged import evidence_by_hand, evidence_of
 from burnish.loop.past import RESULT_FILE, find_round, is_done, results, round_folder
@@ -34,6 +35,7 @@ def approve(project: Project, number: int, *, by: str, reason: str) -> RoundResu
         approval = Approval(approval_subject(number), facts, over=result.previous_champion)
         move = f"round {number}, approved by {by}"
         promote(project.store, result.challenger, reason.strip(), move, approval=approval)
+        end_overtaken(project)
         failpoint("approval.written")
     return _settle(project, result, _same(entry, "approval", by) if entry else "approval")
 
@@ -123,7 +125,7 @@ def _asked(project: Project, number: int, by: str, reason: str) -> tuple[RoundRe
     by, result = demand_approver(project, by), find_round(project, number)
     if not reason.strip():
         raise UsageError("an answer needs a reason", hint='say why: --reason "..."')
-    if not result.approval:
+    if result.approval in ("", "withheld"):
         raise UsageError(
             f"round {number} does not wait for an approval: the gate said {result.decision}",
             hint="`burnish status` shows what waits",

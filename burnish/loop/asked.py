@@ -13,7 +13,7 @@ from burnish.review.cost import LONGEST_S, expected_minutes, item_costs, spent_m
 from burnish.review.decisions import catches, outcomes
 from burnish.review.session import Answered, session_of, why_rest
 from burnish.review.skipped import unanswerable
-from burnish.store.claims import has_more, open_counts
+from burnish.store.open_items import has_more, open_counts
 from burnish.store.recent import Recent, Spent, recent_of, recent_spent
 from burnish.store.reviews import (
     Queue,

@@ -5,8 +5,9 @@ from itertools import islice
 from pathlib import Path
 
 from burnish.config import Settings
-from burnish.data.dataset import AddReport, add_files, batch_name
+from burnish.data.add_report import AddReport
 from burnish.data.ingest import read_rows
+from burnish.data.intake import add_files, batch_name
 from burnish.data.task import guess_kind
 from burnish.errors import DataError
 from burnish.loop.project import SETTINGS_FILE, Project, create_project, open_project, settings_with

@@ -23,9 +23,9 @@ from burnish.loop.weighing import ATTRIBUTION_FILE, BatchWeight, batch_hashes
 from burnish.records import Candidate, Cost, Evaluation, Example, Trial, as_json
 from burnish.registry import champion
 from burnish.report.waterfall import waterfall_page
-from burnish.store.artifacts import Sealed, verify
 from burnish.store.batches import batches
 from burnish.store.files import write_atomic
+from burnish.store.manifest import Sealed, verify
 from burnish.store.store import Store
 from burnish.synthesize.batch import read_batch
 from burnish.talk import Talk

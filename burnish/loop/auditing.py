@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from burnish.data.dataset import load_examples, load_made
+from burnish.data.dataset import load_made
 from burnish.data.dedup import prompt_text
-from burnish.data.task import task_of
 from burnish.errors import DataError, UsageError
 from burnish.loop.project import Project
+from burnish.loop.task import task_of_project
 from burnish.loop.trusted import latest_audits
 from burnish.records import Example, Task, as_json
 from burnish.review.sheets import safe_cell
@@ -70,7 +70,7 @@ def sample_of(project: Project, held: Held) -> tuple[Example, ...]:
 
 def write_sheet(project: Project, held: Held, file: Path) -> int:
     """Writes the sheet to be filled in, one row of the sample a line; returns how many. An old file is replaced."""
-    sample, task = sample_of(project, held), audited_task(project)
+    sample, task = sample_of(project, held), task_of_project(project)
     is_blind = task.kind == "label"
     text = io.StringIO()
     writer = csv.writer(text)
@@ -87,7 +87,7 @@ def judge_sheet(project: Project, held: Held, file: Path, *, by: str) -> Audit:
 
     Raises DataError on a sheet that is not of this batch, is not filled in, or holds an answer that is none.
     """
-    return judge_answers(project, held, _read(file, sample_of(project, held), audited_task(project)), by=by)
+    return judge_answers(project, held, _read(file, sample_of(project, held), task_of_project(project)), by=by)
 
 
 def judge_answers(project: Project, held: Held, answers: Mapping[str, str], *, by: str) -> Audit:
@@ -95,7 +95,7 @@ def judge_answers(project: Project, held: Held, answers: Mapping[str, str], *, b
 
     Raises DataError for a row that is not of this sample, for one without an answer, and for an answer that is none.
     """
-    sample, task = sample_of(project, held), audited_task(project)
+    sample, task = sample_of(project, held), task_of_project(project)
     _refuse_strangers(held, sample, answers)
     _refuse_what_is_no_answer(held.name, answers, task)
     results = {row.id: _is_right(row, answers[row.id], task) for row in sample if answers.get(row.id)}
@@ -103,11 +103,6 @@ def judge_answers(project: Project, held: Held, answers: Mapping[str, str], *, b
     audit = judge_audit(held.name, len(held.rows), sample, results, by=by, needed=needed)
     append_audit(project.store, held.name, as_json(audit), by=by)
     return audit
-
-
-def audited_task(project: Project) -> Task:
-    """The task whose answers are judged: a label is asked for blindly, other answers are shown."""
-    return task_of(list(load_examples(project.store)), project.settings)
 
 
 def _read(file: Path, sample: Sequence[Example], task: Task) -> dict[str, str]:

@@ -11,22 +11,18 @@ from typing import Any, Literal, NamedTuple
 
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_subject, demand_approver
-from burnish.loop.outcomes import Found, gather_outcomes, weigh
+from burnish.loop.canary_end import MACHINE, end, overtaken
+from burnish.loop.kept import learned_since
+from burnish.loop.outcomes import Found, gather_outcomes, look
 from burnish.loop.project import Project
-from burnish.loop.standing import promote_by_hand
-from burnish.loop.traces import round_traces
 from burnish.records import ModelVersion
 from burnish.registry import BASE, champion, folder_of, get, promote
-from burnish.store.barred import barred
 from burnish.store.chain import find_entry
 from burnish.store.deployments import Canary, End, Mode, Plan, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.failpoints import failpoint
-from burnish.store.outcomes import canary_outcomes
 from burnish.store.users import checked_name
 from burnish.talk import Talk
 
-MACHINE = "burnish"
-"""Who moves a canary on evidence."""
 END_S = 10.0
 """Seconds that a look may take to end with the server."""
 
@@ -68,15 +64,15 @@ def step(project: Project) -> Step:
     canary = running_canary(project.store)
     if canary is None:
         return Step("none", None, None)
-    if end := _overtaken(project, canary):
-        return Step("ended", _end(project, canary, *end), None)
+    if how := _overtaken(project, canary):
+        return Step("ended", end(project, canary, *how), None)
     gather_outcomes(project, canary)
     found = look(project, canary)
     failpoint("canary.weighed")
     bar = 1 / canary.plan.alpha
     if found.evidence.harm >= bar:
         why = f"harm is proven: {told(found)}"
-        return Step("ended", _end(project, canary, "rolled back", why, found), found)
+        return Step("ended", end(project, canary, "rolled back", why, found), found)
     if found.evidence.benefit < bar or found.at_stage < canary.plan.least:
         return Step("kept", canary, found)
     return _go_up(project, canary, found)
@@ -88,19 +84,6 @@ def stop(project: Project, *, by: str, reason: str) -> Canary:
     if canary is None:
         raise UsageError("no canary runs", hint="see `burnish deploy status`")
     return end_canary(project.store, canary, "stopped", look(project, canary).evidence, reason=reason, by=by)
-
-
-def put_into_use(project: Project, name: str, *, by: str, reason: str, force: bool = False) -> str:
-    """Promotes a version by hand, as `promote_by_hand` does; a canary that this overtakes ends."""
-    promoted = promote_by_hand(project, name, reason=reason, force=force, by=by)
-    failpoint("canary.promoted")
-    step(project)
-    return promoted
-
-
-def look(project: Project, canary: Canary) -> Found:
-    """What the outcomes that are written down say."""
-    return weigh(canary, canary_outcomes(project.store, canary))
 
 
 def in_words(project: Project) -> str:
@@ -169,10 +152,7 @@ def unfit(project: Project, version: ModelVersion) -> str:
         answer = find_entry(connection, approval_subject(version.round))
     if answer is not None and answer.kind == "refusal" and answer.facts.get("challenger") == version.name:
         return f"{answer.facts.get('by')} refused it after round {version.round}"
-    gone = {one.example: one.batch for one in barred(project.store)}
-    if not gone:
-        return ""
-    learned = sum(trace.learned for trace in round_traces(project, gone) if trace.challenger == version.name)
+    learned = learned_since(project).get(version.name, 0)
     return f"it learned {learned} of the rows that were forgotten since" if learned else ""
 
 
@@ -208,11 +188,8 @@ def _plan(project: Project, mode: Mode) -> Plan:
 
 def _overtaken(project: Project, canary: Canary) -> tuple[End, str] | None:
     """How and why a canary ends without a look at its evidence."""
-    now = champion(project.store)
-    if now is None or now.name != canary.against:
-        if now is not None and now.name == canary.challenger:
-            return "promoted", f"{now.name} is the champion"
-        return "stopped", f"the champion is {now.name if now else 'none'}, and no longer {canary.against}"
+    if how := overtaken(project, canary):
+        return how
     why = unfit(project, get(project.store, canary.challenger))
     return ("rolled back", f"{canary.challenger} must not answer: {why}") if why else None
 
@@ -220,16 +197,11 @@ def _overtaken(project: Project, canary: Canary) -> tuple[End, str] | None:
 def _go_up(project: Project, canary: Canary, found: Found) -> Step:
     why = f"benefit is proven: {told(found)}"
     if canary.plan.mode == "shadow":
-        return Step("ended", _end(project, canary, "proven", why, found), found)
+        return Step("ended", end(project, canary, "proven", why, found), found)
     if canary.stage + 1 < len(canary.plan.shares):
         return Step("ramped", ramp_canary(project.store, canary, found.evidence, reason=why, by=MACHINE), found)
     if project.settings.approval.required:
         return Step("waits", canary, found)
     promote(project.store, canary.challenger, why, f"canary {canary.number}", over=canary.against)
     failpoint("canary.promoted")
-    return Step("ended", _end(project, canary, "promoted", why, found), found)
-
-
-def _end(project: Project, canary: Canary, outcome: End, why: str, found: Found | None = None) -> Canary:
-    evidence = (found or look(project, canary)).evidence
-    return end_canary(project.store, canary, outcome, evidence, reason=why, by=MACHINE)
+    return Step("ended", end(project, canary, "promoted", why, found), found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from burnish.loop.stages import Shop, score_stage, version_of
 from burnish.records import Evaluation, ModelVersion, Trial
-from burnish.store.artifacts import Sealed
+from burnish.store.manifest import Sealed
 from burnish.tune.search import pick
 
 

@@ -10,8 +10,10 @@ from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.handoff import HandoffChange
 from burnish.evaluate.suspicion import likely_bugs
 from burnish.loop.approval import settle_answered
+from burnish.loop.canary_end import end_overtaken
 from burnish.loop.choose import Choice
 from burnish.loop.explain import report_of
+from burnish.loop.kept import learned_since, not_used
 from burnish.loop.logged import SETTINGS_FILE, log_verdict
 from burnish.loop.past import DONE_FILE, RESULT_FILE, is_done, results, round_folder
 from burnish.loop.project import Project
@@ -19,14 +21,15 @@ from burnish.loop.rendering import REPORT_RECORD, render
 from burnish.loop.result import RoundResult, save_result
 from burnish.loop.seeds import retire
 from burnish.loop.stages import Shop, total_cost
-from burnish.loop.synthesizing import Synthesis
+from burnish.loop.synthesis import Synthesis
 from burnish.loop.tribunal import Ruling
 from burnish.loop.untuned import Untuned
 from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json
 from burnish.registry import champion as current_champion
-from burnish.registry import models, promote, register
+from burnish.registry import history, models, promote, register
 from burnish.review.standing import JudgedReport
 from burnish.settings import resolved
+from burnish.store.db import now
 from burnish.store.failpoints import failpoint
 from burnish.store.files import write_atomic
 from burnish.talk import Talk
@@ -79,6 +82,7 @@ def conclude(shop: Shop, outcome: Outcome) -> RoundResult:
         outcome.choice.challenger,
         scores={result.metric: result.after},
         decision=result.decision,
+        created_at=now(),  # before the act, which may come after a kill: what was forgotten in between is younger
     )
     settings = resolved(project.settings, _reasons(shop, outcome))
     _write(folder / SETTINGS_FILE, settings)
@@ -87,8 +91,7 @@ def conclude(shop: Shop, outcome: Outcome) -> RoundResult:
     failpoint("round.decided")
     save_result(folder / RESULT_FILE, result)
     failpoint("round.saved")
-    _act(project, result)
-    return result
+    return _act(project, result, shop.talk)
 
 
 def finish_interrupted(project: Project, talk: Talk) -> None:
@@ -96,11 +99,11 @@ def finish_interrupted(project: Project, talk: Talk) -> None:
     for result in results(project):
         if not is_done(project, result.round):
             talk.say(f"round {result.round} was decided but not finished: finishing it now")
-            _act(project, result)
+            _act(project, result, talk)
     settle_answered(project)
 
 
-def _act(project: Project, result: RoundResult) -> None:
+def _act(project: Project, result: RoundResult, talk: Talk) -> RoundResult:
     folder = round_folder(project, result.round)
     known = {version.name for version in models(project.store)}
     for data in json.loads((folder / VERSIONS_FILE).read_text(encoding="utf-8")):
@@ -113,9 +116,8 @@ def _act(project: Project, result: RoundResult) -> None:
     log_verdict(project, result)
     failpoint("round.logged")
     if result.decision == "PROMOTE" and not result.approval:
-        now = current_champion(project.store)
-        if now is None or now.name != result.challenger:
-            promote(project.store, result.challenger, reason=result.reason, by=f"gate, round {result.round}")
+        result = _put_into_use(project, result, talk)
+        end_overtaken(project)
         failpoint("round.promoted")
     if result.retired:
         retire(project, result.vault, reason=f"retired after round {result.round}")
@@ -123,6 +125,24 @@ def _act(project: Project, result: RoundResult) -> None:
     render(project, result)
     failpoint("round.rendered")
     write_atomic(folder / DONE_FILE, b"")
+    return result
+
+
+def _put_into_use(project: Project, result: RoundResult, talk: Talk) -> RoundResult:
+    """Makes the challenger champion, once: a rollback since stays. One that learned from a row which was forgotten
+    since is withheld, for good."""
+    best, by = current_champion(project.store), f"gate, round {result.round}"
+    was_made = any((move.after, move.by) == (result.challenger, by) for move in history(project.store))
+    if was_made or (best is not None and best.name == result.challenger):
+        return result
+    tainted = learned_since(project)
+    if result.challenger in tainted:
+        talk.warn(f"round {result.round}: {not_used(result.challenger, tainted)}")
+        result = replace(result, approval="withheld", champion=result.previous_champion)
+        save_result(round_folder(project, result.round) / RESULT_FILE, result)
+        return result
+    promote(project.store, result.challenger, reason=result.reason, by=by)
+    return result
 
 
 def _result(shop: Shop, outcome: Outcome) -> RoundResult:

@@ -18,7 +18,7 @@ from burnish.loop.result import RoundResult
 from burnish.loop.searched import finite, searches_of
 from burnish.loop.seeds import Seeds
 from burnish.loop.stages import Shop, stage_costs
-from burnish.loop.synthesizing import synthesis_report
+from burnish.loop.synthesis import synthesis_report
 from burnish.loop.untuned import Untuned
 from burnish.report.record import (
     Baseline,

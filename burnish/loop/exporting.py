@@ -13,11 +13,11 @@ from typing import Any
 from burnish.errors import UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop import starting
+from burnish.loop.kept import learned_since
 from burnish.loop.parity import Parity, Subject, check
-from burnish.loop.probing import served_task
 from burnish.loop.project import Project
 from burnish.loop.rendering import card_of
-from burnish.loop.traces import round_traces
+from burnish.loop.task import task_of_project
 from burnish.loop.workbench import Workbench
 from burnish.model.adapter import CONFIG, WEIGHTS, load_registered
 from burnish.model.base import Base, find_folder
@@ -26,11 +26,10 @@ from burnish.model.template import TODAY
 from burnish.model.whole import TEMPLATE, save_whole, size_of
 from burnish.records import ModelVersion, Task, as_json, from_json
 from burnish.registry import folder_of, get
-from burnish.store.artifacts import Sealed
-from burnish.store.barred import barred
 from burnish.store.delivery import deliver, delivered, drafted
 from burnish.store.failpoints import failpoint
 from burnish.store.files import require_space, write_atomic
+from burnish.store.manifest import Sealed
 from burnish.talk import Talk
 
 FORMATS = ("peft", "merged", "gguf", "ollama", "vllm")
@@ -73,7 +72,7 @@ def export(project: Project, name: str, form: str, place: Path, talk: Talk, *, f
         ModelError: the base cannot be written so, or what was written answers otherwise than was measured.
     """
     place = Path(os.path.abspath(place))
-    version, task = _demand_kept(project, get(project.store, name)), served_task(project)
+    version, task = _demand_kept(project, get(project.store, name)), task_of_project(project)
     folder = folder_of(project.store, version)
     if folder is None:
         raise UsageError(f"{version.name} is the untuned base: nothing of this project is in it", hint="name a version")
@@ -94,8 +93,7 @@ def export(project: Project, name: str, form: str, place: Path, talk: Talk, *, f
 
 def _demand_kept(project: Project, version: ModelVersion) -> ModelVersion:
     """The version. Raises UsageError when it learned a row that was forgotten since."""
-    gone = {one.example: one.batch for one in barred(project.store)}
-    learned = sum(trace.learned for trace in round_traces(project, gone) if trace.challenger == version.name)
+    learned = learned_since(project).get(version.name, 0)
     if learned:
         raise UsageError(
             f"{version.name} learned {learned} of the rows that were forgotten since",
@@ -114,7 +112,7 @@ def _key(project: Project, version: ModelVersion, task: Task, form: str) -> str:
 def _fill(form: str, subject: Subject, source: Path, task: Task, talk: Talk) -> dict[str, Any]:
     """Writes all files of an export into the draft, checks them, and gives what is told of it."""
     draft, base, version = subject.draft, subject.base, subject.version
-    served = _served(subject, task)
+    served = _served(form, subject, task)
     lines = starting.commands(form, served)
     warnings = _warnings(version)
     if form in ADAPTERS:
@@ -138,7 +136,7 @@ def _first_up(parity: Parity) -> str:
     return f"{sentence[:1].upper()}{sentence[1:]}."
 
 
-def _served(subject: Subject, task: Task) -> starting.Served:
+def _served(form: str, subject: Subject, task: Task) -> starting.Served:
     base, settings = subject.base, subject.project.settings
     return starting.Served(
         version=subject.version,
@@ -147,11 +145,20 @@ def _served(subject: Subject, task: Task) -> starting.Served:
         revision=base.revision,
         dtype=base.precision,
         rank=subject.adapter.spec.rank,
-        num_tokens=base.max_tokens,
+        num_tokens=_longest(form, base),
         end_ids=base.chat.end_ids,
         pad_id=base.chat.pad_id,
         has_template=_template(base) is not None,
     )
+
+
+def _longest(form: str, base: Base) -> int:
+    """Tokens of the longest text that the target reads as the base does."""
+    if form not in ("gguf", "ollama"):
+        return base.max_tokens
+    from burnish.model.gguf_layout import window_of
+
+    return window_of(base)
 
 
 def _template(base: Base) -> str | None:
@@ -179,13 +186,13 @@ def _write_whole(form: str, subject: Subject, served: starting.Served, talk: Tal
         save_whole(subject.draft, subject.base, subject.adapter, talk)
         return warnings
     from burnish.model.gguf_file import save_gguf
-    from burnish.model.gguf_layout import demand_gguf, window_of
+    from burnish.model.gguf_layout import demand_gguf
     from burnish.model.modelfile import modelfile
 
     warnings += demand_gguf(subject.base)
     if form == "ollama":
-        num_tokens, instruction = window_of(subject.base), served.task.instruction
-        text = modelfile(subject.base, "model.gguf", instruction=instruction, num_tokens=num_tokens)
+        instruction = served.task.instruction
+        text = modelfile(subject.base, "model.gguf", instruction=instruction, num_tokens=served.num_tokens)
         write_atomic(subject.draft / "Modelfile", text.encode())
     save_gguf(subject.draft / "model.gguf", subject.base, subject.adapter, subject.version.name, talk)
     return warnings

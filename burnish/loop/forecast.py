@@ -23,7 +23,8 @@ from burnish.registry import champion
 from burnish.store.files import shown_size
 from burnish.talk import Talk
 from burnish.train.job import TrainJob
-from burnish.train.run import RUNG_SHARE, TOKENS_AT_ONCE
+from burnish.train.run import TOKENS_AT_ONCE
+from burnish.train.standings import RUNG_SHARE
 from burnish.tune.probe import MEMORY_STEPS, TIMED_STEPS, Probe, probe, watching_memory
 from burnish.tune.search import candidates, on_people_only
 

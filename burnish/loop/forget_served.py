@@ -2,20 +2,24 @@
 nothing from now on.
 
 Rows of traffic are in no data batch, so which round learned from one is told by times: every round that learned from
-people's decisions after there was one on it. That may name a round too many, never one too few.
+people's decisions after there was one on it, taken back or not, and before it was forgotten. That may name a round too
+many, never one too few.
 """
+
+from collections.abc import Collection
 
 from burnish.errors import UsageError
 from burnish.loop.decided import SERVED, reviewed
 from burnish.loop.past import results
 from burnish.loop.project import Project
+from burnish.loop.result import RoundResult
 from burnish.loop.seeds import DECISIONS
 from burnish.loop.traces import RoundTrace
 from burnish.records import Example, Message
 from burnish.registry import models
 from burnish.review.decisions import Outcome
 from burnish.store.barred import barred
-from burnish.store.reviews import withdraw_items
+from burnish.store.reviews import review_items, review_log, withdraw_items
 from burnish.store.traffic import drop_traffic, find_traffic
 
 BATCH = "traffic"
@@ -42,19 +46,22 @@ def served_example(project: Project, example: str) -> Example | None:
     raise UsageError(f"there is no served answer {name!r}", hint="ids are in `burnish traffic list`")
 
 
-def served_rounds(project: Project, example: str) -> list[RoundTrace]:
-    """The rounds that may have learned from it, oldest first."""
-    decided = [entry.at for one in _asked(project, example) for entry in one.decisions]
+def served_rounds(project: Project, examples: Collection[str]) -> list[RoundTrace]:
+    """The rounds that may have learned from these served answers, oldest first."""
+    asked = {item.name: item.example for item in review_items(project.store) if item.example in examples}
+    first: dict[str, str] = {}
+    for entry in review_log(project.store):
+        if entry.item in asked:
+            first.setdefault(asked[entry.item], entry.at)
+    ends = {one.example: one.at for one in barred(project.store)}
     versions = {version.name: version for version in models(project.store)}
     found = []
     for result in results(project):
         version = versions.get(result.challenger)
-        is_later = version is not None and DECISIONS in version.data and version.created_at >= min(decided, default="~")
-        if is_later:
-            found.append(
-                RoundTrace(round=result.round, decision=result.decision, challenger=result.challenger, learned=1)
-            )
-    return found
+        if version is not None and DECISIONS in version.data:
+            learned = sum(at <= version.created_at <= ends.get(example, "~") for example, at in first.items())
+            found.append(_trace(result, learned))
+    return [trace for trace in found if trace.learned]
 
 
 def take_away(project: Project, example: str) -> None:
@@ -67,3 +74,7 @@ def take_away(project: Project, example: str) -> None:
 
 def _asked(project: Project, example: str) -> list[Outcome]:
     return [one for one in reviewed(project) if one.item.example == example]
+
+
+def _trace(result: RoundResult, learned: int) -> RoundTrace:
+    return RoundTrace(round=result.round, decision=result.decision, challenger=result.challenger, learned=learned)

@@ -6,8 +6,9 @@ from pathlib import Path
 from burnish.data.dedup import prompt_text
 from burnish.data.ingest import read_rows
 from burnish.errors import DataError, UsageError
-from burnish.loop.auditing import Held, audited_task, sample_of
+from burnish.loop.auditing import Held, sample_of
 from burnish.loop.project import Project
+from burnish.loop.task import task_of_project
 from burnish.records import Example, Rejection, as_json
 from burnish.store.audits import append_audit
 from burnish.synthesize.audit import Audit, judge_by_gold
@@ -19,7 +20,7 @@ def judge_by_file(project: Project, held: Held, file: Path) -> Audit:
     Any format of `burnish data add` will do. Raises UsageError where answers are texts, of which more than one is
     right, and DataError where a row of the sample has no gold or two, or the file has a row that cannot be read.
     """
-    if audited_task(project).kind == "text":
+    if task_of_project(project).kind == "text":
         raise UsageError(
             "answers of this task are texts, and a text that differs from the gold is not wrong by that",
             hint="let people judge the batch: burnish audit BATCH --sheet FILE",

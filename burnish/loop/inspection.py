@@ -22,10 +22,11 @@ from burnish.loop.attempt import settings_from
 from burnish.loop.decided import corrected, rows_of_decisions
 from burnish.loop.project import SETTINGS_FILE, Project
 from burnish.loop.result import SCHEMA_VERSION
+from burnish.loop.task import task_of_project
 from burnish.loop.untuned import base_version
 from burnish.loop.workbench import BASE_NAME, Workbench
-from burnish.model.chat import show
-from burnish.records import Evaluation, Example, ModelVersion, Rejection, Task, as_json
+from burnish.model.rendered import show
+from burnish.records import Evaluation, Example, ModelVersion, Rejection, as_json
 from burnish.registry import champion, get
 from burnish.settings import read_settings
 from burnish.store.files import write_atomic
@@ -72,7 +73,7 @@ def _check(
 def rendered(project: Project, example: Example) -> dict[str, Any]:
     """One example as the model sees it, with the learned spans marked, and the untuned base's loss on it."""
     bench = Workbench(project.settings, project.store.root, Silence())
-    task = task_of(list(load_examples(project.store)), project.settings)
+    task = task_of_project(project)
     shown = bench.base.chat.render(conversation(task, example))
     return {
         "example": example.id,
@@ -157,8 +158,3 @@ def public_evaluation(evaluation: Evaluation) -> dict[str, Any]:
         "slices": {name: {evaluation.metric: as_json(score)} for name, score in evaluation.slices.items()},
         "warnings": list(evaluation.warnings),
     }
-
-
-def task_of_project(project: Project) -> Task:
-    """The task that a project's data states."""
-    return task_of(list(load_examples(project.store)), project.settings)

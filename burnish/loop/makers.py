@@ -6,7 +6,8 @@ from pathlib import Path
 
 from burnish.errors import ConfigError
 from burnish.loop import crossfit
-from burnish.loop.generating import SeedGenerator, forecast_tokens
+from burnish.loop.generating import SeedGenerator
+from burnish.loop.learner import forecast_tokens
 from burnish.loop.making import Maker, Making, moves_of
 from burnish.loop.solving import Solver
 from burnish.loop.stages import Shop

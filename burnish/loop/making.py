@@ -11,7 +11,8 @@ from burnish.config import Settings
 from burnish.data.provenance import HUMAN, provenance
 from burnish.records import Cell, Example, Task
 from burnish.synthesize.cells import NOISE, in_cell
-from burnish.synthesize.moves import Made, fill_cell
+from burnish.synthesize.made import Made
+from burnish.synthesize.moves import fill_cell
 from burnish.synthesize.plan import split_exactly
 
 OVERSAMPLED = 1.5

@@ -3,15 +3,14 @@
 No base is loaded and nothing is scored: answers are those that rounds left, and without them little is compared.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from burnish.data.dataset import set_hash
 from burnish.diagnose.rows import text_of
-from burnish.errors import DamagedError, DataError
+from burnish.errors import DataError
 from burnish.evaluate.abstention import declines
-from burnish.evaluate.files import SUMMARY, load_evaluation
+from burnish.evaluate.files import stored_evaluations
 from burnish.evaluate.groundedness import not_grounded, stated_in, taught, unsupported
 from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
@@ -19,7 +18,7 @@ from burnish.loop.requests import Request, answers_of, requests_of
 from burnish.loop.seeds import Seeds
 from burnish.monitor.alarms import Signal
 from burnish.monitor.window import Reference, Window, reference_of
-from burnish.records import Evaluation, Example, ModelVersion, RowResult
+from burnish.records import Example, ModelVersion, RowResult
 from burnish.registry import BASE, champion
 from burnish.stats import mean_interval
 
@@ -134,7 +133,7 @@ def _from_traffic(
 ) -> Normal:
     """Traffic as what is normal. Its answers stand for labels themselves, as nobody says what was right."""
     first, last = accepted
-    rows = requests_of(project, model, first - 1, last)
+    rows = list(requests_of(project, model, first - 1, last))
     if len(rows) < FEWEST:
         raise DataError(
             f"of the requests {first} to {last} that were accepted as normal only {len(rows)} are still kept",
@@ -151,30 +150,19 @@ def _from_traffic(
 
 
 def _answers(project: Project, version: ModelVersion, held: Sequence[Example]) -> dict[str, RowResult]:
-    """The model's stored answers to these rows by id; of several evaluations the newest counts."""
+    """The model's stored answers to these rows by id; of several evaluations the newest counts.
+
+    Those that were shown solved examples are none of them: nobody is served so.
+    """
     wanted = {row.id for row in held}
     found: dict[str, RowResult] = {}
-    for evaluation in _evaluations(project, version):
+    asked = {"model": version.name, "model_hash": version.adapter_hash, "shots": 0}
+    for evaluation in stored_evaluations(project.store.root, asked):
         for row in evaluation.rows:
             if row.example in wanted and not row.why_missing:
                 found.setdefault(row.example, row)
         if len(found) == len(wanted):
             break
-    return found
-
-
-def _evaluations(project: Project, version: ModelVersion) -> list[Evaluation]:
-    places = sorted(
-        (project.store.root / "artifacts" / "evaluate").glob(f"*/{SUMMARY}"), key=lambda path: -path.stat().st_mtime
-    )
-    found = []
-    for path in places:
-        try:
-            summary = json.loads(path.read_text(encoding="utf-8"))
-            if (summary["model"], summary["model_hash"]) == (version.name, version.adapter_hash):
-                found.append(load_evaluation(path.parent))
-        except (ValueError, KeyError, TypeError, DamagedError):
-            continue
     return found
 
 

@@ -90,6 +90,11 @@ def add_scores(project: Project, canary: Canary, scores: Mapping[str, float]) ->
     return add_outcomes(project.store, canary, found)
 
 
+def look(project: Project, canary: Canary) -> Found:
+    """What the outcomes that are written down say."""
+    return weigh(canary, canary_outcomes(project.store, canary))
+
+
 def weigh(canary: Canary, outcomes: Sequence[CanaryOutcome]) -> Found:
     """The evidence of these outcomes, in their order; it follows from them alone, whenever it is looked at.
 

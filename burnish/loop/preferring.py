@@ -17,7 +17,7 @@ from burnish.loop.choose import Choice
 from burnish.loop.stages import Shop, score_stage, train_sealed, version_of
 from burnish.model.generate import target_logprobs
 from burnish.records import Candidate, ModelVersion, Preference, Thumb, Trial, as_json
-from burnish.store.artifacts import Sealed
+from burnish.store.manifest import Sealed
 from burnish.train.batch import Row, hash_rows
 from burnish.train.job import TrainJob, pair_rows, thumb_rows
 from burnish.train.preference import balanced

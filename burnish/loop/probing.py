@@ -3,22 +3,21 @@
 No row of a vault or of the audit is among them.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from burnish.data.conversation import conversation
 from burnish.data.dataset import load_examples
 from burnish.data.task import task_of
-from burnish.errors import DamagedError, ModelError
-from burnish.evaluate.files import SUMMARY, load_evaluation
+from burnish.errors import ModelError
+from burnish.evaluate.files import stored_evaluations
 from burnish.evaluate.run import LEAK, LOGPROB_TOLERANCE, NUM_ALONE, answer
 from burnish.loop.project import Project
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.generate import target_logprobs
-from burnish.records import Evaluation, Example, Message, ModelVersion, RowResult, Task
+from burnish.model.rendered import Rendered
+from burnish.records import Example, Message, ModelVersion, RowResult, Task
 from burnish.store.roles import current_roles
 from burnish.talk import unheard
 
@@ -39,11 +38,6 @@ class Agreement(NamedTuple):
     largest: float
     """Largest difference of a log-probability, relative."""
     allowed: float
-
-
-def served_task(project: Project) -> Task:
-    """The project's task, as its data states it. Raises DataError without data."""
-    return task_of(list(load_examples(project.store)), project.settings)
 
 
 def prober(project: Project) -> Callable[[Base, ModelVersion], Callable[[], str]]:
@@ -116,7 +110,8 @@ def _probes(
 ) -> list[RowResult]:
     """Rows of the version's evaluation whose prompts are today's."""
     roles = current_roles(project.store)
-    for evaluation in _evaluations(project, base, version):
+    wanted = {"model_hash": version.adapter_hash, "template_hash": base.chat.template_hash, "shots": 0}
+    for evaluation in stored_evaluations(project.store.root, wanted):
         rows = [
             row
             for row in evaluation.rows
@@ -129,27 +124,6 @@ def _probes(
             step = max(1, len(rows) // NUM_ALONE)
             return rows[::step][:NUM_ALONE]
     return []
-
-
-def _evaluations(project: Project, base: Base, version: ModelVersion) -> list[Evaluation]:
-    """Stored evaluations of a version without shots, the newest first."""
-    places = sorted(
-        (project.store.root / "artifacts" / "evaluate").glob(f"*/{SUMMARY}"), key=lambda path: -path.stat().st_mtime
-    )
-    found = []
-    for path in places:
-        summary = json.loads(path.read_text(encoding="utf-8"))
-        wanted = {"model_hash": version.adapter_hash, "template_hash": base.chat.template_hash, "shots": 0}
-        if _has(summary, wanted):
-            try:
-                found.append(load_evaluation(path.parent))
-            except DamagedError:
-                continue
-    return found
-
-
-def _has(summary: Any, wanted: Mapping[str, object]) -> bool:
-    return isinstance(summary, dict) and all(summary.get(name) == value for name, value in wanted.items())
 
 
 def _labels(base: Base, prompts: Sequence[list[Message]], rows: Sequence[RowResult]) -> list[float]:

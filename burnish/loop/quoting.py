@@ -16,7 +16,8 @@ from burnish.loop.solving import CHECKED_ON, Solver
 from burnish.loop.stages import Shop
 from burnish.loop.teaching import Teaching, approved_terms, people_of
 from burnish.records import Cell, Example
-from burnish.synthesize.moves import MOVES, NOISE_MOVE, Made
+from burnish.synthesize.made import Made
+from burnish.synthesize.moves import MOVES, NOISE_MOVE
 from burnish.synthesize.plan import CellPlan
 from burnish.synthesize.questions import MOVE as TEACHER
 

@@ -16,16 +16,16 @@ from burnish.records import as_json
 from burnish.store.db import now
 from burnish.talk import Talk
 
-TO_LABEL = "burnish watch --label rows.jsonl; fill in each answer; burnish data add rows.jsonl; burnish round"
-TO_ACCEPT = "burnish watch --accept, where this is how it is now"
+TO_LABEL = "burnish watch --label rows.jsonl"
+TO_ACCEPT = "burnish watch --accept"
 COMMANDS: dict[Signal, str] = {
-    "risk": 'burnish rollback --reason "risk alarm", or burnish round',
+    "risk": 'burnish rollback --reason "risk alarm"',
     "input": TO_LABEL,
     "outsiders": TO_LABEL,
     "refusals": TO_LABEL,
-    "unsupported": "burnish watch --label rows.jsonl",
+    "unsupported": TO_LABEL,
 }
-"""What to run; for the other signals TO_ACCEPT."""
+"""What to type, as it stands; for the other signals TO_ACCEPT."""
 
 
 def alarm_of(
@@ -67,7 +67,8 @@ def tell_webhook(project: Project, state: WatchState, talk: Talk) -> None:
     waiting = [known[name] for name in state.unsent if name in known]
     try:
         require_webhook(settings.webhook)
-        post(settings.webhook, payload_of(project, waiting), settings.timeout_s)
+        if waiting:
+            post(settings.webhook, payload_of(project, waiting), settings.timeout_s)
     except BurnishError as error:
         talk.warn(f"{error.message}; {error.hint}")
         return

@@ -1,7 +1,8 @@
 """The requests that the monitor looks at: from the traffic of served models, or from a file."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 from burnish.data.strict_json import StrictJson
 from burnish.errors import DataError
 from burnish.loop.project import Project
-from burnish.store.traffic import feedback_since, traffic_since
+from burnish.store.traffic import feedback_of, feedback_since, traffic_since
 
 AT_ONCE = 1000
 FEWEST = 20
 """Requests of a file below which nothing is compared."""
+MOST_SHOWN = 3
+VERDICTS = ("up", "down", "correction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,44 +44,52 @@ class Said:
     """Place of the newest entry that was read."""
 
 
-def requests_of(project: Project, model: str, after: int, last: int | None = None) -> list[Request]:
-    """Requests to a model whose texts are kept, after a place in the traffic and up to another, in their order."""
-    found: list[Request] = []
+def requests_of(project: Project, model: str, after: int, last: int | None = None) -> Iterator[Request]:
+    """Requests to a model whose texts are kept, after a place in the traffic and up to another, in their order.
+
+    They are read as they are asked for, a thousand at once, so that years of traffic need no more memory than a day's.
+    """
     while True:
         rows = traffic_since(project.store, after, AT_ONCE, with_text=True)
         for row in rows:
             text = "\n".join(turn.content for turn in row.messages if turn.role == "user")
             if row.model == model and text.strip() and (last is None or row.seq <= last):
                 prompt = "\n".join(turn.content for turn in row.messages)
-                found.append(
-                    Request(
-                        seq=row.seq,
-                        text=text,
-                        prompt=prompt,
-                        answer=row.answer,
-                        seconds=row.seconds,
-                        tokens=row.num_answer,
-                    )
+                yield Request(
+                    seq=row.seq,
+                    text=text,
+                    prompt=prompt,
+                    answer=row.answer,
+                    seconds=row.seconds,
+                    tokens=row.num_answer,
                 )
         after = rows[-1].seq if rows else after
         if len(rows) < AT_ONCE or (last is not None and after >= last):
-            return found
+            return
 
 
 def said_of(project: Project, model: str, after: int) -> Said:
     """Thumbs and corrections on a model's answers after a place, one value an answer, the last one counting.
 
-    Users choose what they speak of, so this is a rate among answers that somebody spoke of.
+    An answer that was spoken of before that place counts no more. Users choose what they speak of, so this is a rate
+    among answers that somebody spoke of.
     """
     verdicts: dict[str, float] = {}
+    start = after
     while True:
         entries = feedback_since(project.store, after, AT_ONCE)
         for entry in entries:
-            if entry.model == model and entry.kind in ("up", "down", "correction"):
+            if entry.model == model and entry.kind in VERDICTS:
                 verdicts[entry.response_id] = 0.0 if entry.kind == "up" else 1.0
         after = entries[-1].seq if entries else after
         if len(entries) < AT_ONCE:
-            return Said(wrong=tuple(verdicts.values()), last=after)
+            known = _judged_before(project, list(verdicts), start)
+            return Said(wrong=tuple(value for name, value in verdicts.items() if name not in known), last=after)
+
+
+def _judged_before(project: Project, response_ids: Sequence[str], place: int) -> set[str]:
+    said = feedback_of(project.store, response_ids)
+    return {name for name, all_of in said.items() if any(one.seq <= place and one.kind in VERDICTS for one in all_of)}
 
 
 def requests_in(path: Path) -> list[Request]:
@@ -137,3 +148,8 @@ def _refused(number: int, why: str) -> DataError:
 def answers_of(requests: Sequence[Request]) -> list[tuple[Request, str]]:
     """Requests with an answer, each beside it."""
     return [(request, request.answer) for request in requests if request.answer is not None]
+
+
+def different_texts(rows: Sequence[int], texts: Mapping[int, str]) -> list[tuple[str, int]]:
+    """The first three different texts of these requests that are still kept, each with how often it was asked."""
+    return list(Counter(texts[row] for row in rows if row in texts).items())[:MOST_SHOWN]

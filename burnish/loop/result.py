@@ -69,10 +69,11 @@ class RoundResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when promoted, 3 when the gate held, could not tell, or people refused, 4 when they have yet to answer."""
+        """0 when promoted, 3 when the gate held or could not tell, or people refused it or had a row of it forgotten, 4
+        when they have yet to answer."""
         if self.approval == "waiting":
             return EXIT_WAITS
-        return 0 if self.decision == "PROMOTE" and self.approval != "refused" else EXIT_GATE_HELD
+        return 0 if self.decision == "PROMOTE" and self.approval in ("", "approved") else EXIT_GATE_HELD
 
 
 def public_json(result: RoundResult, folder: Path, *, unchanged: bool = False) -> dict[str, Any]:

@@ -10,9 +10,7 @@ from pathlib import Path
 from random import Random
 
 from burnish.data.answers import parse_fields
-from burnish.data.dataset import load_examples
 from burnish.data.provenance import SYNTHETIC
-from burnish.data.task import task_of
 from burnish.diagnose.gold import GoldCheck, check_gold, gold_queue
 from burnish.diagnose.rows import text_of
 from burnish.errors import UsageError
@@ -41,7 +39,8 @@ from burnish.review.queue import (
     with_checks,
 )
 from burnish.review.sheets import Imported, import_sheet, read_sheet
-from burnish.store.claims import LEASE_S, Claim, Wish, claim_items, decide_item, held_items
+from burnish.store.claims import Claim, Wish, claim_items, decide_item, held_items
+from burnish.store.leases import LEASE_S
 from burnish.store.recent import Recent, Spent, checks_of, recent_of, recent_spent
 from burnish.store.reviews import (
     Queue,
@@ -239,11 +238,6 @@ def refuse_strange(task: Task, wish: Wish) -> None:
     if task.kind == "fields" and wish.kind in ("label", "edit", "gold-wrong") and parse_fields(wish.text) is None:
         shown = ", ".join(task.fields)
         raise UsageError(f"{wish.text[:60]!r} is no JSON object", hint=f"give one with the fields {shown}")
-
-
-def task_of_project(project: Project) -> Task:
-    """The task as the data states it. Reads all examples: whoever serves many decisions keeps it."""
-    return task_of(list(load_examples(project.store)), project.settings)
 
 
 def take_sheet(project: Project, task: Task, file: Path, reviewer: str, *, now_s: float) -> Imported:

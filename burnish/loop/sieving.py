@@ -1,6 +1,5 @@
 """What the rows of a batch have to pass: filters, the rows that measure, verifiers, the limits of their slices."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,12 +28,6 @@ class Sieved:
     verdicts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     verified: dict[str, Any] = field(default_factory=dict)
     num_asked: int = 0
-
-    @property
-    def by_reason(self) -> dict[str, int]:
-        """Dropped rows by the stable word of their reason, most frequent first."""
-        counts = Counter(drop.reason.split(":")[0] for drop in self.drops)
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def sieve_rows(

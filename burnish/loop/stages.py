@@ -20,7 +20,7 @@ from burnish.loop.seeds import Seeds, checked, gather
 from burnish.loop.workbench import Workbench
 from burnish.model.base import Base
 from burnish.records import Candidate, Cost, Evaluation, Example, ModelVersion, Trial, as_json, from_json
-from burnish.store.artifacts import Sealed
+from burnish.store.manifest import Sealed
 from burnish.store.stage import run_stage
 from burnish.talk import Talk
 from burnish.train.batch import Row, hash_rows

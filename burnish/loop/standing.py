@@ -8,6 +8,7 @@ from burnish.budget import Budget
 from burnish.data.dataset import load_examples
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_by_hand, is_stale, waiting
+from burnish.loop.canary_end import end_overtaken
 from burnish.loop.kept import demand_kept
 from burnish.loop.past import find_round, results, round_folder
 from burnish.loop.project import Project
@@ -19,7 +20,8 @@ from burnish.store.stage import stage_runs
 
 
 def promote_by_hand(project: Project, name: str, *, reason: str, force: bool, by: str = "") -> str:
-    """Makes a version champion; `by` is who does it, and where the project asks for approvals an approver.
+    """Makes a version champion; `by` is who does it, and where the project asks for approvals an approver. A canary
+    against the one before ends.
 
     Raises UsageError for a version that the gate did not pass, unless forced, without the approval, and for one that
     learned from a row which was forgotten since, forced or not.
@@ -34,6 +36,7 @@ def promote_by_hand(project: Project, name: str, *, reason: str, force: bool, by
     approval = approval_by_hand(project, version, by=by, reason=reason)
     told = f"{by.strip()}, {'forced by hand' if force else 'by hand'}".removeprefix(", ")
     promote(project.store, version.name, reason=reason, by=told, approval=approval)
+    end_overtaken(project)
     return name
 
 

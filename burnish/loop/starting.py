@@ -10,8 +10,10 @@ from burnish.errors import ModelError
 from burnish.records import Message, ModelVersion, Task
 
 VLLM_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
-"""What vLLM takes as --max-lora-rank, from 8 on."""
+"""What vLLM (0.32) takes as --max-lora-rank, from 8 on."""
 GREEDY = json.dumps({"temperature": 0})
+ASKED = " QUESTION"
+"""What ends a command that is given a question; in start.sh the words after it stand there."""
 MOST_LABELS = 50
 """A request with more labels than these is not shown whole."""
 SCRIPT = '''"""Answers one question with the adapter in this folder: python start.py "question"."""
@@ -66,7 +68,7 @@ def commands(form: str, served: Served) -> tuple[str, ...]:
     """
     name = served.version.name
     if form == "peft":
-        return (shlex.join(["python", "start.py", "QUESTION"]),)
+        return (shlex.join(["python", "start.py"]) + ASKED,)
     if form == "merged":
         return (shlex.join(["vllm", "serve", ".", "--served-model-name", name, *_plainly(served)]),)
     if form == "gguf":
@@ -114,7 +116,7 @@ def script(served: Served) -> str:
 
 def shell(lines: Sequence[str]) -> str:
     """start.sh: the commands, from wherever it is called."""
-    called = [line.replace(" QUESTION", ' "$@"') for line in lines]
+    called = [f'{line.removesuffix(ASKED)} "$@"' if line.endswith(ASKED) else line for line in lines]
     return "\n".join(["#!/bin/sh", "set -eu", 'cd "$(dirname "$0")"', *called]) + "\n"
 
 
@@ -135,6 +137,8 @@ def _request(form: str, served: Served) -> dict[str, Any]:
     messages = [*told, Message(role="user", content="...")]
     body: dict[str, Any] = {"model": served.version.name, "temperature": 0, "max_tokens": task.max_new_tokens}
     body["messages"] = [{"role": turn.role, "content": turn.content} for turn in messages]
+    if form == "vllm":  # which looks for them in the base's own files, where the end of a turn may be missing
+        body["stop_token_ids"] = list(served.end_ids)
     if task.kind == "label" and len(task.labels) <= MOST_LABELS and form in ("vllm", "merged"):
         body["structured_outputs"] = {"choice": list(task.labels)}
     return body

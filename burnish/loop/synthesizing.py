@@ -5,7 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,149 +17,51 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.crossfit import cross_fit_key
 from burnish.loop.decided import reviewed
 from burnish.loop.diagnosing import diagnosis_stage
-from burnish.loop.generating import generator_key
 from burnish.loop.health import alarms_of
+from burnish.loop.learner import generator_key
 from burnish.loop.makers import Makers, is_crossed, makers_of
 from burnish.loop.making import Making, make_rows
 from burnish.loop.past import next_number
 from burnish.loop.project import Project
 from burnish.loop.quota import earlier, left_out, over_limit, plan_rows, prefix_of, seed_of
-from burnish.loop.quoting import Quote, quote
 from burnish.loop.seeds import with_new_batches
 from burnish.loop.sieving import sieve_rows
 from burnish.loop.stages import Shop, shop_outside_rounds
+from burnish.loop.synthesis import Synthesis
 from burnish.loop.teaching import people_of
-from burnish.loop.trusted import ACCEPTED, REJECTED, UNAUDITED, WAITING, state_of
+from burnish.loop.trusted import ACCEPTED, REJECTED, UNAUDITED, state_of
 from burnish.loop.untuned import base_version
-from burnish.records import Example, Interval, ModelVersion, as_json
+from burnish.records import Example, ModelVersion, as_json
 from burnish.registry import champion as current_champion
-from burnish.report.record import MadeRow, SynthesisReport
-from burnish.store.artifacts import Sealed, verify
 from burnish.store.batches import add_batch, batches
+from burnish.store.manifest import Sealed, verify
 from burnish.synthesize.batch import BatchReport, SyntheticBatch, read_batch, write_batch
-from burnish.synthesize.collapse import Alarm
 from burnish.synthesize.coverage import FEWEST_ROWS, Coverage, measure_coverage
 from burnish.synthesize.generator import MOVE as GENERATOR
-from burnish.synthesize.guards import guard
-from burnish.synthesize.moves import MOVES, Made
+from burnish.synthesize.guards import by_reason, guard
 from burnish.synthesize.plan import CellPlan
 from burnish.synthesize.repeats import top_up
 from burnish.talk import Talk
 
 SYNTHESIZE_VERSION = 2
 STAGE = "synthesize"
-PREVIEWED = 5
-STATES_SAID = {
-    ACCEPTED: "it passed its audit and trains",
-    UNAUDITED: "nobody judged it; it trains all the same, as synthesize.take_unaudited says",
-    WAITING: "it trains nothing before its audit",
-    REJECTED: "it failed its audit and trains nothing",
-}
 TOKENS_A_ROW = 40
 """For the forecast of a first batch; later ones are forecast from the ledger."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Synthesis:
-    """A sealed batch of synthetic rows."""
-
-    plan: CellPlan
-    batch: SyntheticBatch
-    notes: tuple[str, ...]
-    """What was planned and could not be made."""
-    verified: dict[str, Any]
-    """What the verifiers' own quality on rows of people is, and how they judged; empty: none was there."""
-    alarms: tuple[Alarm, ...]
-    """Signs that rounds of synthesis narrow down."""
-    state: str
-    """accepted, unaudited (it trains all the same), waiting, or rejected."""
-    is_new: bool
-
-    @property
-    def name(self) -> str:
-        """Of the data batch."""
-        return self.batch.report.batch
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, without the rows."""
-        return {
-            **as_json(self.batch.report),
-            "state": self.state,
-            "is_new": self.is_new,
-            "notes": list(self.notes),
-            "verified": self.verified,
-            "alarms": [alarm.message for alarm in self.alarms],
-            "num_human": self.plan.num_human,
-            "human_share": self.plan.human_share,
-        }
-
-    def as_text(self) -> str:
-        """Some lines for people."""
-        report = self.batch.report
-        dropped = ", ".join(f"{reason} {count:,}" for reason, count in report.by_reason.items())
-        lines = [
-            f"{report.batch}: {report.num_kept:,} rows kept of {report.num_made:,} made"
-            + (f" (dropped: {dropped})" if dropped else "")
-        ]
-        if found := report.coverage:
-            lines.append(
-                f"against dev_a: variety {found.vendi_ratio:.2f}, covered {_percent(found.recall)}, told apart (AUC) "
-                + ("-" if found.auc is None or found.auc.value is None else f"{found.auc.value:.2f}")
-            )
-        lines += [f"note: {note}" for note in self.notes]
-        lines += [f"alarm: {alarm.message}" for alarm in self.alarms]
-        return "\n".join([*lines, STATES_SAID[self.state]])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """What would be made, before anything is."""
-
-    plan: CellPlan
-    examples: tuple[Made, ...]
-    """Rows that rules make for the first cells."""
-    quote: Quote | None = None
-    """What a teacher and a verifier may cost; None: there is none."""
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {
-            **as_json(self.plan),
-            "num_rows": self.plan.num_rows,
-            "examples": [
-                {"text": prompt_text(one.example), "answer": one.example.answer, "move": one.provenance.move}
-                for one in self.examples
-            ],
-            "quote": as_json(self.quote) if self.quote else None,
-        }
 
 
 def synthesize_project(
     project: Project, talk: Talk, *, should_stop: Callable[[], bool] = lambda: False
 ) -> Synthesis | None:
     """The batch of the next round, which will find it done. Raises what `gather` and `diagnosis_stage` raise."""
-    shop, champion, found = _opened(project, talk, should_stop)
+    shop, champion, found = opened(project, talk, should_stop)
     return synthesize_stage(shop, champion, found)
 
 
-def propose(project: Project, talk: Talk, *, should_stop: Callable[[], bool] = lambda: False) -> Proposal:
-    """The plan of the next batch and some rows as rules would make them; nothing is kept."""
-    shop, _, found = _opened(project, talk, should_stop)
-    plan = plan_rows(shop, found)
-    return Proposal(plan=plan, examples=preview(shop, plan), quote=quote(shop, plan, seed_of(shop)))
-
-
-def _opened(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> tuple[Shop, ModelVersion, Diagnosis]:
+def opened(project: Project, talk: Talk, should_stop: Callable[[], bool]) -> tuple[Shop, ModelVersion, Diagnosis]:
+    """The shop of the next round with its champion and diagnosis. Raises what `gather` and `diagnosis_stage` raise."""
     shop = replace(shop_outside_rounds(project, talk, should_stop), number=next_number(project))
     champion = current_champion(project.store) or base_version(shop.bench, project.settings)
     return shop, champion, diagnosis_stage(shop, champion)
-
-
-def preview(shop: Shop, plan: CellPlan, *, count: int = PREVIEWED) -> tuple[Made, ...]:
-    """Some rows that rules make for the plan, at no cost and before anything is kept."""
-    few = [replace(cell, count=1) for cell in plan.cells[:count]]
-    rules = [move for move in makers_of(shop, None).moves if move in MOVES]
-    return tuple(make_rows(few, people_of(shop), rules, {}, seed=seed_of(shop)).made[:count]) if rules else ()
 
 
 def synthesize_stage(shop: Shop, champion: ModelVersion, found: Diagnosis) -> Synthesis | None:
@@ -230,37 +132,6 @@ def _repeats(shop: Shop, made: Synthesis) -> list[Example]:
     return top_up(made.plan.cells, rows, people_of(shop))
 
 
-def synthesis_report(shop: Shop, made: Synthesis | None) -> SynthesisReport | None:
-    """What a report says of the rows that a round made and of the synthetic ones that it trained on."""
-    trusted = shop.seeds.trusted
-    used = trusted.weighed
-    if made is None and not used:
-        return None
-    found = made.batch if made else None
-    shown = list(zip(found.rows, found.provenance, strict=True))[:PREVIEWED] if found else []
-    return SynthesisReport(
-        batch=found.report if found else None,
-        state=made.state if made else "",
-        num_people=len(shop.seeds.of("train")),
-        num_synthetic=len(used),
-        unaudited=tuple(sorted(name for name in trusted.unaudited if trusted.weights.get(name, 1.0))),
-        waiting=trusted.waiting,
-        rejected=trusted.rejected,
-        verified=made.verified if made else {},
-        alarms=tuple(alarm.message for alarm in made.alarms) if made else (),
-        notes=(*(made.notes if made else ()), *_repeated(shop)),
-        shown=tuple(
-            MadeRow(text=prompt_text(row), answer=row.answer, move=origin.move, parents=origin.parents)
-            for row, origin in shown
-        ),
-    )
-
-
-def _repeated(shop: Shop) -> tuple[str, ...]:
-    count = len(shop.seeds.repeats)
-    return (f"{count:,} rows of people trained again, where the batch trains fewer than were planned",) if count else ()
-
-
 def _make(shop: Shop, champion: ModelVersion, plan: CellPlan, name: str, folder: Path) -> dict[str, Any]:
     with closing(makers_of(shop, folder)) as makers:
         return _made_by(makers, shop, champion, plan, name, folder)
@@ -291,7 +162,7 @@ def _made_by(
         batch=name,
         num_made=len(making.made),
         num_kept=len(rows),
-        by_reason=sieved.by_reason,
+        by_reason=by_reason(sieved.drops),
         cells=plan.cells,
         coverage=_coverage(shop, rows),
         num_asked=sieved.num_asked,
@@ -357,10 +228,6 @@ def _settings(shop: Shop) -> dict[str, Any]:
 def _endpoint(settings: EndpointSettings) -> dict[str, Any]:
     """What its answers depend on."""
     return settings.model_dump(mode="json", include={"base_url", "model", "json_mode", "max_new_tokens"})
-
-
-def _percent(share: Interval) -> str:
-    return "-" if share.value is None else f"{share.value:.0%}"
 
 
 def _coverage(shop: Shop, rows: Sequence[Example]) -> Coverage | None:

@@ -26,7 +26,7 @@ from burnish.loop.project import Project
 from burnish.loop.stages import Shop
 from burnish.records import Cell, Example, Message, Task, as_json
 from burnish.synthesize.cells import in_cell
-from burnish.synthesize.moves import Made, made_of
+from burnish.synthesize.made import Made, made_of
 from burnish.synthesize.questions import (
     MOVE,
     ROWS_AN_ASK,

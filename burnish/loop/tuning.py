@@ -20,8 +20,8 @@ from burnish.loop.project import Project, settings_with
 from burnish.loop.stages import Shop, job_of, score_stage, shop_outside_rounds, train_sealed, version_of
 from burnish.loop.untuned import base_version
 from burnish.records import Example, Trial, as_json
-from burnish.store.artifacts import Sealed
 from burnish.store.files import write_atomic
+from burnish.store.manifest import Sealed
 from burnish.talk import Talk
 from burnish.train.move import update_size
 from burnish.tune.rows import stratified

@@ -73,7 +73,7 @@ def load_state(project: Project) -> WatchState:
         return WatchState()
     try:
         return from_json(WatchState, json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise DamagedError(
             f"{path.name} cannot be read: {error}", hint="remove it; `burnish watch` then looks at all traffic again"
         ) from error
@@ -87,6 +87,8 @@ def save_state(project: Project, state: WatchState) -> None:
 
 def log_alarms(project: Project, alarms: Sequence[Alarm]) -> None:
     """Appends the alarms that the log does not hold yet, on disk when this returns; half a line of a kill goes."""
+    if not alarms:
+        return
     path = _folder(project) / LOG_FILE
     known = {alarm.id for alarm in logged_alarms(project)}
     fresh = [alarm for alarm in alarms if alarm.id not in known]
@@ -112,7 +114,7 @@ def logged_alarms(project: Project) -> list[Alarm]:
     lines = path.read_bytes().split(b"\n")[:-1]
     try:
         return [from_json(Alarm, json.loads(line)) for line in lines if line]
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise DamagedError(
             f"{path.name} cannot be read: {error}", hint="move it aside; `burnish watch` starts another one"
         ) from error

@@ -1,7 +1,8 @@
 """A look of the monitor: windows of new traffic one after the other, then the log, then whoever wants to be told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from burnish.diagnose.rows import text_of
@@ -68,8 +69,8 @@ def watch_project(project: Project, talk: Talk) -> Watched:
             talk.warn("what is normal has changed: evidence on outsiders starts anew")
             state = replace(state, bets=None)
         state = replace(state, reference=normal.identity)
-        waiting = requests_of(project, state.model, state.seq)
-        state, watched = _windows(project, normal, state, waiting, is_kept=True)
+        requests = requests_of(project, state.model, state.seq)
+        state, watched = _windows(project, normal, state, requests, project.settings.watch.window, is_kept=True)
         state, risk, raised = _risk(project, normal, state)
         _keep(project, state, raised)
         tell_webhook(project, state, talk)
@@ -79,24 +80,25 @@ def watch_project(project: Project, talk: Talk) -> Watched:
 def watch_file(project: Project, path: Path) -> Watched:
     """The same for the requests in a file, from a fresh start; nothing is remembered, logged or sent.
 
-    Raises what `requests_in` and `normal_of` raise.
+    Fewer than a window are looked at as one. Raises what `requests_in` and `normal_of` raise.
     """
     requests, name = requests_in(path), model_in_use(project)[0]
     normal = normal_of(project, gather(project))
     state = WatchState(model=name, reference=normal.identity)
-    return _windows(project, normal, state, requests, is_kept=False)[1]
+    size = min(project.settings.watch.window, len(requests))
+    watched = _windows(project, normal, state, requests, size, is_kept=False)[1]
+    return replace(watched, alarms=tuple(replace(alarm, command="") for alarm in watched.alarms))
 
 
 def _windows(
-    project: Project, normal: Normal, state: WatchState, requests: Sequence[Request], *, is_kept: bool
+    project: Project, normal: Normal, state: WatchState, requests: Iterable[Request], size: int, *, is_kept: bool
 ) -> tuple[WatchState, Watched]:
-    """Looks at whole windows one after the other; of what is not kept, a single smaller one is looked at, too."""
-    size = project.settings.watch.window if is_kept else min(project.settings.watch.window, len(requests))
+    """Looks at whole windows one after the other, each read when the one before is done."""
     seen: list[Seen] = []
     alarms: list[Alarm] = []
     texts: dict[int, str] = {}
-    for start in range(0, len(requests) - size + 1, size):
-        some = requests[start : start + size]
+    waiting = iter(requests)
+    while len(some := list(islice(waiting, size))) == size:
         state, one, raised = _window(project, normal, state, some)
         if is_kept:
             _keep(project, state, raised)
@@ -109,7 +111,7 @@ def _windows(
         windows=tuple(seen),
         risk=None,
         alarms=tuple(alarms),
-        num_waiting=len(requests) - size * len(seen),
+        num_waiting=len(some),
         texts=texts,
     )
     return state, watched

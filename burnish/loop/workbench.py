@@ -11,9 +11,9 @@ from burnish.data.conversation import conversation
 from burnish.evaluate.run import evaluate
 from burnish.model.adapter import load_adapter
 from burnish.model.base import Base, load_base
-from burnish.model.chat import Rendered
 from burnish.model.generate import loss_of
 from burnish.model.lora import attach
+from burnish.model.rendered import Rendered
 from burnish.records import Evaluation, Example, ModelVersion, Task
 from burnish.store.files import write_atomic
 from burnish.talk import Talk

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from burnish.errors import ModelError
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.fields import FieldsGrammar, FieldsWalk
 from burnish.model.forward import exact_head, forward_hidden, logits_of, output_head
 from burnish.model.generator import Generated, Generator, Request
+from burnish.model.rendered import Rendered
 from burnish.model.session import check_lengths
 from burnish.talk import Advance, unheard
 

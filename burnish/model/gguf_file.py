@@ -4,6 +4,7 @@ Weights keep the type that was measured, float32 or bfloat16; vectors are float3
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from burnish.model.adapter import Adapter
 from burnish.model.base import Base
 from burnish.model.gguf_layout import Layout, head_size, layout_of, rotated, window_of
 from burnish.model.vocabulary import Vocabulary
-from burnish.model.whole import weights_of, whole_tensors
+from burnish.model.whole import weights_of, whole_tensors, writing
 from burnish.talk import Talk
 
 ROPE_FACTORS = "rope_freqs.weight"
@@ -26,24 +27,23 @@ ROPE_FACTORS = "rope_freqs.weight"
 def save_gguf(path: Path, base: Base, adapter: Adapter, name: str, talk: Talk) -> None:
     """Writes the base with the adapter added into its weights, with its tokenizer and chat template, as one file."""
     plan = layout_of(base)
-    writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[plan.arch])
-    _add_facts(writer, base, plan, name)
-    _add_vocabulary(writer, base, plan.vocabulary)
     rope = plan.rope.factors_E
-    for own, weight in weights_of(base).items():
-        _announce(writer, plan.names[own], _spelled(torch.empty_like(weight, device="meta")))
-    if rope is not None:
-        _announce(writer, ROPE_FACTORS, rope)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    with talk.track("write weights", len(plan.names), "tensors") as advance:
-        for own, tensor in whole_tensors(base, adapter):
-            writer.write_tensor_data(_numbers(_spelled(rotated(base, own, tensor, back=False))))
-            advance(1, own)
-    if rope is not None:
-        writer.write_tensor_data(_numbers(rope))
-    writer.close()
+    with writing(path.parent), closing(gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[plan.arch])) as writer:
+        _add_facts(writer, base, plan, name)
+        _add_vocabulary(writer, base, plan.vocabulary)
+        for own, weight in weights_of(base).items():
+            _announce(writer, plan.names[own], _spelled(torch.empty_like(weight, device="meta")))
+        if rope is not None:
+            _announce(writer, ROPE_FACTORS, rope)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        with talk.track("write weights", len(plan.names), "tensors") as advance:
+            for own, tensor in whole_tensors(base, adapter):
+                writer.write_tensor_data(_numbers(_spelled(rotated(base, own, tensor, back=False))))
+                advance(1, own)
+        if rope is not None:
+            writer.write_tensor_data(_numbers(rope))
 
 
 def read_gguf(path: Path, base: Base) -> Iterator[tuple[str, Tensor]]:
@@ -102,8 +102,8 @@ def _add_vocabulary(writer: gguf.GGUFWriter, base: Base, vocabulary: Vocabulary)
     writer.add_token_list(vocabulary.tokens)
     writer.add_token_types(vocabulary.kinds)
     writer.add_token_merges(vocabulary.merges)
-    writer.add_eos_token_id(base.chat.end_ids[0])
     writer.add_eot_token_id(base.chat.end_ids[0])
+    writer.add_eos_token_id(base.chat.end_ids[-1])  # the tokenizer's own, which a chat template may write by name
     writer.add_pad_token_id(base.chat.pad_id)
     if base.tokenizer.bos_token_id is not None:
         writer.add_bos_token_id(base.tokenizer.bos_token_id)

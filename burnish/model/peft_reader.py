@@ -6,8 +6,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from burnish.model.base import Base, quiet_transformers
-from burnish.model.chat import Rendered
 from burnish.model.generate import target_logprobs
+from burnish.model.rendered import Rendered
 
 
 def peft_name() -> str:

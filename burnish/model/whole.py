@@ -12,13 +12,15 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
+from burnish.errors import StorageError
 from burnish.model.adapter import Adapter
 from burnish.model.base import Base, find_folder
 from burnish.model.folder import read_json
 from burnish.model.lora import PEFT_PREFIX
-from burnish.store.files import write_atomic
+from burnish.store.files import shown_size, told_error, write_atomic
 from burnish.talk import Talk
 
 SHARD_BYTES = 4 * 10**9
@@ -68,13 +70,28 @@ def save_whole(folder: Path, base: Base, adapter: Adapter, talk: Talk, *, shard_
         for name, tensor in whole_tensors(base, adapter):
             batch[name] = tensor.contiguous()
             if len(batch) == len(shards[place[name]]):
-                safetensors.torch.save_file(batch, folder / place[name], {"format": "pt"})
+                with writing(folder):
+                    safetensors.torch.save_file(batch, folder / place[name], {"format": "pt"})
                 advance(len(batch), place[name])
                 batch = {}
     if len(shards) > 1:
         index = {"metadata": {"total_size": size_of(base)}, "weight_map": place}
         write_atomic(folder / "model.safetensors.index.json", _spelled(index))
     _save_settings(folder, base)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Tells a full disk where the library that writes names no cause, as safetensors and numpy do."""
+    try:
+        yield
+    except (SafetensorError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise told_error(error, "writing weights", folder) from error
+        raise StorageError(
+            f"weights could not be written in {folder} ({error}): {shown_size(shutil.disk_usage(folder).free)} free",
+            hint="free some space, or raise the quota, and run the same command again",
+        ) from error
 
 
 def _shards(base: Base, shard_bytes: int) -> dict[str, list[str]]:

@@ -17,13 +17,13 @@ FAMILIES: dict[str, tuple[Signal, ...]] = {
 ACTIONS: dict[Signal, str] = {
     "risk": "go back to the champion before, or open a round",
     "input": "label rows of this window, and open a round on them",
-    "labels": "nothing to train: weigh results by the new shares, and watch labels that were rare",
+    "labels": "nothing to train: weigh results by the new shares, watch labels that were rare, then accept these",
     "outsiders": "label these rows as a slice of their own, or as out of scope, and open a round",
-    "length": "read some answers; if they are worse, go back to the champion before",
+    "length": "read some answers; if they are worse, go back to the champion before, else accept them",
     "refusals": "read what was refused; label those rows, and open a round",
     "unsupported": "read the answers named; go back to the champion before if they are wrong",
-    "seconds": "look at the server and at the length of texts, not at the model",
-    "tokens": "look at the length of texts; every answer costs by its tokens",
+    "seconds": "look at the server and at the length of texts, not at the model; accept what has to be so",
+    "tokens": "look at the length of texts; every answer costs by its tokens; accept what has to be so",
 }
 """The likely answer to an alarm of each signal."""
 
@@ -95,8 +95,9 @@ class Alarm:
     reading: Reading
     action: str
     command: str
+    """To be typed as it stands; empty for a file, of whose requests no command knows."""
     is_new: bool = True
-    """Whether the window before did not alarm by this signal; an alarm that goes on is not sent again."""
+    """Whether this signal had not alarmed before in this stretch of windows; only the first is sent."""
     rows: tuple[int, ...] = ()
     """Numbers of the requests to look at, strangest first, at most 50."""
     clusters: tuple[Cluster, ...] = field(default=())

@@ -62,27 +62,6 @@ def evidence_above(values: Sequence[float], bound: float) -> float:
     return math.exp(min(highest, 600.0))
 
 
-def corrected(judge: Sequence[float], people: Sequence[float | None], asked_share: float) -> tuple[float, ...]:
-    """A judge's verdicts corrected by people's on a random share of the rows, stretched into [0, 1] without bias.
-
-    f + (Y - f) / share where people were asked, f elsewhere (active statistical inference, Zrnic and Candes 2024, arXiv
-    2403.03208): the mean is the true rate whatever the judge. It lies in [1 - 1/share, 1/share]; `uncorrected` and
-    `stretched` go between that scale and [0, 1].
-    """
-    rows = zip(judge, people, strict=True)
-    return tuple(stretched(f if y is None else f + (y - f) / asked_share, asked_share) for f, y in rows)
-
-
-def stretched(rate: float, asked_share: float) -> float:
-    """A rate on the scale of `corrected`."""
-    return (rate - (1.0 - 1.0 / asked_share)) / (2.0 / asked_share - 1.0)
-
-
-def uncorrected(value: float, asked_share: float) -> float:
-    """A mean of `corrected` values as a rate, within [0, 1]."""
-    return min(1.0, max(0.0, value * (2.0 / asked_share - 1.0) + 1.0 - 1.0 / asked_share))
-
-
 def _log_capital(x_N: Floats, mean_G: Floats, bet_N: Floats, sign: float) -> Floats:
     """Log of the final capital of a gambler who bets on (or against) the mean being above each of the grid."""
     room_G = np.maximum(mean_G if sign > 0 else 1.0 - mean_G, 1e-9)

@@ -11,6 +11,9 @@ DIMENSIONS = 50
 MOST_ROWS = 5000
 """Training rows that later texts are compared with; a fair sample of a larger set is as good a neighbourhood."""
 
+BATCH = 256
+"""Texts compared with all training rows at once, so that a reference of any size needs the memory of one batch."""
+
 
 class Space(NamedTuple):
     """What the training rows teach about the form of texts."""
@@ -49,10 +52,15 @@ def space_of(texts: Sequence[str], seed: int) -> Space:
 def place(space: Space, texts: Sequence[str]) -> Placed:
     """Where each text lies. 200 texts against 5000 take about 0.2 s of one core."""
     seen = space.reader.transform(texts)
-    nearest_N = np.asarray((seen @ space.matrix.T).max(axis=1).todense(), dtype=float).ravel()
+    nearest_N = np.concatenate([_nearest(space, seen[start : start + BATCH]) for start in range(0, len(texts), BATCH)])
     distance_N = np.clip(1.0 - nearest_N, 0.0, 1.0)
     reduced_ND = space.reducer.transform(seen) if space.reducer is not None else np.zeros((len(texts), 0))
     norm_N = np.asarray(seen.multiply(seen).sum(axis=1)).ravel()
     left_N = np.sqrt(np.maximum(norm_N - (reduced_ND**2).sum(axis=1), 0.0))
     length_N = np.log1p([len(text) for text in texts])
     return Placed(np.column_stack([reduced_ND, distance_N, left_N, length_N]), distance_N)
+
+
+def _nearest(space: Space, seen: Any) -> Floats:
+    """Cosine to the nearest training row."""
+    return np.asarray((seen @ space.matrix.T).max(axis=1).todense(), dtype=float).ravel()

@@ -143,9 +143,9 @@ def _labels(shift: LabelShift, budget: Budget) -> Reading:
 
 
 def _most_moved(shift: LabelShift) -> str:
-    """The label whose true share has changed most, where that can be solved."""
+    """The label whose true share has changed most, or why that cannot be solved."""
     if not shift.shares:
-        return ""
+        return f"; true shares are not known, {shift.why}"
     rows = zip(shift.labels, shift.before, shift.shares, strict=True)
     name, before, now = max(rows, key=lambda row: abs((row[2].value or 0.0) - row[1]))
     return f", most to or from {name}: {before:.0%} of texts before, about {now.value or 0.0:.0%} now"

@@ -9,20 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from burnish.records import Interval, Trial
 from burnish.report.record import PastRound, SearchReport, SearchTrial
-from burnish.report.words import is_in_use, visible
+from burnish.report.svg import CHAR_WIDTH, NARROW_BELOW, cut, line, svg, text
+from burnish.report.words import is_in_use
 
 Scale = Callable[[float], float]
-NARROW_BELOW = 480
 STOPPED = ("outrun", "diverged")
 """Ends of trials that stopped on the way; their curves are thin."""
 WIDE_RANGE = 3.0
 """Losses that span more than this factor are drawn on a log scale, or the last differences would not be seen."""
-CHAR_WIDTH = 6.9
-"""Average width of a character at 13 px, for cutting labels; a generous sans-serif."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,28 +57,28 @@ def whisker_plot(rows: Sequence[WhiskerRow], width: int, label: str, *, axis: st
             parts.append(_whisker_row(row, width, y, across, room=width - 120 if narrow else left - 24, narrow=narrow))
             y += 50 if narrow else 32
         else:
-            parts.append(_text(4 if narrow else 0, y + (16 if narrow else 24), row.label, "head"))
+            parts.append(text(4 if narrow else 0, y + (16 if narrow else 24), row.label, "head"))
             y += 34
     bottom = y + 2
     grid = [_axis_line(across(tick), 10, bottom, f"{round(100 * tick)}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
     if axis:
-        grid.append(_text((left + right) / 2, bottom + 35, axis, "tick", anchor="middle"))
-    return _svg(width, bottom + (42 if axis else 24), label, grid + parts)
+        grid.append(text((left + right) / 2, bottom + 35, axis, "tick", anchor="middle"))
+    return svg(width, bottom + (42 if axis else 24), label, grid + parts)
 
 
 def _whisker_row(row: WhiskerRow, width: int, y: float, across: Scale, *, room: float, narrow: bool) -> str:
     base, middle = (y + 8, y + 29) if narrow else (y + 19, y + 15)
-    name = _cut(row.label, room - CHAR_WIDTH * len(row.note))
-    parts = [_text(4 if narrow else 0, base, name, "label", note=row.note)]
+    name = cut(row.label, int((room - CHAR_WIDTH * len(row.note)) / CHAR_WIDTH))
+    parts = [text(4 if narrow else 0, base, name, "label", note=row.note)]
     if row.text:
-        parts.append(_text(width - 4, base, row.text, f"value {row.tone}".strip(), anchor="end"))
+        parts.append(text(width - 4, base, row.text, f"value {row.tone}".strip(), anchor="end"))
     spread = 5.0 if len(row.marks) > 1 else 0.0
     for place, (kind, interval) in enumerate(row.marks):
         if interval.value is None:
             continue
         height = middle + spread * (2 * place - 1)
         if interval.low is not None and interval.high is not None:
-            parts.append(_line(across(interval.low), height, across(interval.high), height, f"whisker {kind}"))
+            parts.append(line(across(interval.low), height, across(interval.high), height, f"whisker {kind}"))
         parts.append(f'<circle class="mark {kind}" cx="{across(interval.value):.1f}" cy="{height:.1f}" r="4.5"/>')
     return "".join(parts)
 
@@ -99,18 +97,18 @@ def curve_plot(trials: Sequence[Trial], chosen: str, guessing_loss: float | None
     ticks = _ticks(min(0.0, *(p.y for p in points)), top)
     across = _scale(0.0, max(max(p.x for p in points), 1e-9), left, right)
     up = _scale(ticks[0], ticks[-1], height - 34, 28)
-    parts = [_text(2, 11, "loss, nats per token", "tick")]
+    parts = [text(2, 11, "loss, nats per token", "tick")]
     parts += [_level(up(tick), left, right, f"{tick:g}") for tick in ticks]
-    parts += [_text(across(tick), height - 16, f"{tick:g}", "tick", anchor="middle") for tick in _epochs(points)]
-    parts.append(_text((left + right) / 2, height - 1, "epochs", "tick", anchor="middle"))
+    parts += [text(across(tick), height - 16, f"{tick:g}", "tick", anchor="middle") for tick in _epochs(points)]
+    parts.append(text((left + right) / 2, height - 1, "epochs", "tick", anchor="middle"))
     if guessing_loss is not None and ticks[0] <= guessing_loss <= ticks[-1]:
-        parts.append(_line(left, up(guessing_loss), right, up(guessing_loss), "guess"))
-        parts.append(_text(right, up(guessing_loss) - 5, "guessing", "tick", anchor="end"))
+        parts.append(line(left, up(guessing_loss), right, up(guessing_loss), "guess"))
+        parts.append(text(right, up(guessing_loss) - 5, "guessing", "tick", anchor="end"))
     for trial, dev, train in sorted(lines, key=lambda line: line[0].candidate.name == chosen):
         kind = "after" if trial.candidate.name == chosen else "other"
         parts += [_curve(train, across, up, f"curve train {kind}"), _curve(dev, across, up, f"curve dev {kind}")]
     parts += _end_labels(lines, chosen, across, up, right)
-    return _svg(width, height + 6, label, parts)
+    return svg(width, height + 6, label, parts)
 
 
 def _curves(trial: Trial) -> tuple[list[Point], list[Point]]:
@@ -153,7 +151,7 @@ def _labels(ends: Sequence[_End]) -> list[str]:
     parts, last = [], -math.inf
     for end in sorted(ends, key=lambda end: end.y):
         last = max(end.y, last + 15)
-        parts.append(_text(end.x + 8, last + 4, end.text, end.kind))
+        parts.append(text(end.x + 8, last + 4, end.text, end.kind))
     return parts
 
 
@@ -170,14 +168,14 @@ def search_plot(search: SearchReport, guessing_loss: float | None, width: int, l
         return Markup("")
     ticks, up, scale = _loss_axis([point.y for point in points], guessing_loss, height - 34, 28)
     across = _scale(0.0, max(max(p.x for p in points), 1e-9), left, right)
-    parts = [_text(2, 11, f"held-out loss, nats per token{scale}", "tick")]
+    parts = [text(2, 11, f"held-out loss, nats per token{scale}", "tick")]
     parts += [_level(up(tick), left, right, f"{tick:g}") for tick in ticks]
-    parts += [_text(across(tick), height - 16, f"{tick:g}", "tick", anchor="middle") for tick in _epochs(points)]
-    parts.append(_text((left + right) / 2, height - 1, "epochs", "tick", anchor="middle"))
+    parts += [text(across(tick), height - 16, f"{tick:g}", "tick", anchor="middle") for tick in _epochs(points)]
+    parts.append(text((left + right) / 2, height - 1, "epochs", "tick", anchor="middle"))
     for one, dev in sorted(lines, key=lambda line: (line[0].number == search.chosen, not _is_stopped(line[0]))):
         parts.append(_curve(dev, across, up, f"curve dev {_tone(one, search)}"))
     parts += _trial_labels(lines, search, across, up)
-    return _svg(width, height + 6, label, parts)
+    return svg(width, height + 6, label, parts)
 
 
 def _loss_axis(
@@ -216,7 +214,7 @@ def history_plot(rounds: Sequence[PastRound], width: int, label: str, *, axis: s
     height, left, right = 230.0, 42.0, width - 12.0
     up = _scale(0.0, 1.0, height - 34, 28)
     step = (right - left) / max(len(rounds), 1)
-    parts = [_text(2, 11, axis, "tick")] if axis else []
+    parts = [text(2, 11, axis, "tick")] if axis else []
     parts += [_level(up(tick), left, right, f"{round(100 * tick)}%") for tick in (0.0, 0.25, 0.5, 0.75, 1.0)]
     for place, past in enumerate(rounds):
         middle = left + step * (place + 0.5)
@@ -224,9 +222,9 @@ def history_plot(rounds: Sequence[PastRound], width: int, label: str, *, axis: s
         promoted = "promoted" if is_in_use(past) else "hollow"
         parts.append(_tower(middle - gap, past.before, up, "before"))
         parts.append(_tower(middle + gap, past.after, up, f"after {promoted}"))
-        parts.append(_text(middle, height - 14, f"{past.round}", "tick", anchor="middle"))
-    parts.append(_text((left + right) / 2, height + 2, "round", "tick", anchor="middle"))
-    return _svg(width, height + 8, label, parts)
+        parts.append(text(middle, height - 14, f"{past.round}", "tick", anchor="middle"))
+    parts.append(text((left + right) / 2, height + 2, "round", "tick", anchor="middle"))
+    return svg(width, height + 8, label, parts)
 
 
 def _tower(x: float, interval: Interval, up: Scale, kind: str) -> str:
@@ -234,22 +232,8 @@ def _tower(x: float, interval: Interval, up: Scale, kind: str) -> str:
         return ""
     whisker = ""
     if interval.low is not None and interval.high is not None:
-        whisker = _line(x, up(interval.low), x, up(interval.high), f"whisker {kind}")
+        whisker = line(x, up(interval.low), x, up(interval.high), f"whisker {kind}")
     return f'{whisker}<circle class="mark {kind}" cx="{x:.1f}" cy="{up(interval.value):.1f}" r="5"/>'
-
-
-def _svg(width: int, height: float, label: str, parts: Sequence[str]) -> Markup:
-    inside = "".join(parts)
-    box = f"0 0 {width} {height:.0f}"
-    return Markup(
-        f'<svg class="plot {_kind(width)}" role="img" viewBox="{box}" width="{width}" height="{height:.0f}" '
-        f'aria-label="{escape(visible(label))}">{inside}</svg>'
-    )
-
-
-def _kind(width: int) -> str:
-    """The class by which the page shows one of a plot's two drawings."""
-    return "narrow" if width < NARROW_BELOW else "wide"
 
 
 def _scale(low: float, high: float, start: float, end: float) -> Scale:
@@ -280,24 +264,9 @@ def _epochs(points: Sequence[Point]) -> list[float]:
     return [tick for tick in _ticks(0.0, most) if tick <= most + 1e-9]
 
 
-def _axis_line(x: float, top: float, bottom: float, text: str) -> str:
-    return _line(x, top, x, bottom, "grid") + _text(x, bottom + 17, text, "tick", anchor="middle")
+def _axis_line(x: float, top: float, bottom: float, words: str) -> str:
+    return line(x, top, x, bottom, "grid") + text(x, bottom + 17, words, "tick", anchor="middle")
 
 
-def _level(y: float, left: float, right: float, text: str) -> str:
-    return _line(left, y, right, y, "grid") + _text(left - 8, y + 4, text, "tick", anchor="end")
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str, *, anchor: str = "start", note: str = "") -> str:
-    small = f'<tspan class="note" dx="6">{escape(visible(note))}</tspan>' if note else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{escape(visible(text))}{small}</text>'
-
-
-def _cut(text: str, room: float) -> str:
-    most = max(4, int(room / CHAR_WIDTH))
-    return text if len(text) <= most else text[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+def _level(y: float, left: float, right: float, words: str) -> str:
+    return line(left, y, right, y, "grid") + text(left - 8, y + 4, words, "tick", anchor="end")

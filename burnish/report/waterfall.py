@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from burnish.records import Interval
-from burnish.report.plots import CHAR_WIDTH, NARROW_BELOW, Scale
-from burnish.report.words import metric_name, percent, points, span, visible
+from burnish.report.plots import Scale
+from burnish.report.svg import CHAR_WIDTH, NARROW_BELOW, cut, line, svg, text
+from burnish.report.words import metric_name, percent, points, span
 
 TICK_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.25)
 """Distances of grid lines, in shares; the smallest that needs at most seven lines."""
@@ -82,17 +83,17 @@ def waterfall_plot(steps: Sequence[Step], width: int, *, metric: str) -> Markup:
     across = _across(ticks[0], ticks[-1], left, right)
     row, top = (52.0 if narrow else 34.0), 34.0
     bottom = top + row * len(placed)
-    parts = [_text(EDGE, 16, f"{metric_name(metric)}, from batch to batch", "title")]
+    parts = [text(EDGE, 16, f"{metric_name(metric)}, from batch to batch", "title")]
     for tick in ticks:
-        parts.append(_line(across(tick), top, across(tick), bottom, "grid"))
-        parts.append(_text(across(tick), bottom + 17, f"{round(100 * tick)}%", "tick", anchor="middle"))
+        parts.append(line(across(tick), top, across(tick), bottom, "grid"))
+        parts.append(text(across(tick), bottom + 17, f"{round(100 * tick)}%", "tick", anchor="middle"))
     heights = [top + row * place + (row - 17 if narrow else row / 2) for place in range(len(placed))]
     for (upper, y), (_, below) in pairwise(zip(placed, heights, strict=True)):
-        parts.append(_line(across(upper.end), y, across(upper.end), below, "link"))
+        parts.append(line(across(upper.end), y, across(upper.end), below, "link"))
     for one, y in zip(placed, heights, strict=True):
         parts += [_shape(one, y, across), *_words(one, y, width, left, narrow=narrow)]
-    parts.append(_text((left + right) / 2, bottom + 37, KEY, "tick", anchor="middle"))
-    return _svg(width, bottom + 46, _told(placed, metric), parts)
+    parts.append(text((left + right) / 2, bottom + 37, KEY, "tick", anchor="middle"))
+    return svg(width, bottom + 46, _told(placed, metric), parts)
 
 
 def _placed(steps: Sequence[Step]) -> list[_Placed]:
@@ -130,7 +131,7 @@ def _across(low: float, high: float, left: float, right: float) -> Scale:
 
 
 def _shape(one: _Placed, y: float, across: Callable[[float], float]) -> str:
-    whisker = _line(across(one.low), y, across(one.high), y, "whisker") if one.low < one.high else ""
+    whisker = line(across(one.low), y, across(one.high), y, "whisker") if one.low < one.high else ""
     if one.step.is_level:
         return f'{whisker}<circle class="mark" cx="{across(one.end):.1f}" cy="{y:.1f}" r="5"/>'
     begin, end = sorted((across(one.start), across(one.end)))
@@ -143,12 +144,11 @@ def _words(one: _Placed, y: float, width: int, left: float, *, narrow: bool) -> 
     step = one.step
     base = y - 19 if narrow else y + 4.5
     room = width - 100 if narrow else left - 20
-    most = max(4, int(room / CHAR_WIDTH) - len(step.note))
-    name = step.label if len(step.label) <= most else step.label[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    name = cut(step.label, int(room / CHAR_WIDTH) - len(step.note))
     value = percent(step.interval.value) if step.is_level else points(step.interval.value) + SIGNS.get(step.tone, "")
     return [
-        _text(EDGE, base, name, "label", note=step.note),
-        _text(width - EDGE, base, value, f"value {step.tone}".strip(), anchor="end"),
+        text(EDGE, base, name, "label", note=step.note),
+        text(width - EDGE, base, value, f"value {step.tone}".strip(), anchor="end"),
     ]
 
 
@@ -161,21 +161,3 @@ def _told(placed: Sequence[_Placed], metric: str) -> str:
         for one in placed
     ]
     return f"{metric_name(metric)}: {'; '.join(told)}"
-
-
-def _svg(width: int, height: float, label: str, parts: Sequence[str]) -> Markup:
-    kind = "narrow" if width < NARROW_BELOW else "wide"
-    return Markup(
-        f'<svg class="plot {kind}" role="img" viewBox="0 0 {width} {height:.0f}" width="{width}" height="{height:.0f}" '
-        f'aria-label="{escape(visible(label))}">{"".join(parts)}</svg>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line class="{kind}" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, kind: str, *, anchor: str = "start", note: str = "") -> str:
-    small = f'<tspan class="note" dx="6">{escape(visible(note))}</tspan>' if note else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{escape(visible(text))}{small}</text>'

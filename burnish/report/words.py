@@ -7,8 +7,12 @@ from burnish.report.record import PastRound, RoundReport
 
 METRICS = {"accuracy": "Right answers", "field_accuracy": "Right fields", "token_f1": "Word overlap (F1)"}
 DECISIONS = {"PROMOTE": "Promoted", "HOLD": "Held back", "INCONCLUSIVE": "Inconclusive"}
-ANSWERS = {"waiting": "Passed, waits for approval", "refused": "Passed, and refused"}
-SAID = {"waiting": "waits for approval", "approved": "approved", "refused": "refused"}
+ANSWERS = {
+    "waiting": "Passed, waits for approval",
+    "refused": "Passed, and refused",
+    "withheld": "Passed, and withheld",
+}
+SAID = {"waiting": "waits for approval", "approved": "approved", "refused": "refused", "withheld": "withheld"}
 MINUS = "\N{MINUS SIGN}"
 LONGEST_TEXT = 900
 """Characters of a row's text on the page; the rows themselves stay whole in the evaluation."""
@@ -137,6 +141,8 @@ def _put_to_use(report: RoundReport) -> str:
         return f"{report.challenger} is put into use when somebody approves it; until then {report.champion} stays."
     if report.approval == "refused":
         return f"Somebody refused it all the same, so {report.champion} stays in use."
+    if report.approval == "withheld":
+        return f"A row that it learned from was forgotten before it was in use, so {report.champion} stays in use."
     return f"{report.challenger} is now in use."
 
 

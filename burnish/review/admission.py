@@ -12,7 +12,6 @@ from scipy import stats
 
 from burnish.fingerprint import SHORT, fingerprint
 from burnish.review.agreement import Rating, answers_of, by_item, cohen_kappa, krippendorff_alpha
-from burnish.selective import Sure, num_trusted
 from burnish.stats import Estimate, clopper_pearson, noninferiority_p
 
 FEWEST_REVIEWERS = 3
@@ -195,21 +194,6 @@ def benjamini_yekutieli(p_values: Sequence[float], rate: float = FALSE_SHARE) ->
     passing = [p for k, p in enumerate(sorted(p_values), start=1) if p <= k * rate / (m * harmonic)]
     bound = max(passing, default=-1.0)
     return tuple(p <= bound for p in p_values)
-
-
-# When it may speak alone ----------------------------------------------------------------------------------------------
-
-
-def trusted_confidence(judge: Sequence[Sure], disagreement: float = 0.2, delta: float = 0.05) -> float | None:
-    """The confidence from which a judge's verdict stands without a person; None: it always needs one.
-
-    Of verdicts at least as sure, at most `disagreement` differ from people's, with probability 1 - delta over the
-    sample (Jung, Brahman and Choi 2024, arXiv 2407.18370, by `selective.num_trusted`). Below it ask a better judge,
-    then a person. Assumes that the sample is drawn like the items to come, and one person's answer an item.
-    """
-    ordered = sorted(judge, key=lambda one: (-one.confidence, one.is_wrong))
-    trusted = num_trusted(ordered, disagreement, delta)
-    return ordered[trusted - 1].confidence if trusted else None
 
 
 # While it is in use ---------------------------------------------------------------------------------------------------

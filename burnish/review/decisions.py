@@ -92,16 +92,6 @@ def conflicts(found: Sequence[Outcome]) -> list[Outcome]:
     return [one for one in found if one.is_conflict and one.item.name not in asked and not one.item.settles]
 
 
-def rows_by_reviewer(found: Sequence[Outcome]) -> dict[str, dict[str, Says]]:
-    """reviewer -> item -> what they said, skips left out: what agreement is computed from."""
-    rows: dict[str, dict[str, Says]] = defaultdict(dict)
-    for one in found:
-        for decision in one.decisions:
-            if decision.kind != "skip" and decision.item == one.item.name:
-                rows[decision.reviewer][one.item.name] = says(one.item, decision)
-    return dict(rows)
-
-
 def catches(found: Sequence[Outcome]) -> Mapping[str, tuple[int, int]]:
     """(hidden wrong drafts not accepted, all of them answered) by reviewer: below 0.8 drafts mislead this reviewer."""
     seen: Counter[str] = Counter()

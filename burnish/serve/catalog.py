@@ -1,5 +1,6 @@
 """Which models there are, by the names that clients use; read anew for every request, so that a promotion counts."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,9 @@ from burnish import registry
 from burnish.records import ModelVersion
 from burnish.serve.faults import ApiError
 from burnish.store.store import Store
+
+Tainted = Callable[[tuple[str, ...]], Collection[str]]
+"""Tells which of these versions learned from rows that were forgotten since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +20,14 @@ class Catalog:
     store: Store
     project: str
     """Name under which the champion answers."""
+    tainted: Tainted
 
     def find(self, name: str) -> tuple[ModelVersion, ...]:
         """The versions that may answer to this name, the first of them that can be loaded.
 
         A version's name means that version alone. The project's name means its champion, and where that one cannot be
-        loaded the one before it, never the untuned base in its place. Raises ApiError 404 for any other name.
+        loaded the one before it that learned from nothing forgotten since, never the untuned base in its place. Raises
+        ApiError 404 for any other name.
         """
         known = {version.name: version for version in registry.models(self.store)}
         project, at, wanted = name.rpartition("@")
@@ -52,4 +58,6 @@ class Catalog:
         line = [known[name] for name in names if name in known]
         if not line:
             raise ApiError(404, "The project has no champion yet.", param="model", code="model_not_found")
-        return (line[0], *(version for version in line[1:] if version.artifact))
+        earlier = [version for version in line[1:] if version.artifact]
+        tainted = self.tainted(tuple(version.name for version in earlier)) if earlier else ()
+        return (line[0], *(version for version in earlier if version.name not in tainted))

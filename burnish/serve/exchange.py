@@ -121,11 +121,11 @@ class Exchange:
             self._grant.reserve(wish.most_tokens)
         self.served = served
         served.num_open += 1
-        service.shadow.make_way()
         self.job = Job(
             project=served.name, request=wish.request, versions=versions, choices=wish.choices, tell=self.line.tell
         )
         self._ticket = service.engine.submit(self.job)
+        service.shadow.make_way()
         said = await self.line.next()
         if isinstance(said, Failed):
             raise _of(said, served.name)

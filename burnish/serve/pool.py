@@ -109,7 +109,6 @@ class Pool:
 
     def close(self) -> None:
         """Gives the base back as it was."""
-        self.reads.close()
         self.bank.detach()
 
     def _base_slot(self, version: ModelVersion) -> int:

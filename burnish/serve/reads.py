@@ -1,7 +1,8 @@
 """Adapters on their way from the disk, read and verified on threads of their own: a slow disk stops no token."""
 
+import threading
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,7 +45,6 @@ class Reads:
 
     def __init__(self, base: Base, sources: Mapping[str, Source]) -> None:
         self._base, self._sources = base, sources
-        self._threads = ThreadPoolExecutor(MOST_AT_ONCE * len(sources), thread_name_prefix="burnish-read")
         self._going: dict[Named, Future[Found]] = {}
 
     @property
@@ -62,9 +62,7 @@ class Reads:
         if going is None:
             if sum(owner == project for owner, _ in self._going) >= MOST_AT_ONCE:
                 return None
-            going = self._going[named] = self._threads.submit(self._read, project, version)
-            if wake is not None:
-                going.add_done_callback(lambda _: wake())
+            going = self._going[named] = self._begin(project, version, wake)
         if wake is not None and not going.done():
             return None
         try:
@@ -82,9 +80,20 @@ class Reads:
         for name in [name for name, going in self._going.items() if going.done() and name not in names]:
             del self._going[name]
 
-    def close(self) -> None:
-        """Reads nothing more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+    def _begin(self, project: str, version: ModelVersion, wake: Callable[[], None] | None) -> Future[Found]:
+        """Reads on a thread of its own, a daemon: a disk that hangs must not keep the process from ending."""
+        going: Future[Found] = Future()
+        if wake is not None:
+            going.add_done_callback(lambda _: wake())
+
+        def work() -> None:
+            try:
+                going.set_result(self._read(project, version))
+            except BaseException as error:
+                going.set_exception(error)
+
+        threading.Thread(target=work, name="burnish-read", daemon=True).start()
+        return going
 
     def _read(self, project: str, version: ModelVersion) -> Found:
         """The adapter, if it is the registered one and was made for this base."""

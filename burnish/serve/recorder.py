@@ -52,7 +52,10 @@ class _Heard:
 
 
 class Recorder:
-    """Keeps what was said where the project's settings want it; `close` writes the rest down."""
+    """Keeps what was said where the project's settings want it, and deletes what has expired in any case.
+
+    `close` writes the rest down.
+    """
 
     def __init__(
         self, store: Store, settings: TrafficSettings, *, project: str | None = None, most_waiting: int = MOST_WAITING
@@ -66,8 +69,7 @@ class Recorder:
         self._num_chars = self._num_heard = self._num_done = self._num_wanted = 0
         self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="burnish-recorder", daemon=True)
-        if settings.keep:
-            self._thread.start()
+        self._thread.start()
 
     def heard(self, exchange: "Exchange", ended: Ended) -> None:
         """Takes a finished answer and returns at once."""

@@ -17,7 +17,7 @@ from burnish.model.base import Base
 from burnish.model.generator import Request
 from burnish.records import Message, ModelVersion, Task
 from burnish.serve.app import make_app
-from burnish.serve.catalog import Catalog
+from burnish.serve.catalog import Catalog, Tainted
 from burnish.serve.engine import Began, Engine, Failed, Job, Said
 from burnish.serve.exchange import Service
 from burnish.serve.faults import LOG, ApiError, is_line_of
@@ -46,6 +46,7 @@ class Tenant(NamedTuple):
     settings: Settings
     task: Task
     check: Check
+    tainted: Tainted
 
 
 def make_service(base: Base, tenants: Sequence[Tenant]) -> Service:
@@ -84,7 +85,7 @@ def _metrics(engine: Engine, projects: Projects, shadow: Shadow) -> Metrics:
 
 def _served(base: Base, tenant: Tenant) -> Served:
     limits = tenant.settings.serve
-    catalog = Catalog(store=tenant.store, project=tenant.settings.project)
+    catalog = Catalog(store=tenant.store, project=tenant.settings.project, tainted=tenant.tainted)
     recorder = Recorder(tenant.store, limits.traffic, project=catalog.project)
     return Served(catalog=catalog, wishes=Wishes(base, tenant.task, limits), settings=limits, recorder=recorder)
 

@@ -7,6 +7,7 @@ once a user has told it.
 import queue
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ class Shadow:
         self._inbox: queue.Queue[_Answered | None] = queue.Queue(MOST_WAITING)
         self._said: queue.SimpleQueue[Said | None] | None = None
         self._known: dict[str, tuple[float, Canary | None]] = {}
+        self._is_closed = False
         self._thread = threading.Thread(target=self._work, name="burnish-shadow", daemon=True)
         self._thread.start()
 
@@ -71,17 +73,14 @@ class Shadow:
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Ends; what waits is dropped."""
-        while self._thread.is_alive():
-            try:
-                self._inbox.put_nowait(None)
-                break
-            except queue.Full:
-                self._inbox.get_nowait()
+        self._is_closed = True
+        with suppress(queue.Full):
+            self._inbox.put_nowait(None)
         self.make_way()
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        while (one := self._inbox.get()) is not None:
+        while (one := self._inbox.get()) is not None and not self._is_closed:
             try:
                 self._shadow(one)
             except Exception as error:  # nobody waits for it, and the next one may succeed
@@ -108,10 +107,14 @@ class Shadow:
             self._known[catalog.project] = (time.monotonic(), canary)
         return canary
 
+    @property
+    def _is_busy(self) -> bool:
+        return bool(self._engine.num_active or self._engine.num_waiting)
+
     def _is_idle_soon(self) -> bool:
         until = time.monotonic() + IDLE_WITHIN_S
-        while self._engine.num_active or self._engine.num_waiting:
-            if time.monotonic() > until:
+        while self._is_busy:
+            if self._is_closed or time.monotonic() > until:
                 return False
             time.sleep(LOOK_S)
         return True
@@ -119,9 +122,11 @@ class Shadow:
     def _ask(self, job: Job, version: ModelVersion) -> str | None:
         """What the challenger says; None where it had to give way, or may not answer."""
         said: queue.SimpleQueue[Said | None] = queue.SimpleQueue()
-        self._said = said
-        ticket = self._engine.submit(replace(job, versions=(version,), tell=said.put))
+        self._said = said  # from here on whoever asks is heard, so it is looked once more whether somebody does
         try:
+            if self._is_busy or self._is_closed:
+                return None
+            ticket = self._engine.submit(replace(job, versions=(version,), tell=said.put))
             while not isinstance(one := said.get(), Ended | Failed | None):
                 pass
         finally:

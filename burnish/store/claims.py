@@ -1,27 +1,26 @@
-"""Who works on which item of the review queue: claim, decide, undo, expire, each one durable transaction.
+"""Who works on which item of the review queue: claim, decide, undo, each one durable transaction.
 
 A lease keeps others off an item for a while. A decision needs a lease or free room: a late one is still taken when
 nobody else has the item, and refused aloud, nothing written, when somebody has. Saying it twice is saying it once.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, not_, select, text, union, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text
 
 from burnish.errors import BusyError, UsageError
 from burnish.store.db import now
 from burnish.store.failpoints import failpoint
-from burnish.store.review_state import IS_OPEN, KEPT_ITEMS, LEASED_ITEMS, OWN_ITEMS, asker, follow_decisions, lock_state
+from burnish.store.leases import LEASE, LEASE_S, end_lease, give_lease, held_by
+from burnish.store.open_items import open_items
+from burnish.store.review_state import asker, follow_decisions, lock_state
 from burnish.store.reviews import Kind, Queue, ReviewDecision, ReviewItem, entries_of, item_of
 from burnish.store.server import take_name
 from burnish.store.store import Store
-from burnish.store.tables import WANTS_MORE, review_decision, review_item, review_lease, review_state, review_withdrawal
+from burnish.store.tables import review_decision, review_item, review_withdrawal
 
-STATE = review_state.c
-LEASE_S = 900.0
-"""How long an item is kept for the reviewer who has it on the screen: a long text takes 10 minutes, a coffee 15."""
 FRESH_SHARE = 0.9
 """A lease with this part of its time left is not renewed: a claim that changes nothing waits for no disk."""
 KINDS: dict[Queue, tuple[Kind, ...]] = {
@@ -31,7 +30,6 @@ KINDS: dict[Queue, tuple[Kind, ...]] = {
 }
 """What may be decided in each queue."""
 WITH_TEXT = ("label", "edit", "gold-wrong")
-LEASE = review_lease.c
 
 
 class Claim(NamedTuple):
@@ -64,11 +62,11 @@ def claim_items(
     _check_name(reviewer)
     with store.db.write_rows() as connection:
         take_name(connection, reviewer)
-        held = [row.item for row in connection.execute(HELD, asker(reviewer, now_s))][:count]
+        held = [one.item for one in held_by(connection, reviewer, now_s)][:count]
         for queue in queues:
-            held += _others(connection, queue, reviewer, now_s, held, count - len(held))
+            held += open_items(connection, queue, asker(reviewer, now_s), held, count - len(held), waits=True)
         for place, seq in enumerate(held):  # a thousandth of a second apart, so that a reload has the same order
-            _lease(connection, seq, reviewer, now_s + place / 1000, now_s + lease_s)
+            give_lease(connection, seq, reviewer, now_s + place / 1000, now_s + lease_s)
         failpoint("review.claim")
         return [_claim(connection, seq, reviewer, now_s + lease_s) for seq in held]
 
@@ -79,7 +77,7 @@ def held_items(
     """The `count` items that a reviewer holds by fresh leases, oldest first; None: `claim_items` has to be asked."""
     _check_name(reviewer)
     with store.db.read() as connection:
-        held = connection.execute(HELD, asker(reviewer, now_s)).all()[:count]
+        held = held_by(connection, reviewer, now_s)[:count]
         if len(held) < count or any(row.until_s < now_s + FRESH_SHARE * lease_s for row in held):
             return None
         return [_claim(connection, row.item, reviewer, row.until_s) for row in held]
@@ -107,7 +105,7 @@ def decide_item(
         _check_turn(entries, turn)
         _check_room(connection, item, seq, reviewer, now_s)
         _insert(connection, seq, reviewer, turn, wish, counts=0 if wish.kind == "skip" else 1)
-        if _give_back(connection, seq, reviewer):
+        if end_lease(connection, seq, reviewer):
             _hand_over(connection, reviewer, now_s, then)
         failpoint("review.decide")
         return entries_of(connection, seq, reviewer)[-1]
@@ -132,129 +130,22 @@ def undo_decision(
         counts = 0 if known[0].kind == "skip" else -1
         _insert(connection, seq, reviewer, turn + 1, Wish("undo"), counts=counts)
         first_s = connection.execute(select(func.min(LEASE.given_s)).where(LEASE.reviewer == reviewer)).scalar()
-        _lease(connection, seq, reviewer, now_s if first_s is None else first_s - 1, now_s + lease_s)
+        give_lease(connection, seq, reviewer, now_s if first_s is None else first_s - 1, now_s + lease_s)
         failpoint("review.undo")
         return entries_of(connection, seq, reviewer)[-1]
 
 
-def open_counts(store: Store, reviewer: str, *, now_s: float) -> dict[Queue, int]:
-    """Items by queue that want an answer of this reviewer, those they hold with them; at infinity no lease counts."""
-    with store.db.read() as connection:
-        wanted, closed = (
-            {queue: int(number) for queue, number in connection.execute(one, asker(reviewer, now_s))}
-            for one in (WANTED, CLOSED)
-        )
-    return {queue: number - closed.get(queue, 0) for queue, number in wanted.items()}
-
-
-def has_more(store: Store, reviewer: str, queue: Queue, number: int, *, now_s: float) -> bool:
-    """Whether a queue surely has more than `number` items for this reviewer, without counting them all.
-
-    True is certain. False may be said too early, by as many items as this reviewer has answered, others hold, or are
-    kept from somebody: then `open_counts` is quick.
-    """
-    with store.db.read() as connection:
-        closed: int = connection.execute(PERHAPS_CLOSED, asker(reviewer, now_s)).scalar_one()
-        most = number + 1 + closed
-        counted: int = connection.execute(COUNTED, {"queue": queue, "most": most}).scalar_one()
-    return counted == most
-
-
-def expire_leases(store: Store, *, now_s: float) -> int:
-    """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
-    with store.db.write_rows() as connection:
-        return connection.execute(delete(review_lease).where(LEASE.until_s <= now_s)).rowcount
-
-
-OPEN = select(STATE.item).where(STATE.queue == bindparam("queue"), IS_OPEN)
-STILL_OPEN = OPEN.where(STATE.item.in_(bindparam("seqs", expanding=True)))
-DEAREST = (
-    OPEN.where(STATE.item.not_in(bindparam("passed", expanding=True)))
-    .order_by(STATE.value.desc(), STATE.item.desc())
-    .limit(bindparam("most"))
-)
-BY_INDEX = text("SET LOCAL enable_sort = off")
-"""For the transaction: PostgreSQL takes hardly any item to be open to a reviewer, and would read and sort them all."""
-HELD = (
-    select(STATE.item, review_lease.c.until_s)
-    .join(review_lease, review_lease.c.item == STATE.item)
-    .where(review_lease.c.reviewer == bindparam("reviewer"), review_lease.c.until_s > bindparam("now_s"), IS_OPEN)
-    .order_by(review_lease.c.given_s, STATE.value.desc(), STATE.item.desc())
-)
-"""Items that a reviewer holds and may still decide, the first that was given first."""
 RECORD = select(review_item.c.record).where(review_item.c.seq == bindparam("seq"))
-WANTED = select(STATE.queue, func.count()).where(WANTS_MORE).group_by(STATE.queue)
-CLOSED = WANTED.where(STATE.item.in_(union(OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)), not_(IS_OPEN))
-"""Of all that is wanted, what this reviewer is not asked: looked for where that can be, and nowhere else."""
-NUM_OWN, NUM_LEASED, NUM_KEPT = (
-    select(func.count()).select_from(one.subquery()).scalar_subquery() for one in (OWN_ITEMS, LEASED_ITEMS, KEPT_ITEMS)
-)
-PERHAPS_CLOSED = select(NUM_OWN + NUM_LEASED + NUM_KEPT)
-"""A number that `CLOSED` never passes."""
-COUNTED = select(func.count()).select_from(
-    select(STATE.item).where(STATE.queue == bindparam("queue"), WANTS_MORE).limit(bindparam("most")).subquery()
-)
 
 
 def _hand_over(connection: Connection, reviewer: str, now_s: float, queues: Sequence[Queue]) -> None:
     """Gives a reviewer the lease of one more item, where there is one."""
-    held = [row.item for row in connection.execute(HELD, asker(reviewer, now_s))]
+    held = [one.item for one in held_by(connection, reviewer, now_s)]
     for queue in queues:
-        found = _others(connection, queue, reviewer, now_s, held, 1, waits=False)
+        found = open_items(connection, queue, asker(reviewer, now_s), held, 1, waits=False)
         if found:
-            _lease(connection, found[0], reviewer, now_s, now_s + LEASE_S)
+            give_lease(connection, found[0], reviewer, now_s, now_s + LEASE_S)
             return
-
-
-def _others(
-    connection: Connection,
-    queue: Queue,
-    reviewer: str,
-    now_s: float,
-    held: Sequence[int],
-    most: int,
-    *,
-    waits: bool = True,
-) -> list[int]:
-    """Up to `most` items of a queue that this reviewer may be given and does not hold, the dearest first."""
-    passed, found = list(held), list[int]()
-    asked = {"queue": queue, **asker(reviewer, now_s)}
-    while len(found) < most:
-        seqs = _locked(connection, {**asked, "passed": passed, "most": most - len(found)}, waits=waits and not passed)
-        if not seqs:
-            break
-        # On a server, another reviewer may have got an item between the moment that the query saw and its lock.
-        still = set(connection.execute(STILL_OPEN, {**asked, "seqs": seqs}).scalars())
-        found += [seq for seq in seqs if seq in still]
-        passed += seqs
-    return found
-
-
-def _locked(connection: Connection, asked: Mapping[str, object], *, waits: bool) -> list[int]:
-    """The items, locked: those that others are at in this moment are passed over, or waited for if there are no more.
-
-    Whoever holds a lock waits for none, so nobody waits for each other.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(BY_INDEX)
-    free = connection.execute(DEAREST.with_for_update(skip_locked=True), asked).scalars().all()
-    if free or not waits or connection.dialect.name != "postgresql":
-        return list(free)
-    return list(connection.execute(DEAREST.with_for_update(), {**asked, "most": 1}).scalars())
-
-
-def _lease(connection: Connection, seq: int, reviewer: str, given_s: float, until_s: float) -> None:
-    """A lease, or the one that the reviewer has made longer."""
-    of_one = (LEASE.item == seq, LEASE.reviewer == reviewer)
-    known = connection.execute(update(review_lease).where(*of_one).values(until_s=until_s)).rowcount
-    if not known:
-        row = {"item": seq, "reviewer": reviewer, "given_s": given_s, "until_s": until_s}
-        connection.execute(insert(review_lease).values(row))
-
-
-def _give_back(connection: Connection, seq: int, reviewer: str) -> bool:
-    """Ends a lease, run out or not; whether there was one."""
-    return connection.execute(delete(review_lease).where(LEASE.item == seq, LEASE.reviewer == reviewer)).rowcount > 0
 
 
 def _claim(connection: Connection, seq: int, reviewer: str, until_s: float) -> Claim:

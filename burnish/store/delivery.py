@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import DamagedError, UsageError
-from burnish.store.artifacts import Sealed, verify, write_manifest
 from burnish.store.failpoints import failpoint
 from burnish.store.files import fsync_dir, storage_errors
+from burnish.store.manifest import Sealed, verify, write_manifest
 
 MINE = ("burnish.yaml", ".burnish", ".git")
 """What a folder holds that is never replaced, whatever is asked for."""

@@ -111,7 +111,8 @@ def start_canary(store: Store, *, challenger: str, against: str, plan: Plan, by:
     with store.db.write() as connection:
         if (one := _running(connection)) is not None:
             raise UsageError(
-                f"a canary of {one.challenger} runs already", hint='end it first: burnish deploy stop --reason "..."'
+                f"a canary of {one.challenger} runs already",
+                hint='end it first: burnish deploy stop --by NAME --reason "..."',
             )
         _demand_champion(connection, against)
         number = int(connection.execute(select(func.max(deployment.c.canary))).scalar() or 0) + 1
@@ -131,7 +132,10 @@ def ramp_canary(store: Store, canary: Canary, evidence: Evidence, *, reason: str
 
 
 def end_canary(store: Store, canary: Canary, outcome: End, evidence: Evidence, *, reason: str, by: str) -> Canary:
-    """Ends the canary: from the next request on the champion answers alone. Raises BusyError as `ramp_canary` does."""
+    """Ends the canary: from the next request on the champion answers alone.
+
+    Raises BusyError when another process has moved the canary; another champion is no hindrance.
+    """
     with store.db.write() as connection:
         return _move(connection, canary, "ended", outcome, evidence, reason, by)
 

@@ -15,10 +15,10 @@ from sqlalchemy import select
 
 from burnish.errors import Interrupted, StorageError
 from burnish.fingerprint import fingerprint
-from burnish.store.artifacts import Sealed
 from burnish.store.db import now, upsert
 from burnish.store.failpoints import failpoint
 from burnish.store.files import FAILING_DISK, storage_errors
+from burnish.store.manifest import Sealed
 from burnish.store.store import Store
 from burnish.store.tables import stage_run
 from burnish.talk import Silence, Talk

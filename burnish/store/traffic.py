@@ -116,7 +116,7 @@ class Held(NamedTuple):
 
 def append_traffic(store: Store, rows: Sequence[Spoken]) -> int:
     """Writes answers down in one transaction; returns how many are new. One that is there already stays as it is."""
-    fresh = {row.response_id: row for row in rows}
+    fresh = {storable(row.response_id): row for row in rows}
     with store.db.write() as connection:
         for some in _portions(list(fresh)):
             for known in connection.execute(select(SPOKEN.response_id).where(SPOKEN.response_id.in_(some))).scalars():
@@ -133,6 +133,7 @@ def append_feedback(store: Store, response_id: str, remarks: Sequence[Remark]) -
     The same again changes nothing: thumbs, correction and outcome are compared with the last of their sort, so that a
     mind can be changed and changed back; a free text is written once.
     """
+    response_id = storable(response_id)
     with store.db.write() as connection:
         found = connection.execute(
             select(SPOKEN.model).where(SPOKEN.response_id == response_id, SPOKEN.expires_at > now())
@@ -245,8 +246,9 @@ def storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
-def _portions(names: Sequence[str]) -> Iterator[Sequence[str]]:
-    return (names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE))
+def _portions(names: Sequence[str]) -> Iterator[list[str]]:
+    """The ids as the database keeps them: what is no text for one is then an id that is not here."""
+    return ([*map(storable, names[start : start + AT_ONCE])] for start in range(0, len(names), AT_ONCE))
 
 
 def _all_feedback(which: ColumnElement[bool]) -> Select[tuple[object, ...]]:

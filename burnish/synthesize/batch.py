@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.data.batch_files import REJECTS, ROWS, example_line, example_of
 from burnish.data.provenance import BATCH, PROVENANCE, PROVENANCE_FILE, SYNTHETIC
 from burnish.errors import DamagedError, DataError
-from burnish.records import Cell, Example, Message, Provenance, Rejection, as_json, from_json
+from burnish.records import Cell, Example, Provenance, Rejection, as_json, from_json
 from burnish.store.files import safe_name, storage_errors, write_atomic
 from burnish.synthesize.audit import Audit
 from burnish.synthesize.coverage import Coverage
 from burnish.synthesize.guards import HALF_CHARACTER, Drop
 
-ROWS, REJECTS = "rows.jsonl", "rejects.jsonl"
 REPORT = "report.json"
 
 
@@ -73,7 +73,7 @@ def write_batch(
         for at, drop in enumerate(drops)
     ]
     with storage_errors(f"writing the batch {name}", folder):
-        write_atomic(folder / ROWS, _lines(_row(row) for row in marked))
+        write_atomic(folder / ROWS, "".join(example_line(row) for row in marked).encode())
         write_atomic(folder / REJECTS, _lines(as_json(one) for one in rejections))
         write_atomic(folder / PROVENANCE_FILE, _lines(as_json(one) for one in provenance))
         write_atomic(folder / REPORT, (json.dumps(as_json(report), ensure_ascii=False, indent=1) + "\n").encode())
@@ -81,13 +81,13 @@ def write_batch(
 
 
 def read_batch(folder: Path) -> SyntheticBatch:
-    """The batch in a folder; `store.artifacts.verify` tells whether its bytes are those that were sealed.
+    """The batch in a folder; `store.manifest.verify` tells whether its bytes are those that were sealed.
 
     Raises DamagedError when a file is missing or unreadable, or rows and provenance do not belong together.
     """
     try:
-        rows = tuple(_example(one) for one in _read_lines(folder / ROWS))
-        provenance = tuple(from_json(Provenance, one) for one in _read_lines(folder / PROVENANCE_FILE))
+        rows = tuple(example_of(line) for line in _read_lines(folder / ROWS))
+        provenance = tuple(from_json(Provenance, json.loads(line)) for line in _read_lines(folder / PROVENANCE_FILE))
         report = from_json(BatchReport, json.loads((folder / REPORT).read_bytes()))
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(
@@ -125,19 +125,10 @@ def _check(
         )
 
 
-def _row(row: Example) -> dict[str, Any]:
-    return {**as_json(row), "messages": [[turn.role, turn.content] for turn in row.messages]}
-
-
-def _example(data: dict[str, Any]) -> Example:
-    turns = tuple(Message(role=role, content=content) for role, content in data.pop("messages"))
-    return Example(messages=turns, **data)
-
-
 def _lines(items: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) + "\n" for one in items).encode()
 
 
-def _read_lines(path: Path) -> list[dict[str, Any]]:
+def _read_lines(path: Path) -> list[bytes]:
     with path.open("rb") as file:
-        return [json.loads(line) for line in file]
+        return list(file)

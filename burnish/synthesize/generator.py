@@ -15,13 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from burnish.data.answers import compact_fields, parse_fields
-from burnish.data.dedup import prompt_text
 from burnish.fingerprint import fingerprint
 from burnish.records import Example, Interval, Message, Task
 from burnish.synthesize.duplicates import copies_of
 from burnish.synthesize.ensemble import share_of
-from burnish.synthesize.guards import Drop
-from burnish.synthesize.moves import Made, made_of
+from burnish.synthesize.guards import Drop, said_by
+from burnish.synthesize.made import Made, made_of
 
 MOVE = "generator"
 """The move under which its rows are known."""
@@ -208,7 +207,7 @@ def memorised_share(samples: Sequence[Example], seeds: Sequence[Example], task: 
     A text of fewer words is one run, so short ones count only word for word. Samples of one prompt are alike, so the
     interval is somewhat too short.
     """
-    told = copies_of([_said(row, task) for row in samples], [_said(row, task) for row in seeds])
+    told = copies_of([said_by(row, task) for row in samples], [said_by(row, task) for row in seeds])
     return share_of(sum(told), len(told))
 
 
@@ -226,10 +225,6 @@ def unlikely(losses: Mapping[str, float], real: Sequence[float], *, band: float 
 def band_of(losses: Mapping[str, float], real: Sequence[float]) -> Callable[[Sequence[Example]], Sequence[Drop]]:
     """The step of a sieve that drops unlikely samples; rows without a loss, which others made, pass."""
     return lambda rows: unlikely({row.id: losses[row.id] for row in rows if row.id in losses}, real)
-
-
-def _said(row: Example, task: Task) -> str:
-    return f"{prompt_text(row)}\n{row.answer}" if task.kind == "text" else prompt_text(row)
 
 
 def _question(example: Example) -> str:

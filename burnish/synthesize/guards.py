@@ -65,6 +65,12 @@ class Drop(NamedTuple):
     """One of REASONS, and after a colon what was found."""
 
 
+def by_reason(drops: Sequence[Drop]) -> dict[str, int]:
+    """Dropped rows by the stable word of their reason, most frequent first."""
+    counts = Counter(drop.reason.split(":")[0] for drop in drops)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guarded:
     """What the filters kept and dropped."""
@@ -75,8 +81,7 @@ class Guarded:
     @property
     def by_reason(self) -> dict[str, int]:
         """Dropped rows by the stable word of their reason, most frequent first."""
-        counts = Counter(drop.reason.split(":")[0] for drop in self.drops)
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+        return by_reason(self.drops)
 
     def as_text(self) -> str:
         """One line for people."""
@@ -104,8 +109,8 @@ def guard(
         raise DataError("there is no seed to hold synthetic rows against", hint="add data: burnish data add FILE")
     limits = limits or GuardLimits()
     reasons: dict[int, str] = {}
-    seed_texts = [_compared(seed, task) for seed in seeds]
-    texts = [_compared(row, task) for row in rows]
+    seed_texts = [said_by(seed, task) for seed in seeds]
+    texts = [said_by(row, task) for row in rows]
     looks: tuple[Callable[[list[int]], Mapping[int, str]], ...] = (
         lambda left: _misformed([rows[at] for at in left], task),
         lambda left: _odd_sizes([texts[at] for at in left], seed_texts, limits),
@@ -194,8 +199,8 @@ def _script(char: str) -> str:
 # Rows beside others ---------------------------------------------------------------------------------------------------
 
 
-def _compared(row: Example, task: Task) -> str:
-    """The prompt, without the system message; in a text task with the answer, which is as new as the prompt is."""
+def said_by(row: Example, task: Task) -> str:
+    """The prompt, without the system message; and in a text task the answer, which is as new as the prompt is."""
     return f"{prompt_text(row)}\n{row.answer}" if task.kind == "text" else prompt_text(row)
 
 
@@ -225,13 +230,13 @@ def _alike(
     """Duplicates by cosine, looked for in each answer by itself; in all rows where answers differ by nature."""
     own: dict[str, list[str]] = defaultdict(list)
     for seed in seeds:
-        own[_cell(seed, task)].append(_compared(seed, task))
+        own[_cell(seed, task)].append(said_by(seed, task))
     cells: dict[str, list[int]] = defaultdict(list)
     for at, row in enumerate(rows):
         cells[_cell(row, task)].append(at)
     found = {}
     for cell, places in cells.items():
-        texts = [*own[cell], *(_compared(rows[at], task) for at in places)]
+        texts = [*own[cell], *(said_by(rows[at], task) for at in places)]
         for place in cosine_duplicates(texts, len(own[cell]), limits.cosine, embed=embed):
             found[places[place - len(own[cell])]] = COSINE
     return found

@@ -20,7 +20,7 @@ from burnish.store.files import require_space
 from burnish.talk import Silence, Talk
 from burnish.train.batch import Row, by_length
 from burnish.train.checkpoint import KEPT, Checkpoint, claim_folder, last_good_checkpoint, save_checkpoint
-from burnish.train.course import Cohort, Turn, cohorts_of, courses_of, rivals_of, runs_of, turns_of
+from burnish.train.course import Turn, cohorts_of, courses_of, runs_of, turns_of
 from burnish.train.goal import Goal, Likelihood, Pairs, Thumbs
 from burnish.train.job import TrainJob
 from burnish.train.looks import Looks
@@ -29,13 +29,12 @@ from burnish.train.passes import Passes, mean_losses
 from burnish.train.preference import mismatch
 from burnish.train.reference import Reference, reference_of, sequences_of
 from burnish.train.refusals import check_job
+from burnish.train.standings import Standings
 from burnish.train.trainee import Trainee, trainee_of
 from burnish.train.watch import Watch, lesson, preference_lesson
 
 TOKENS_AT_ONCE = 4096
 """Tokens of a forward pass over all slots: more is no faster on a CPU and takes memory, about 0.2 MB each at 10M."""
-RUNG_SHARE = 0.4
-"""Share of the epochs after which only the finalists go on."""
 
 
 def train(
@@ -57,11 +56,11 @@ def train(
             advance(run.step, "")
             if run.step == 0:
                 run.look_before_training()
-            while run.running:
+            while run.standings.running:
                 for turn in run.turns_left():
                     run.take(turn)
                     run.look_when_due()
-                    advance(1, run.note())
+                    advance(1, run.standings.note())
                     run.save_when_due()
                 run.end_epoch()
         return run.finish()
@@ -82,11 +81,9 @@ class _Run:
         self.passes = self._passes(self._goal())
         self.adam = AdamW(trainee.flat.theta_KP)
         self.best_KP = trainee.flat.theta_KP.clone()
-        self.watches = [Watch() for _ in job.candidates]
+        self.standings = Standings(job, self.cohorts, self.courses)
         self.looks = Looks(job, self.total_steps)
         self.step = self.epoch = self.place = 0
-        self.steps_K = [0] * len(job.candidates)
-        """Steps that each slot took."""
         self.saved_at_s = time.monotonic()
 
     def _passes(self, goal: Goal) -> Passes:
@@ -107,15 +104,6 @@ class _Run:
         folder = self.job.folder / "scratch" / "reference"
         return reference_of(folder, sequences, num_slots, self.talk, lambda rows: passes.losses(rows, slots))
 
-    @property
-    def running(self) -> list[int]:
-        """Slots that have not stopped."""
-        return [slot for slot, watch in enumerate(self.watches) if watch.is_running]
-
-    def running_in(self, cohort: Cohort) -> list[int]:
-        """Slots of a cohort that have not stopped."""
-        return [slot for slot in cohort.slots if self.watches[slot].is_running]
-
     def bytes_to_write(self) -> int:
         """What the run may take on the disk: the checkpoints kept, the one being written, and the weights at the end.
 
@@ -131,28 +119,26 @@ class _Run:
     def take(self, turn: Turn) -> None:
         """A step of the turn's cohort; it passes when none of that cohort runs any more."""
         cohort = self.cohorts[turn.cohort]
-        if slots := self.running_in(cohort):
-            self._update(cohort, slots, turn.rows)
-            for slot in self.running_in(cohort):
-                self.steps_K[slot] += 1
-                if self.courses[slot].is_marked(self.steps_K[slot]):
-                    self._mark(slot, dev_loss=None)
+        if slots := self.standings.running_in(cohort):
+            self._update(slots, turn.rows)
+            for slot in self.standings.running_in(cohort):
+                self.standings.count_step(slot)
         self.step, self.place = self.step + 1, self.place + 1
         failpoint("train.step")
 
-    def _update(self, cohort: Cohort, slots: Sequence[int], rows: Sequence[Row]) -> None:
+    def _update(self, slots: Sequence[int], rows: Sequence[Row]) -> None:
         """One update of these slots. One whose loss or gradient is not finite stops and harms no other."""
-        flat = self.trainee.flat
+        flat, watches = self.trainee.flat, self.standings.watches
         loss_G = self.passes.gradients(rows, slots)
         norm_K = clip_(flat.grad_KP, self.job.train.max_grad_norm)
         finite_G = (torch.isfinite(loss_G) & torch.isfinite(norm_K[slots])).tolist()
-        if not any(finite_G) and all(w.stopped == "diverged" for k, w in enumerate(self.watches) if k not in slots):
+        if not any(finite_G) and all(w.stopped == "diverged" for k, w in enumerate(watches) if k not in slots):
             raise _nothing_finite(self.step, rows)
         lr_K = torch.zeros_like(norm_K)
         for slot, loss, is_finite in zip(slots, loss_G.tolist(), finite_G, strict=True):
             if is_finite:
-                lr_K[slot] = self._lr(slot)
-                self.watches[slot] = self.watches[slot].after_step(loss)
+                lr_K[slot] = self.standings.lr(slot)
+                watches[slot] = watches[slot].after_step(loss)
             else:
                 flat.grad_KP[slot].zero_()
                 self._freeze(slot, rows)
@@ -161,59 +147,40 @@ class _Run:
 
     def _freeze(self, slot: int, rows: Sequence[Row]) -> None:
         """Stops a slot whose numbers are not finite, and says so."""
-        self.watches[slot] = replace(self.watches[slot], stopped="diverged")
-        name = self.job.candidates[slot].name
-        self.talk.warn(
-            f"candidate {name} diverged at step {self.steps_K[slot]} and was stopped; the batch was: {_ids(rows)}"
-        )
+        self.standings.stop(slot, "diverged")
+        name, step = self.job.candidates[slot].name, self.standings.steps_K[slot]
+        self.talk.warn(f"candidate {name} diverged at step {step} and was stopped; the batch was: {_ids(rows)}")
 
     def end_epoch(self) -> None:
         """Measures the running slots on dev_b, keeps the best weights and stops those that no longer improve."""
         for cohort in self.cohorts:
-            slots = self.running_in(cohort)
+            slots = self.standings.running_in(cohort)
             if self.job.dev and slots:
                 self.look_at_dev(slots)
             for slot in slots if not self.job.dev else ():
-                self._mark(slot, dev_loss=None)
+                self.standings.mark(slot, dev_loss=None)
         self.epoch, self.place = self.epoch + 1, 0
         if self.job.dev and not self.job.referee:
-            self.drop_outrun()
-        for slot in self.running:
-            if self.epoch == self.courses[slot].epochs:
-                self.watches[slot] = replace(self.watches[slot], stopped="done")
-
-    def drop_outrun(self) -> None:
-        """Of rivals at their rung, stops all but those with the lowest dev losses; ties go to the earlier candidate."""
-        for rivals in rivals_of(self.cohorts, self.courses):
-            if self.epoch == max(1, round(RUNG_SHARE * self.courses[rivals[0]].epochs)):
-                running = [slot for slot in rivals if self.watches[slot].is_running]
-                running.sort(key=lambda slot: (self.watches[slot].best_loss or 0.0, slot))
-                for slot in running[self.job.train.finalists :]:
-                    self.watches[slot] = replace(self.watches[slot], stopped="outrun")
+            self.standings.drop_outrun(self.epoch)
+        self.standings.stop_finished(self.epoch)
 
     @torch.no_grad()
     def look_before_training(self) -> None:
         """The first point of each curve: before the first step slots are the untuned base, unless told otherwise."""
-        if self.job.dev and (self.job.starts or self.job.train.objective != "sft"):
-            losses = mean_losses(self.passes.losses(self.job.dev, self.running), self.job.dev)
-            for slot, loss in zip(self.running, losses, strict=True):
-                self._mark(slot, dev_loss=loss)
-        elif self.job.dev:
-            (loss,) = mean_losses(self.passes.losses(self.job.dev, None), self.job.dev)
-            for slot in self.running:
-                self._mark(slot, dev_loss=loss)
+        if not self.job.dev:
+            return
+        slots = self.standings.running
+        is_untuned = self.job.train.objective == "sft" and not self.job.starts
+        losses = mean_losses(self.passes.losses(self.job.dev, None if is_untuned else slots), self.job.dev)
+        for slot, loss in zip(slots, losses * len(slots) if is_untuned else losses, strict=True):
+            self.standings.mark(slot, dev_loss=loss)
 
     @torch.no_grad()
     def look_at_dev(self, slots: Sequence[int]) -> None:
         """A point with the dev loss on the curves of these slots; the best weights are kept."""
         loss_GN = self.passes.losses(self.job.dev, slots)
         for slot, loss in zip(slots, mean_losses(loss_GN, self.job.dev), strict=True):
-            self._mark(slot, dev_loss=loss)
-            step = self.steps_K[slot]
-            self.watches[slot] = self.watches[slot].after_epoch(
-                step=step, dev_loss=loss, patience=self.job.train.patience
-            )
-            if self.watches[slot].best_step == step:
+            if self.standings.judge_epoch(slot, loss):
                 self.best_KP[slot].copy_(self.trainee.flat.theta_KP[slot])
         if self.looks.is_due(self.step):
             self._ask_referee(slots, self.looks.of_dev(loss_GN))
@@ -221,31 +188,20 @@ class _Run:
     @torch.no_grad()
     def look_when_due(self) -> None:
         """A look at dev in the middle of an epoch, where the referee wants one: marks the curves, keeps no weights."""
-        slots = self.running
-        if not self.looks.is_due(self.step) or self.steps_K[slots[0]] % self.courses[slots[0]].steps_per_epoch == 0:
+        slots = self.standings.running
+        if not self.looks.is_due(self.step):
+            return
+        if self.standings.steps_K[slots[0]] % self.courses[slots[0]].steps_per_epoch == 0:
             return
         loss_GN = self.passes.losses(self.looks.rows, slots)
         for slot, loss in zip(slots, mean_losses(loss_GN, self.looks.rows), strict=True):
-            self._mark(slot, dev_loss=loss)
+            self.standings.mark(slot, dev_loss=loss)
         self._ask_referee(slots, loss_GN)
 
     def _ask_referee(self, slots: Sequence[int], loss_GN: Tensor) -> None:
         """Stops those of the running slots that the referee names."""
-        for slot in self.looks.leavers(self.step, slots, loss_GN) & set(self.running):
-            self.watches[slot] = replace(self.watches[slot], stopped="outrun")
-
-    def _mark(self, slot: int, *, dev_loss: float | None) -> None:
-        step = self.steps_K[slot]
-        epoch = self.courses[slot].epoch(step)
-        self.watches[slot] = self.watches[slot].mark(step=step, epoch=epoch, lr=self._lr(slot), dev_loss=dev_loss)
-
-    def _lr(self, slot: int) -> float:
-        return self.courses[slot].lr(self.job.candidates[slot].lr, self.steps_K[slot])
-
-    def note(self) -> str:
-        """The last losses of the running slots, for the progress bar."""
-        means = [watch.loss_sum / watch.loss_steps for watch in self.watches if watch.is_running and watch.loss_steps]
-        return f"loss {min(means):.2f}" if means else ""
+        for slot in self.looks.leavers(self.step, slots, loss_GN) & set(self.standings.running):
+            self.standings.stop(slot, "outrun")
 
     def save_when_due(self) -> None:
         """A checkpoint when the last one is old enough, or when a stop was asked for; then Interrupted is raised."""
@@ -270,11 +226,11 @@ class _Run:
             "step": self.step,
             "epoch": self.epoch,
             "place": self.place,
-            "steps": self.steps_K,
+            "steps": self.standings.steps_K,
             "updates": self.adam.counts,
             "rows_at_once": self.passes.rows_at_once,
             "looked": self.looks.looked,
-            "watches": [watch.as_state() for watch in self.watches],
+            "watches": [watch.as_state() for watch in self.standings.watches],
         }
         return Checkpoint(self.step, tensors, state)
 
@@ -289,17 +245,17 @@ class _Run:
         self.adam.m_KP.copy_(found.tensors["optimizer"]["m"])
         self.adam.v_KP.copy_(found.tensors["optimizer"]["v"])
         self.looks.losses_LKN, self.looks.looked = found.tensors["looks"]["losses"], list(found.state["looked"])
-        self.steps_K, self.adam.counts = list(found.state["steps"]), list(found.state["updates"])
+        self.standings.steps_K, self.adam.counts = list(found.state["steps"]), list(found.state["updates"])
         self.step, self.epoch, self.place = found.state["step"], found.state["epoch"], found.state["place"]
         self.passes.rows_at_once = found.state["rows_at_once"]
-        self.watches = [Watch.from_state(state) for state in found.state["watches"]]
+        self.standings.watches = [Watch.from_state(state) for state in found.state["watches"]]
         self.talk.say(f"going on from step {self.step} of {self.total_steps}")
 
     @torch.no_grad()
     def finish(self) -> tuple[Trial, ...]:
         """Writes the best weights of every candidate and says what became of it."""
         trials = []
-        for slot, (candidate, watch) in enumerate(zip(self.job.candidates, self.watches, strict=True)):
+        for slot, (candidate, watch) in enumerate(zip(self.job.candidates, self.standings.watches, strict=True)):
             if watch.best_loss is not None:
                 self.trainee.flat.theta_KP[slot].copy_(self.best_KP[slot])
             failpoint("train.save")
@@ -313,7 +269,7 @@ class _Run:
                 Trial(
                     candidate=candidate,
                     curve=watch.curve,
-                    best_step=watch.best_step or self.steps_K[slot],
+                    best_step=watch.best_step or self.standings.steps_K[slot],
                     dev_loss=watch.best_loss,
                     adapter_hash=weights_hash,
                     folder=candidate.name,

@@ -17,10 +17,10 @@ from scipy.stats import spearmanr
 
 from burnish.model.adapter import load_adapter
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.generate import target_logprobs
 from burnish.model.lora import attach
 from burnish.model.merge import Adapter, merge_adapters
+from burnish.model.rendered import Rendered
 from burnish.records import Candidate, Trial, as_json
 from burnish.train.batch import Row
 from burnish.tune.ablation import Ablation

@@ -11,8 +11,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from burnish.data.dataset import is_made
 from burnish.data.dedup import prompt_text
 from burnish.errors import DataError
-from burnish.loop.auditing import UNSURE, Held, audited_task, held_batches, judge_answers, sample_of
+from burnish.loop.auditing import UNSURE, Held, held_batches, judge_answers, sample_of
 from burnish.loop.project import Project
+from burnish.loop.task import task_of_project
 from burnish.loop.trusted import state_of
 from burnish.records import Example, Provenance
 from burnish.store.batches import batches
@@ -134,7 +135,7 @@ def _audit_page(
     fault: str = "",
 ) -> HTMLResponse:
     """The form; what was filled in already stays. A label task never sends the batch's own labels to the browser."""
-    task = audited_task(project)
+    task = task_of_project(project)
     is_blind = task.kind == "label"
     rows = [(row.id, prompt_text(row), "" if is_blind else row.answer) for row in sample_of(project, held)]
     names = task.labels if is_blind else ("yes", "no")
@@ -180,7 +181,7 @@ def _state(project: Project, held: Held) -> str:
 
 def _shown(project: Project, held: Held, made: SyntheticBatch) -> list[Shown]:
     """The rows in use. The audit's own keep their answer back until it is done, so that it stays blind."""
-    asks = held.audit.status == "not audited" and audited_task(project).kind == "label"
+    asks = held.audit.status == "not audited" and task_of_project(project).kind == "label"
     blind = {row.id for row in sample_of(project, held)} if asks else set()
     origins = dict(zip((row.id for row in made.rows), made.provenance, strict=True))
     return [_row(row, origins.get(row.id), row.id in blind) for row in held.rows]

@@ -19,7 +19,8 @@ from burnish.loop.auditing import held_batches
 from burnish.loop.decided import release_audits
 from burnish.loop.project import Project, moment
 from burnish.loop.reviewing import claim, decide
-from burnish.store.claims import LEASE_S, Claim, held_items, undo_decision
+from burnish.store.claims import Claim, held_items, undo_decision
+from burnish.store.leases import LEASE_S
 from burnish.store.reviews import ReviewItem, find_item, last_decision
 from burnish.web.answered import wish_of
 from burnish.web.desk import Desk, page

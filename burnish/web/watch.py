@@ -3,7 +3,6 @@
 A page that looked would move the place up to which was looked, for everybody.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from fastapi import FastAPI
@@ -11,13 +10,12 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from burnish.loop.project import Project
-from burnish.loop.requests import requests_of
+from burnish.loop.requests import different_texts, requests_of
 from burnish.loop.watch_state import load_state, logged_alarms
 from burnish.monitor.alarms import Alarm
 from burnish.web.desk import Desk, page
 
 MOST_ALARMS = 20
-MOST_TEXTS = 3
 
 
 class Group(NamedTuple):
@@ -25,8 +23,8 @@ class Group(NamedTuple):
 
     terms: tuple[str, ...]
     num_rows: int
-    texts: tuple[str, ...]
-    """Of the first ones that are still kept."""
+    texts: list[tuple[str, int]]
+    """The first different ones that are still kept, each with how often it was asked."""
 
 
 def add_to(app: FastAPI, desk: Desk) -> None:
@@ -54,8 +52,4 @@ def groups_of(project: Project, alarm: Alarm) -> tuple[Group, ...]:
         return ()
     kept = {row.seq: row.text for row in requests_of(project, alarm.model, alarm.first - 1, alarm.last)}
     parts = [(cluster.terms, cluster.rows) for cluster in alarm.clusters] or [((), alarm.rows)]
-    return tuple(Group(terms, len(rows), _texts(rows, kept)) for terms, rows in parts)
-
-
-def _texts(rows: Sequence[int], kept: dict[int, str]) -> tuple[str, ...]:
-    return tuple(kept[row] for row in rows if row in kept)[:MOST_TEXTS]
+    return tuple(Group(terms, len(rows), different_texts(rows, kept)) for terms, rows in parts)

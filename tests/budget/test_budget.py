@@ -10,6 +10,7 @@ from burnish.errors import BudgetError, BusyError
 from burnish.records import Cost
 from burnish.store.store import open_store
 from tests.child import KILLED, end_of, in_child, start_child
+from tests.heard import Heard
 
 
 @pytest.fixture
@@ -103,20 +104,15 @@ def test_what_a_killed_process_reserved_is_spent_at_its_estimate_and_told(store)
 
     assert in_child(train, "budget.settle=kill") == KILLED
 
-    class Listener:
-        warnings: list[str] = []  # noqa: RUF012
-
-        def warn(self, text: str) -> None:
-            self.warnings.append(text)
-
-    reopened = open_budget(store, limits, Listener())
+    talk = Heard()
+    reopened = open_budget(store, limits, talk)
     assert reopened.spent() == Cost(seconds=31, usd=pytest.approx(0.31))
-    assert Listener.warnings == [
+    assert talk.warned == [
         "train was stopped before it told its cost: 30 s and 0.30 USD, its estimate, count as spent",
         "inner was stopped before it told its cost: 1 s and 0.01 USD, its estimate, count as spent",
     ]
-    open_budget(store, limits, Listener())
-    assert len(Listener.warnings) == 2
+    open_budget(store, limits, talk)
+    assert len(talk.warned) == 2
 
 
 def test_a_budget_is_not_opened_beside_a_process_that_works(store):

@@ -1,6 +1,7 @@
 """burnish watch as scripts see it: exit code 5 for drift, one shape of JSON, nothing left behind by a file."""
 
 import json
+import shlex
 import shutil
 
 import pytest
@@ -47,6 +48,9 @@ def test_drift_is_exit_code_5_once_and_0_when_nothing_is_new(asked):
     assert (again.code, again.data["alarms"], again.data["num_waiting"]) == (0, [], 10)
     told = {"model", "reference", "windows", "risk", "alarms", "num_waiting", "notes", "schema_version"}
     assert call.data.keys() == told
+    for command in dict.fromkeys(alarm["command"] for alarm in call.data["alarms"]):
+        typed = burnish(*shlex.split(command)[1:], "--project", asked)
+        assert typed.code == 0, (command, typed.err)
 
 
 def test_people_see_what_the_requests_have_in_common_and_what_to_run(asked):
@@ -63,7 +67,8 @@ def test_people_see_what_the_requests_have_in_common_and_what_to_run(asked):
 
 def test_a_file_is_looked_at_and_mistakes_are_told(asked):
     asked.with_name("ok.jsonl").write_text("".join(json.dumps({"text": FAR.format(n, n)}) + "\n" for n in range(60)))
-    assert burnish("watch", "--project", asked, "--file", "ok.jsonl", "--quiet").code == 5
+    file = burnish("watch", "--project", asked, "--file", "ok.jsonl", "--quiet")
+    assert (file.code, "run: " in file.out) == (5, False)
     asked.with_name("bad.jsonl").write_text('{"text": "a"}\n{"text": 3}\n')
     bad = burnish("watch", "--project", asked, "--file", "bad.jsonl")
     assert (bad.code, "line 2 is no request" in bad.err) == (65, True)

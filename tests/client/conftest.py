@@ -26,17 +26,6 @@ class Time:
         self.now += seconds
 
 
-class Heard(Silence):
-    def __init__(self):
-        self.said, self.warned = [], []
-
-    def say(self, text):
-        self.said.append(text)
-
-    def warn(self, text):
-        self.warned.append(text)
-
-
 @pytest.fixture
 def teach(tmp_path):
     """A teacher at an address, with its own project; more settings and limits by name."""

@@ -22,7 +22,8 @@ from burnish.records import Message
 from burnish.store.replies import kept_replies
 from burnish.store.store import open_store
 from tests.child import KILLED, in_child
-from tests.client.conftest import Heard, Time
+from tests.client.conftest import Time
+from tests.heard import Heard
 from tests.loopback import Act, completion, fail, loopback, say
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -7,7 +7,8 @@ import signal
 import pytest
 
 from burnish.config import Settings
-from burnish.data.dataset import add_files, batch_name, load_examples, rejects
+from burnish.data.dataset import load_examples, rejects
+from burnish.data.intake import add_files, batch_name
 from burnish.errors import DamagedError, DataError
 from burnish.store.batches import batches
 from burnish.store.store import open_store

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from burnish.config import Settings
-from burnish.data.export import as_csv, export_examples, of_roles, safe_cell
+from burnish.data.export import as_csv, export_examples, safe_cell
 from burnish.data.ingest import read_rows
 from burnish.errors import UsageError
 from burnish.records import Example, Message
@@ -55,12 +55,3 @@ def test_a_csv_can_be_added_again(tmp_path):
 def test_an_unknown_ending_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no known ending"):
         export_examples(tmp_path / "rows.xlsx", [example("a")])
-
-
-def test_a_vault_is_exported_only_when_it_is_allowed():
-    rows = [example("a"), example("b")]
-    roles = {"a": "vault_1", "b": "train"}
-    assert of_roles(rows, roles, ["train"]) == rows[1:]
-    assert of_roles(rows, roles, ["vault_1", "train"], allow={"vault_1"}) == rows
-    with pytest.raises(UsageError, match="vault_1 is sealed"):
-        of_roles(rows, roles, ["train", "vault_1"], allow={"vault_2"})

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from burnish.data.check import DataCheck
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import DataError
 from burnish.loop.inspection import check_project
 from burnish.loop.project import Project, create_project, open_project

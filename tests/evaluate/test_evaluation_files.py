@@ -1,12 +1,14 @@
 """An evaluation as files: what was saved comes back, and changed bytes are refused."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from burnish.errors import DamagedError
-from burnish.evaluate.files import ROWS, SUMMARY, load_evaluation, save_evaluation
+from burnish.evaluate.files import ROWS, SUMMARY, load_evaluation, save_evaluation, stored_evaluations
 from burnish.evaluate.summary import summarise
 from burnish.records import Evaluation, RowResult
 
@@ -60,3 +62,14 @@ def test_changed_files_are_refused(tmp_path: Path, change: str) -> None:
     with pytest.raises(DamagedError) as caught:
         load_evaluation(tmp_path)
     assert caught.value.hint
+
+
+def test_stored_evaluations_are_those_of_the_wanted_values_the_newest_first_and_whole(tmp_path: Path) -> None:
+    for age, (name, shots) in enumerate([("new", 0), ("shown", 4), ("old", 0), ("damaged", 0)]):
+        folder = tmp_path / "artifacts" / "evaluate" / name
+        folder.mkdir(parents=True)
+        save_evaluation(folder, replace(_evaluation(), metric=name, shots=shots))
+        os.utime(folder / SUMMARY, (1000 - age, 1000 - age))
+    (folder / ROWS).write_bytes(b"")
+    assert [found.metric for found in stored_evaluations(tmp_path, {"model": "m", "shots": 0})] == ["new", "old"]
+    assert list(stored_evaluations(tmp_path, {"model": "other"})) == []

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from burnish.evaluate.forgetting import Text, as_texts, base_texts, kl_to_base, retention, solved_by, trace
+from burnish.evaluate.forgetting import Text, base_texts, kl_to_base, retention, trace
 from burnish.evaluate.measure import pair
 from burnish.fakes import small_examples, tiny_base
 from burnish.model.base import Base
@@ -112,14 +112,6 @@ def test_the_mean_log_ratio_of_samples_agrees_with_the_exact_kl():
     assert torch.tensor(exact).std() < torch.tensor(ratios).std()
 
 
-def test_given_answers_can_be_traced_too():
-    base = tiny_base()
-    texts = as_texts(base, TASK, ROWS)
-    assert [base.chat.answer_text(text.answer[:-1]) for text in texts] == [row.answer for row in ROWS]
-    assert all(text.answer[-1] in base.chat.end_ids for text in texts)
-    assert [len(says(0, 99)) for says in trace(base, texts).thoughts] == [len(text.answer) for text in texts]
-
-
 def test_retention_is_the_score_of_an_evaluation_and_can_be_paired():
     rows = [example("q", "paris", f"r{at}", topic="general") for at in range(4)]
     before = evaluation(TASK, rows, ["paris", "paris", "rome", "rome"])
@@ -131,4 +123,3 @@ def test_retention_is_the_score_of_an_evaluation_and_can_be_paired():
     assert both is not None
     assert both.differences == (0.0, -1.0, 0.0, 1.0)
     assert [(flip.before, flip.after) for flip in both.flips] == [("paris", "oslo"), ("rome", "paris")]
-    assert solved_by(before, rows) == (rows[0], rows[1])

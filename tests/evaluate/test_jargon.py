@@ -4,7 +4,7 @@ import pytest
 
 from burnish.errors import ConfigError
 from burnish.evaluate.jargon import Vocabulary, jargon
-from burnish.evaluate.terms import Term, add_proposals, load_terms, propose_terms, save_terms, stem
+from burnish.evaluate.terms import Term, load_terms, propose_terms, save_terms, stem
 from burnish.records import Task
 from tests.evaluate.measured_rows import evaluation, example
 
@@ -164,8 +164,3 @@ def test_a_file_that_is_no_term_base_is_refused_with_its_line(tmp_path, text, fo
     with pytest.raises(ConfigError, match=found) as caught:
         load_terms(path)
     assert caught.value.hint
-
-
-def test_new_proposals_never_touch_what_a_person_wrote():
-    proposed = [Term(term="claim forms", preferred="claim forms"), Term(term="deposit", preferred="deposit")]
-    assert add_proposals(TERMS, proposed) == (*TERMS, proposed[1])

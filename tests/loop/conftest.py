@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from burnish.config import Settings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.fakes import tiny_folder
 from burnish.loop.project import Project, create_project, settings_with
 from burnish.talk import Silence

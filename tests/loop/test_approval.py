@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import EXIT_WAITS, UsageError
 from burnish.loop.approval import approve, is_stale, refuse, waiting
 from burnish.loop.canary import start, step

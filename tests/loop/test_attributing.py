@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.data.provenance import BATCH
 from burnish.errors import DataError, Interrupted, UsageError
 from burnish.loop.attributed import AttributionResult
@@ -30,6 +30,7 @@ from burnish.store.stage import run_stage, stage_runs
 from burnish.synthesize.batch import BatchReport, write_batch
 from burnish.talk import Silence
 from burnish.train.batch import hash_rows
+from tests.heard import Heard
 from tests.loop.conftest import TOPICS, small_settings, write_rows
 
 LEARNS = {
@@ -45,16 +46,6 @@ LEARNS = {
     "synthesize.take_unaudited": True,
 }
 """Settings under which the tiny base learns the three topics."""
-
-
-class Heard(Silence):
-    """Keeps what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def desk(folder: Path, base: Path, **changes: Any) -> Project:

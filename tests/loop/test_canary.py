@@ -10,9 +10,12 @@ from sqlalchemy import insert
 
 from burnish.config import Settings
 from burnish.errors import UsageError
-from burnish.loop.canary import look, put_into_use, start, step, stop
+from burnish.loop.canary import start, step, stop
 from burnish.loop.integrity import check_log
+from burnish.loop.kept import roll_back
+from burnish.loop.outcomes import look
 from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.standing import promote_by_hand
 from burnish.records import ModelVersion
 from burnish.registry import champion, history, promote, register, rollback
 from burnish.store.deployments import Canary, canaries, place_of, running_canary
@@ -184,9 +187,14 @@ def test_a_person_ends_it_with_a_reason_and_another_champion_ends_it_too(project
     with pytest.raises(UsageError, match="no canary runs"):
         stop(project, by="ann", reason="again")
     start(project, "new", mode="split", **WHO)
-    put_into_use(project, "held", by="ann", reason="a deadline", force=True)
+    promote_by_hand(project, "held", by="ann", reason="a deadline", force=True)
     last = canaries(project.store)[-1].moves[-1]
     assert (last.outcome, last.reason) == ("stopped", "the champion is held, and no longer old")
+    start(project, "new", mode="split", **WHO)
+    assert roll_back(project, reason="worse").after == "old"
+    last = canaries(project.store)[-1].moves[-1]
+    assert (last.outcome, last.reason) == ("stopped", "the champion is old, and no longer held")
+    assert running_canary(project.store) is None, "going back revives none"
 
 
 def test_each_conversation_counts_once_and_only_where_chance_gave_it_its_version(project):

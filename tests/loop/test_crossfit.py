@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.loop.crossfit import NUM_FOLDS, CrossFit, cross_fit_key, job_of_folds
 from burnish.loop.project import create_project, settings_with
 from burnish.loop.stages import shop_outside_rounds

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from burnish.budget import Budget
-from burnish.data.dataset import add_files, load_examples
+from burnish.data.dataset import load_examples
+from burnish.data.intake import add_files
 from burnish.errors import WaitingError
 from burnish.loop.minutes import charge_minutes
 from burnish.loop.past import results, round_key

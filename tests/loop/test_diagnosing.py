@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import UsageError
 from burnish.loop.diagnosing import diagnose_project, named_texts
 from burnish.loop.past import round_folder

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from burnish.budget import open_budget
-from burnish.data.dataset import add_files, load_examples, set_hash
+from burnish.data.dataset import load_examples, set_hash
+from burnish.data.intake import add_files
 from burnish.errors import EvaluationError
 from burnish.evaluate.files import load_evaluation
 from burnish.loop.inspection import evaluate_on_file
@@ -27,21 +28,8 @@ from burnish.registry import champion, get, rollback
 from burnish.report.words import percent, span
 from burnish.store.looks import attempt_of, looks
 from burnish.talk import Silence
+from tests.heard import Heard
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
-
-
-class Heard(Silence):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.warned: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warned.append(text)
 
 
 @pytest.fixture(scope="module")

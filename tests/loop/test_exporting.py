@@ -1,6 +1,7 @@
 """What an export wrote answers as it was measured, by the target's own reader; a kill leaves all or nothing."""
 
 import json
+import resource
 import runpy
 import shlex
 import shutil
@@ -14,22 +15,25 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from burnish.data.dataset import add_files
-from burnish.errors import DamagedError, ModelError, UsageError
-from burnish.fakes import random_version
+from burnish.data.intake import add_files
+from burnish.errors import DamagedError, ModelError, StorageError, UsageError
+from burnish.fakes import random_version, tiny_base, tiny_folder
 from burnish.loop.exporting import FORMATS, export
 from burnish.loop.forget import forget
 from burnish.loop.parity import Subject, check
-from burnish.loop.probing import UNPROVEN, served_task, stored_answers
+from burnish.loop.probing import UNPROVEN, stored_answers
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
+from burnish.loop.starting import shell
+from burnish.loop.task import task_of_project
 from burnish.model.adapter import load_adapter
 from burnish.model.generate import generate
 from burnish.model.gguf_file import save_gguf
+from burnish.model.modelfile import modelfile
 from burnish.model.whole import save_whole
 from burnish.records import Message
 from burnish.registry import get
-from burnish.store.artifacts import verify
+from burnish.store.manifest import verify
 from burnish.store.roles import current_roles
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
@@ -138,7 +142,7 @@ def test_the_start_script_of_an_adapter_says_what_the_version_says(exports, fini
     asked = "the password is refused"
     monkeypatch.setattr(sys, "argv", ["start.py", asked])
     runpy.run_path(str(Path(exports["peft"].folder) / "start.py"))
-    base, task = bench_of(project), served_task(project)
+    base, task = bench_of(project), task_of_project(project)
     prompt = base.chat.render_prompt(
         [Message(role="system", content=task.instruction), Message(role="user", content=asked)]
     )
@@ -156,10 +160,22 @@ def test_commands_are_quoted_and_name_rank_type_and_base(exports, finished):
     assert words[words.index("--lora-modules") + 1] == f"{name}=./"
     assert json.loads(words[words.index("--override-generation-config") + 1]) == {"temperature": 0}
     assert exports["ollama"].start[0] == f"ollama create {name} -f Modelfile"
+    base = bench_of(project)
+    asked = [
+        json.loads((Path(exports[form].folder) / "START.md").read_text().split("```json\n")[1].split("```")[0])
+        for form in ("vllm", "merged")
+    ]
+    assert asked[0]["stop_token_ids"] == list(base.chat.end_ids)
+    assert "stop_token_ids" not in asked[1]
     model = (Path(exports["ollama"].folder) / "Modelfile").read_text()
     assert 'FROM ./model.gguf\nTEMPLATE """{{ range .Messages }}' in model
     assert 'SYSTEM """Say "what" it is."""' in model
     assert 'PARAMETER stop "<|im_end|>"' in model
+
+
+def test_only_the_question_of_a_command_becomes_the_words_after_start_sh():
+    lines = ("python start.py QUESTION", "vllm serve '/my QUESTION/base' --dtype float32")
+    assert shell(lines).splitlines()[3:] == ['python start.py "$@"', lines[1]]
 
 
 def test_the_same_again_changes_nothing_and_another_version_replaces_only_what_is_as_it_was_written(finished, tmp_path):
@@ -223,6 +239,35 @@ def test_without_a_stored_evaluation_it_says_not_checked_and_without_a_judged_ro
     assert "Not checked: no stored evaluation" in (tmp_path / "out" / "START.md").read_text()
     assert "No round has judged this version" in (tmp_path / "out" / "README.md").read_text()
     assert done.warnings == ("the gate did not pass ada: its verdict was never asked for",)
+
+
+def test_llama_server_is_told_of_no_more_positions_than_the_window_of_the_attention(tmp_path):
+    settings = small_settings(tiny_folder(tmp_path / "base", "mistral"))
+    project = create_project(tmp_path / "desk", settings)
+    add_files(project.store, settings, [write_rows(tmp_path / "rows.jsonl", 9)], Silence(), skip_bad=False)
+    random_version(project.store, bench_of(project), "ada")
+    done = export(project, "ada", "gguf", tmp_path / "out", Silence())
+    assert shlex.split(done.start[0])[-2:] == ["--ctx-size", "16"]
+
+
+def test_an_instruction_with_signs_that_ollama_drops_is_refused_for_it():
+    base = tiny_base()
+    assert 'SYSTEM """Élève, 你好\n\t!"""' in modelfile(base, "m", instruction="Élève, 你好\n\t!", num_tokens=9)
+    with pytest.raises(ModelError, match=r"has '\\u202f', which Ollama drops"):
+        modelfile(base, "m", instruction="Qui\u202f?", num_tokens=9)
+
+
+@pytest.mark.parametrize("form", ["merged", "gguf"])
+def test_a_disk_that_fills_up_is_told_and_leaves_nothing(form, finished, tmp_path):
+    project, name = finished
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, before[1]))
+    try:
+        with pytest.raises(StorageError, match=r"(could not be written|no space left).* free"):
+            export(project, name, form, tmp_path / "out", Silence())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_base_and_a_version_that_learned_a_forgotten_row_are_refused(copied, tmp_path):

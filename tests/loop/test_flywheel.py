@@ -1,19 +1,27 @@
 """Served answers become questions once, and rows when people have answered; none that measures or was forgotten."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from burnish.data.provenance import provenance
 from burnish.errors import UsageError, WaitingError
+from burnish.loop.canary import unfit
 from burnish.loop.decided import example_of
 from burnish.loop.forget import forget
+from burnish.loop.kept import learned_since
+from burnish.loop.past import DONE_FILE, RESULT_FILE, round_folder
 from burnish.loop.project import Project
+from burnish.loop.result import save_result
 from burnish.loop.reviewing import plan_traffic
+from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
 from burnish.loop.served import ask_about_traffic
+from burnish.loop.standing import promote_by_hand
 from burnish.records import Message
-from burnish.store.claims import Wish, decide_item
+from burnish.registry import get, register
+from burnish.store.claims import Wish, decide_item, undo_decision
 from burnish.store.reviews import ReviewItem, add_items, review_items
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic, find_traffic
 from burnish.talk import Silence
@@ -131,6 +139,27 @@ def test_a_forgotten_answer_leaves_the_traffic_the_queue_and_what_is_learned_eve
     assert plan_traffic(project, count=1).items == ()
     with pytest.raises(UsageError, match="there is no served answer 'none'"):
         forget(project, "traffic:none")
+
+
+def test_a_model_that_learned_from_a_served_answer_forgotten_since_is_kept_out_and_later_ones_are_not(project):
+    name = serve(project, "a", "my invoice shows a stranger's name", "down")
+    (item,) = plan_traffic(project, count=1).items
+    answer(project, item, "label", next(iter(TOPICS)))
+    result, _ = run_round(project, Silence())
+    made = get(project.store, result.challenger)
+    for number in range(item.wanted):  # what is taken back later was learned all the same
+        undo_decision(project.store, item.name, f"reviewer {number}", 1, now_s=0.0)
+    forget(project, name)
+    register(project.store, replace(made, name="later", created_at=LATER))
+    folder = round_folder(project, 2)
+    folder.mkdir()
+    save_result(folder / RESULT_FILE, replace(result, round=2, challenger="later"))
+    (folder / DONE_FILE).touch()
+    assert learned_since(project) == {made.name: 1}
+    with pytest.raises(UsageError, match="learned from 1 row that was forgotten since"):
+        promote_by_hand(project, made.name, reason="it was good", force=True)
+    assert unfit(project, made) == "it learned 1 of the rows that were forgotten since"
+    promote_by_hand(project, "later", reason="it left it out", force=True)
 
 
 def test_a_round_from_traffic_asks_once_and_waits_for_the_answers(project):

@@ -10,11 +10,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from burnish.data.dataset import ROWS, add_files, load_examples, set_hash
-from burnish.errors import UsageError
-from burnish.loop.forget import Forgotten, bar_late_descendants, forget
+from burnish.data.batch_files import ROWS
+from burnish.data.dataset import load_examples, set_hash
+from burnish.data.intake import add_files
+from burnish.errors import EXIT_GATE_HELD, UsageError
+from burnish.loop.approval import approve
+from burnish.loop.conclude import finish_interrupted
+from burnish.loop.forget import bar_late_descendants, forget
+from burnish.loop.forgotten import Forgotten
 from burnish.loop.integrity import check_log
 from burnish.loop.kept import roll_back
+from burnish.loop.past import DONE_FILE, is_done, results, round_folder
 from burnish.loop.project import Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
@@ -34,18 +40,24 @@ from burnish.synthesize.batch import REPORT, BatchReport
 from burnish.talk import Silence
 from tests.child import KILLED, in_child
 from tests.loop.conftest import PROMOTES, small_settings, write_rows
+from tests.loop.test_evidence import Heard
+
+
+def ready_to_promote(folder: Path, base: Path) -> Project:
+    """A project in `folder` with no round yet, whose first round promotes."""
+    project = create_project(folder / "desk", settings_with(small_settings(base), PROMOTES))
+    rows = write_rows(folder / "rows.jsonl", 120)
+    add_files(project.store, project.settings, [rows], Silence(), skip_bad=False)
+    return project
 
 
 @pytest.fixture(scope="module")
 def promoted_once(tmp_path_factory: pytest.TempPathFactory, small_base: Path) -> Path:
     """A project whose first round promoted."""
-    folder = tmp_path_factory.mktemp("promoted") / "desk"
-    project = create_project(folder, settings_with(small_settings(small_base), PROMOTES))
-    rows = write_rows(folder.parent / "rows.jsonl", 120)
-    add_files(project.store, project.settings, [rows], Silence(), skip_bad=False)
+    project = ready_to_promote(tmp_path_factory.mktemp("promoted"), small_base)
     result, _ = run_round(project, Silence())
     assert result.decision == "PROMOTE"
-    return folder
+    return project.folder
 
 
 @pytest.fixture
@@ -333,3 +345,33 @@ def test_going_back_where_every_earlier_champion_learned_it_is_refused(promoted:
     with pytest.raises(UsageError, match="no earlier champion"):
         roll_back(promoted, reason="worse")
     assert tainted not in (move.after for move in history(store)[2:])
+
+
+def test_a_challenger_whose_row_was_forgotten_between_the_verdict_and_the_act_is_withheld(tmp_path, small_base):
+    project = ready_to_promote(tmp_path, small_base)
+    assert in_child(lambda: run_round(project, Silence()), "round.saved=kill") == KILLED
+    (before,) = results(project)
+    assert before.champion == before.challenger
+    forget(project, with_role(project, "train")[0])
+    told = Heard()
+    for _ in range(2):
+        finish_interrupted(project, told)
+    (result,) = results(project)
+    assert (result.decision, result.approval, result.exit_code) == ("PROMOTE", "withheld", EXIT_GATE_HELD)
+    assert champion(project.store).name == result.champion == "base"
+    assert told.warned == [
+        f"round 1: {result.challenger} learned from 1 row that was forgotten since, so it is not put into use"
+    ]
+    folder = round_folder(project, 1)
+    assert "base stays in use" in (folder / "report.md").read_text(encoding="utf-8")
+    with pytest.raises(UsageError, match="does not wait for an approval"):
+        approve(project, 1, by="ann", reason="late")
+    assert check_log(project).breaks == ()
+
+
+def test_a_round_killed_after_its_promotion_does_not_promote_again_what_was_rolled_back(promoted: Project):
+    (round_folder(promoted, 1) / DONE_FILE).unlink()
+    assert roll_back(promoted, reason="complaints").after == "base"
+    finish_interrupted(promoted, Silence())
+    assert champion(promoted.store).name == "base"
+    assert is_done(promoted, 1)

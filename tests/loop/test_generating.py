@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from burnish.config import Settings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.data.provenance import PROVENANCE, SYNTHETIC
 from burnish.errors import Interrupted
 from burnish.loop.generating import SeedGenerator
 from burnish.loop.project import create_project, settings_with
-from burnish.loop.synthesizing import propose, synthesize_project
+from burnish.loop.proposal import propose
+from burnish.loop.synthesizing import synthesize_project
 from burnish.loop.workbench import Workbench
 from burnish.records import Cell, Example, Message, Task
 from burnish.store.batches import batches

@@ -6,17 +6,18 @@ from random import Random
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import ConfigError, UsageError
 from burnish.loop.answers import AnswerPair, Answers, load_answers, round_folder, save_answers
 from burnish.loop.calibration import refused_slices, scores_of
 from burnish.loop.decided import rows_of_decisions
 from burnish.loop.judged import judge_project, objections, quote_judge
 from burnish.loop.project import Project, create_project, open_project, settings_with
-from burnish.loop.reviewing import decide, plan_reviews, task_of_project
+from burnish.loop.reviewing import decide, plan_reviews
 from burnish.loop.round import run_round
 from burnish.loop.rubric import SUPPORTED, Piece, Verdicts, read_verdict
 from burnish.loop.seeds import gather
+from burnish.loop.task import task_of_project
 from burnish.records import Example, Message
 from burnish.review.admission import admit
 from burnish.review.agreement import Rating

@@ -54,7 +54,7 @@ NUM_LIVES = 4
 
 def live(folder: Path, base: Path) -> None:
     """Make a project, add data, run a round; every call may be given again."""
-    from burnish.data.dataset import add_files
+    from burnish.data.intake import add_files
     from burnish.store.batches import batches
 
     if not (folder / "burnish.yaml").exists():

@@ -7,7 +7,7 @@ from burnish.data.provenance import PROVENANCE, SYNTHETIC
 from burnish.loop.making import OVERSAMPLED, make_rows, moves_of
 from burnish.records import Cell, Example, Message, Provenance, Task
 from burnish.synthesize.cells import ANY_NOISE, NOISE
-from burnish.synthesize.moves import Made
+from burnish.synthesize.made import Made
 
 TEXTS = {
     "pay": (

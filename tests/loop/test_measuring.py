@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import ConfigError
 from burnish.evaluate.change import MeasureChange
 from burnish.evaluate.terms import load_terms

@@ -22,7 +22,7 @@ from burnish.synthesize.batch import BatchReport, write_batch
 from burnish.synthesize.coverage import measure_coverage
 from burnish.synthesize.ensemble import verify_labels
 from burnish.synthesize.guards import guard
-from burnish.synthesize.moves import Made
+from burnish.synthesize.made import Made
 from tests.loop.conftest import small_settings
 
 LABELS = tuple(f"label{at}" for at in range(4))

@@ -5,22 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import BusyError, UsageError
 from burnish.loop.asked import review_status
 from burnish.loop.auditing import held_batches
 from burnish.loop.decided import BY, corrected, release_audits, rows_of_decisions
 from burnish.loop.project import Project, create_project
-from burnish.loop.reviewing import (
-    claim,
-    decide,
-    plan_reviews,
-    preference_items,
-    refuse_measuring,
-    task_of_project,
-)
+from burnish.loop.reviewing import claim, decide, plan_reviews, preference_items, refuse_measuring
 from burnish.loop.seeds import gather
 from burnish.loop.synthesizing import synthesize_project
+from burnish.loop.task import task_of_project
 from burnish.records import Evaluation, Interval, Message, RowResult
 from burnish.store.audits import audits
 from burnish.store.barred import bar

@@ -4,14 +4,15 @@ import json
 import shutil
 
 from burnish.budget import Budget
-from burnish.data.dataset import add_files, load_examples
+from burnish.data.dataset import load_examples
+from burnish.data.intake import add_files
 from burnish.loop.past import results, round_folder
 from burnish.loop.project import open_project
 from burnish.loop.round import run_round
 from burnish.loop.rounds import run_rounds
 from burnish.loop.workbench import Workbench
 from burnish.registry import champion, models
-from burnish.store.artifacts import verify
+from burnish.store.manifest import verify
 from burnish.store.roles import current_roles
 from burnish.store.stage import stage_runs
 from burnish.talk import Silence

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
 from burnish.data.dedup import prompt_text
+from burnish.data.intake import add_files
 from burnish.errors import DataError, UsageError
 from burnish.loop.auditing import find_batch, held_batches, judge_sheet, sample_of, write_sheet
 from burnish.loop.held_gold import judge_by_file
 from burnish.loop.past import round_key
 from burnish.loop.project import Project, create_project, settings_with
+from burnish.loop.proposal import propose
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
-from burnish.loop.synthesizing import Synthesis, propose, synthesize_project
+from burnish.loop.synthesis import Synthesis
+from burnish.loop.synthesizing import synthesize_project
 from burnish.loop.trusted import trusted_rows
 from burnish.records import Example
 from burnish.store.audits import audits

@@ -6,16 +6,17 @@ from dataclasses import replace
 import pytest
 
 from burnish.config import EndpointSettings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.diagnose.diagnosis import Diagnosis
 from burnish.errors import BudgetError, ConfigError, ServiceError
 from burnish.loop.endpoints import allow_all, newest, spent, standings, try_endpoints
 from burnish.loop.naming import name_slices
 from burnish.loop.project import Project, create_project, open_project, settings_with
+from burnish.loop.proposal import propose
 from burnish.loop.round import run_round
 from burnish.loop.seeds import gather
 from burnish.loop.stages import shop_outside_rounds
-from burnish.loop.synthesizing import propose, synthesize_project
+from burnish.loop.synthesizing import synthesize_project
 from burnish.records import Interval, Weakness
 from burnish.talk import Silence
 from tests.child import KILLED, in_child

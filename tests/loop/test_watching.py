@@ -10,12 +10,14 @@ from burnish.client.webhook import allow_webhook
 from burnish.errors import DamagedError, UsageError
 from burnish.loop.accepting import accept, reset, rows_to_label
 from burnish.loop.project import Project, open_project
-from burnish.loop.watch_state import LOG_FILE, load_state, logged_alarms
+from burnish.loop.requests import different_texts
+from burnish.loop.watch_state import LOG_FILE, STATE_FILE, load_state, logged_alarms
 from burnish.loop.watching import Watched, watch_file, watch_project
 from burnish.records import Message
 from burnish.store.traffic import Remark, Spoken, append_feedback, append_traffic
 from burnish.talk import Silence
 from tests.child import KILLED, end_of, start_child
+from tests.heard import Heard
 from tests.loop.conftest import TOPICS
 from tests.loopback import Act, fail, loopback
 
@@ -26,24 +28,14 @@ PLACES = ("watch.alarm", "watch.state")
 FAR = "volcano glacier {} basalt magma {} moraine eruption"
 
 
-class Heard(Silence):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
-def ask(project: Project, count: int, *, far: bool, start: int = 0) -> None:
-    """So many requests to the base, of the project's own kind or of another world."""
+def ask(project: Project, count: int, *, far: bool, start: int = 0, kinds: int = WINDOW) -> None:
+    """So many requests to the base, of the project's own kind or, so many different ones, of another world."""
     names = list(TOPICS)
     rows = []
     for number in range(start, start + count):
         topic = names[number % 3]
         words = " ".join(f"{chr(97 + (number * step + 5) % 26)}{number * step % 97}" for step in (3, 7, 11, 17, 23))
-        text = FAR.format(number % 7, number % WINDOW) if far else f"{TOPICS[topic][number // 3 % 3]} {words}"
+        text = FAR.format(number % kinds % 7, number % kinds) if far else f"{TOPICS[topic][number // 3 % 3]} {words}"
         rows.append(
             Spoken(
                 response_id=f"r{number}",
@@ -96,6 +88,15 @@ def test_traffic_of_another_world_alarms_with_evidence_an_action_and_rows_to_lab
     assert "volcano glacier" not in (desk.store.root / "logs" / LOG_FILE).read_text(), "the log holds no texts"
 
 
+def test_what_was_asked_many_times_is_shown_and_labelled_once(desk):
+    ask(desk, WINDOW, far=True, kinds=2)
+    found = look(desk)
+    rows = found.alarms[0].rows
+    shown = different_texts(rows, found.texts)
+    assert len(dict(shown)) == len(shown) < sum(times for _, times in shown) == len(rows)
+    assert len(rows_to_label(desk)) == 2
+
+
 def test_an_alarm_that_goes_on_is_not_new_and_one_that_was_accepted_ends(desk):
     ask(desk, WINDOW, far=True)
     assert all(alarm.is_new for alarm in look(desk).alarms)
@@ -144,6 +145,9 @@ def test_half_a_line_of_a_kill_is_dropped_and_a_damaged_log_is_named(desk):
     path.write_bytes(b"no JSON\n" + whole)
     with pytest.raises(DamagedError, match=r"alarms\.jsonl cannot be read"):
         logged_alarms(desk)
+    path.with_name(STATE_FILE).write_bytes(b"null")
+    with pytest.raises(DamagedError, match=r"watch\.json cannot be read"):
+        load_state(desk)
 
 
 def test_many_wrong_answers_by_feedback_raise_the_risk_alarm_and_right_ones_do_not(desk):
@@ -158,6 +162,8 @@ def test_many_wrong_answers_by_feedback_raise_the_risk_alarm_and_right_ones_do_n
     assert [alarm.reading.signal for alarm in found.alarms] == ["risk"]
     assert (found.risk.interval.value, found.risk.interval.n) == (0.5, 40)
     assert look(desk, "watch.max_risk=0.2").alarms == (), "the same feedback alarms once"
+    append_feedback(desk.store, "r39", [Remark("correction", "billing")])
+    assert look(desk, "watch.max_risk=0.2").risk.interval.n == 40, "an answer counts once, whatever else is said of it"
 
 
 def test_a_file_is_looked_at_without_leaving_anything(desk, tmp_path):
@@ -175,7 +181,7 @@ def hooked(address: str) -> tuple[str, ...]:
 def told(project: Project, address: str) -> list[str]:
     talk = Heard()
     watch_project(open_project(project.folder, [*QUICK, *hooked(address)]), talk)
-    return talk.warnings
+    return talk.warned
 
 
 @pytest.fixture(autouse=True)
@@ -233,11 +239,12 @@ def test_a_webhook_that_fails_is_warned_of_and_told_again_and_the_alarm_is_logge
         "http://example.org/hook",
         "ftp://example.org",
         "http://169.254.169.254/",
-        "https://user@example.org/",
+        "https://token@example.org/",
         "http://a\\@b",
     ],
 )
 def test_an_address_that_no_alarm_may_go_to_is_refused(desk, address):
     ask(desk, WINDOW, far=True)
     (warning,) = told(desk, address)
-    assert "in the clear" in warning or "is no address" in warning
+    assert "in the clear" in warning or "watch.webhook is no address" in warning
+    assert "token" not in warning

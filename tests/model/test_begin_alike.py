@@ -7,10 +7,10 @@ import torch
 
 from burnish.fakes import small_examples, tiny_base
 from burnish.model.base import Base
-from burnish.model.chat import Rendered
 from burnish.model.choose import choose, score
 from burnish.model.forward import forward_hidden, output_head
 from burnish.model.generate import target_logprobs
+from burnish.model.rendered import Rendered
 
 CHAIN = ([31], [31, 32], [31, 32, 33], [31, 32, 33, 34], [35])
 """Four choices that each begin with the one before, and a stranger."""

@@ -8,7 +8,8 @@ from transformers import PreTrainedTokenizerFast
 from burnish.errors import DataError, ModelError
 from burnish.fakes import CONTROL, TEMPLATES, tiny_folder
 from burnish.model.base import load_base
-from burnish.model.chat import Chat, show
+from burnish.model.chat import Chat
+from burnish.model.rendered import show
 from burnish.records import Message
 
 
@@ -45,7 +46,7 @@ def test_no_content_forges_a_control_token_and_every_prompt_begins_its_answer(ch
         tame = chat.render([Message(role=turn.role, content="ok") for turn in conversation])
         control = set(chat.tokenizer.all_special_ids) | set(range(len(CONTROL)))
         assert [t for t in rendered.tokens if t in control] == [t for t in tame.tokens if t in control]
-        assert rendered.forged == sum(chat._control_pattern.findall(turn.content).__len__() for turn in conversation)
+        assert rendered.forged == sum(chat._control.pattern.findall(turn.content).__len__() for turn in conversation)
 
 
 def test_tokens_are_those_of_transformers_for_tame_contents(chats):

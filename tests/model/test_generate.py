@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from burnish.errors import DataError
 from burnish.fakes import FAMILIES, small_examples
-from burnish.model.chat import Rendered
 from burnish.model.choose import MOST_ROWS, choose
 from burnish.model.generate import (
     BATCH_ROWS,
@@ -23,6 +22,7 @@ from burnish.model.generate import (
 )
 from burnish.model.lora import AdapterSpec, attach
 from burnish.model.prefixes import common_beginnings
+from burnish.model.rendered import Rendered
 from burnish.records import Message
 
 LABELS = ("payment", "pay", "appeal", "address", "other", "address other")

@@ -63,6 +63,17 @@ def test_bfloat16_stays_bfloat16_and_a_changed_file_is_seen(tmp_path):
         compare_gguf(path, base, adapter)
 
 
+def test_both_tokens_that_end_an_answer_are_in_the_file(tmp_path):
+    folder = tiny_folder(tmp_path / "base")
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"eos_token": "<|endoftext|>"}))
+    base = load_base(str(folder), precision="float32", device="cpu")
+    save_gguf(tmp_path / "m.gguf", base, adapted(base)[0], "m", Silence())
+    keys, reader = gguf.Keys.Tokenizer, gguf.GGUFReader(tmp_path / "m.gguf")
+    ends = [reader.get_field(key).contents() for key in (keys.EOT_ID, keys.EOS_ID)]
+    assert base.tokenizer.convert_ids_to_tokens(ends) == ["<|im_end|>", "<|endoftext|>"]
+
+
 def test_rows_that_rotate_together_stand_side_by_side(tmp_path):
     """Head of 8: row i and row i + 4 of the base are rows 2i and 2i + 1 of the file."""
     base = tiny_base()
@@ -123,9 +134,13 @@ def test_a_tokenizer_has_the_name_of_its_rules_or_is_refused(tiny):
     for regex, name in SPLITS.items():
         split = {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
         parts = {"type": "Sequence", "pretokenizers": [split, {**byte_level, "use_regex": False}]}
-        if name == "qwen2":
-            found = vocabulary_of(changed(base, pre_tokenizer=parts, normalizer={"type": "NFC"}))
-            assert (found.pre, len(found.warnings)) == ("qwen2", 1)
+        model = json.loads(base.tokenizer.backend_tokenizer.to_str())["model"]
+        as_known = {**model, "ignore_merges": name == "llama-bpe"}
+        found = vocabulary_of(changed(base, pre_tokenizer=parts, normalizer={"type": "NFC"}, model=as_known))
+        assert (found.pre, len(found.warnings)) == (name, 1)
+        other = {**model, "ignore_merges": name != "llama-bpe"}
+        with pytest.raises(ModelError, match="a BPE model with other rules"):
+            vocabulary_of(changed(base, pre_tokenizer=parts, model=other))
     for wrong in (
         {"pre_tokenizer": {"type": "Metaspace"}},
         {"pre_tokenizer": {**byte_level, "add_prefix_space": True}},

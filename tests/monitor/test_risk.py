@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from burnish.monitor.risk import BOLDEST, corrected, evidence_above, plug_in_bets, risk_interval, stretched, uncorrected
+from burnish.monitor.risk import BOLDEST, evidence_above, plug_in_bets, risk_interval
 
 
 def test_the_bets_are_those_of_the_paper_by_hand():
@@ -48,17 +48,3 @@ def test_the_interval_covers_at_all_looks_at_once():
         missed += any(not look.low <= 0.15 <= look.high for look in looks)
     assert stats.binom.sf(missed - 1, 60, 0.05) > 1e-3, missed
     assert risk_interval([]).value is None
-
-
-def test_a_judge_that_errs_is_corrected_by_people_who_were_asked_about_a_part():
-    random, share = np.random.default_rng(3), 0.25
-    wrong = (random.uniform(size=20_000) < 0.3).astype(float)
-    judge = np.where(random.uniform(size=20_000) < 0.2, 1 - wrong, wrong)
-    people = [
-        value if is_asked else None for value, is_asked in zip(wrong, random.uniform(size=20_000) < share, strict=True)
-    ]
-    values = corrected(judge.tolist(), people, share)
-    assert 0.0 <= min(values) <= max(values) <= 1.0
-    # Standard deviation of one value about 0.95: 0.0067 for the mean of 20,000.
-    assert uncorrected(float(np.mean(values)), share) == pytest.approx(0.3, abs=4 * 0.0067)
-    assert uncorrected(stretched(0.3, share), share) == pytest.approx(0.3)

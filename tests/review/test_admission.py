@@ -12,11 +12,9 @@ from burnish.review.admission import (
     judge_version,
     objection,
     retest_reason,
-    trusted_confidence,
     version_change,
 )
 from burnish.review.agreement import Rating
-from burnish.selective import Sure
 
 PEOPLE = {"ann": 0.9, "bob": 0.9, "cem": 0.9}
 
@@ -161,21 +159,3 @@ def test_a_drop_of_agreement_calls_for_a_new_test_and_chance_rarely_does():
     assert np.mean(alarms) < 0.03  # 1%, and what the noise of the admission itself adds
     assert retest_reason(found, [False] * 29) == ""
     assert retest_reason(found, [False] * 200 + [True] * 100) == ""  # the last hundred count
-
-
-def test_verdicts_above_the_trusted_confidence_agree_as_promised():
-    random = np.random.default_rng(3)
-    broken = told = 0
-    for _ in range(200):
-        sure = random.random(300)
-        wrong = random.random(300) < 0.3 * (1 - sure)  # among those surer than c, 0.15 (1 - c) are wrong
-        bound = trusted_confidence(
-            [Sure(float(c), bool(w)) for c, w in zip(sure, wrong, strict=True)], disagreement=0.1
-        )
-        if bound is not None:
-            told += 1
-            broken += 0.15 * (1 - bound) > 0.1
-    assert told > 90
-    assert broken / 200 < 0.05 + 0.046  # three standard errors of 200 draws
-    assert trusted_confidence([Sure(0.9, True)] * 50) is None
-    assert trusted_confidence([Sure(0.9, False)] * 5) is None

@@ -14,15 +14,8 @@ from sqlalchemy import select
 from burnish.errors import BusyError, UsageError
 from burnish.records import Message
 from burnish.review.decisions import Holding, replay
-from burnish.store.claims import (
-    LEASE_S,
-    Wish,
-    claim_items,
-    decide_item,
-    expire_leases,
-    held_items,
-    undo_decision,
-)
+from burnish.store.claims import Wish, claim_items, decide_item, held_items, undo_decision
+from burnish.store.leases import LEASE_S, expire_leases
 from burnish.store.review_state import rebuild_state
 from burnish.store.reviews import ReviewItem, add_items, review_items, review_log, waiting, withdraw_items
 from burnish.store.store import Store, open_store

@@ -7,7 +7,7 @@ import pytest
 
 from burnish.records import Message
 from burnish.review.cost import GUESSED_MINUTES, LONGEST_S, item_costs, spent_minutes
-from burnish.review.decisions import catches, conflicts, outcomes, replay, rows_by_reviewer
+from burnish.review.decisions import catches, conflicts, outcomes, replay
 from burnish.review.queue import (
     LEAST_PROBABILITY,
     Worth,
@@ -120,7 +120,6 @@ def test_two_that_disagree_are_a_conflict_until_a_third_settles_it():
 def test_typing_the_draft_says_what_accepting_it_says():
     found = outcomes([item("a", wanted=2)], log_of(("a", "ann", 1, "accept", ""), ("a", "bob", 1, "edit", "draft ")))
     assert found[0].settled is not None
-    assert rows_by_reviewer(found) == {"ann": {"a": ("answer", "draft")}, "bob": {"a": ("answer", "draft")}}
 
 
 def test_who_accepts_hidden_wrong_drafts_is_counted():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.fakes import random_version
 from burnish.loop.project import SETTINGS_FILE, Project, create_project, open_project, settings_with
 from burnish.loop.round import run_round

@@ -5,19 +5,24 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from burnish.loop.canary import start, step, watched
 from burnish.loop.project import Project, settings_with
+from burnish.model.generator import Request
 from burnish.registry import champion, get
 from burnish.serve.asked import ChatAsked
 from burnish.serve.canary import conversation_of
+from burnish.serve.catalog import Catalog
+from burnish.serve.engine import Ended, Engine, Job
+from burnish.serve.shadow import IDLE_WITHIN_S, Shadow
 from burnish.store.deployments import place_of, running_canary
 from burnish.store.outcomes import answer_hash, shadow_answers
 from burnish.store.traffic import traffic_since
 from burnish.talk import Silence
-from tests.serve.town import Town, chat, serving, user
+from tests.serve.town import Town, chat, pool_of, serving, user
 
 KEEP = {"traffic.keep": True}
 WHO = {"by": "ann", "reason": "tried out in a test", "force": True}
@@ -121,6 +126,23 @@ def test_a_shadow_answers_unseen_and_only_its_hash_is_kept(project):
     assert len(kept) == shadow.num_answered >= 3
     assert all(both.challenger == answer_hash(expected[name]) for name, both in kept.items())
     assert {row.model for row in traffic_since(project.store)[:5]} == {old}
+
+
+def test_a_shadow_ends_at_once_whatever_waits(project):
+    shadowed = replace(project, settings=settings_with(project.settings, {"canary.shadow_share": 1.0}))
+    start(shadowed, "ada", mode="shadow", **WHO)
+    engine = Engine(pool_of(project), max_rows=1)  # never started: whoever asks, waits
+    job = Job(project="small", request=Request(prompt=(1,), max_new_tokens=1), versions=(), tell=lambda said: None)
+    engine.submit(job)
+    shadow, catalog = Shadow(engine), Catalog(store=project.store, project="small", tainted=lambda names: ())
+    for number in range(9):
+        said = SimpleNamespace(response_id=f"r{number}")
+        exchange = SimpleNamespace(asked=SimpleNamespace(model="small"), version=champion(project.store), form=said)
+        shadow.offer(catalog, exchange, job, Ended("payment", "stop", -1.0, 1))
+    began = time.monotonic()
+    shadow.close(60)
+    assert time.monotonic() - began < IDLE_WITHIN_S / 2
+    engine.pool.close()
 
 
 def test_a_conversation_is_named_by_header_then_user_then_how_it_opens():

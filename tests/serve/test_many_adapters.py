@@ -1,6 +1,8 @@
 """Many adapters in one batch over one base: each answers its own requests, whoever is loaded, let go or promoted."""
 
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -101,6 +103,25 @@ def test_an_adapter_whose_reading_hangs_stops_nobody_elses_tokens(project, furni
         disk.set()
         said = waiting.result(timeout=60).choices[0].message.content
         assert said == alone(furnished, get(furnished.store, "bea"), ASKED[0], TOKENS).text
+
+
+HANGING = """
+import threading
+from burnish.records import ModelVersion
+from burnish.serve.reads import Reads, Source
+
+class Disk:
+    def path_of(self, place):
+        threading.Event().wait()
+
+facts = dict(base="b", base_hash="h", template_hash="t", adapter_hash="a", artifact="place")
+reads = Reads(None, {"small": Source(store=Disk(), check=None)})
+assert reads.take("small", ModelVersion(name="ada", round=1, **facts), lambda: None) is None
+"""
+
+
+def test_an_adapter_whose_reading_hangs_does_not_keep_the_process_from_ending():
+    assert subprocess.run([sys.executable, "-c", HANGING], timeout=60, check=False).returncode == 0
 
 
 class Heard:

@@ -8,7 +8,7 @@ from openai import NotFoundError
 from burnish.data.conversation import conversation
 from burnish.data.dataset import load_examples
 from burnish.evaluate.files import load_evaluation
-from burnish.loop.probing import served_task
+from burnish.loop.task import task_of_project
 from burnish.registry import champion, get
 from tests.serve.town import alone, chat, user
 
@@ -102,7 +102,7 @@ def test_the_form_task_gives_each_row_the_answer_and_the_certainty_that_were_mea
     examples = {example.id: example for example in load_examples(furnished.store)}
     stored = [load_evaluation(path) for path in (furnished.store.root / "artifacts" / "evaluate").iterdir()]
     rows = next(one for one in stored if one.model == version.name and not one.shots).rows[:12]
-    task = served_task(furnished)
+    task = task_of_project(furnished)
     for row in rows:
         turns = conversation(task, examples[row.example])[:-1]
         said = town.client().chat.completions.create(

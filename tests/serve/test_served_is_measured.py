@@ -8,9 +8,11 @@ from openai import InternalServerError
 
 from burnish.errors import ModelError
 from burnish.fakes import random_version
+from burnish.loop.forget import forget
 from burnish.loop.probing import UNPROVEN, prober
 from burnish.registry import champion, folder_of, get, promote, rollback
 from burnish.serve.pool import Refused
+from burnish.store.roles import role_history
 from tests.serve.town import alone, bench_of, chat, pool_of, serving, wearing
 
 ASKED = "the password is refused"
@@ -83,6 +85,15 @@ def test_stored_answers_must_come_out_again(furnished):
     assert check(base, get(furnished.store, "ada"))() == UNPROVEN
 
 
+def test_a_damaged_evaluation_keeps_no_other_from_being_compared(project):
+    damaged = project.store.root / "artifacts" / "evaluate" / "damaged"
+    damaged.mkdir()
+    (damaged / "summary.json").write_bytes(b'{"model_hash": "\xff')
+    base, good = bench_of(project), champion(project.store)
+    with wearing(base, project.store.root / good.artifact):
+        assert prober(project)(base, good)().startswith("8 stored answers came out again")
+
+
 def test_a_promoted_adapter_that_fails_its_checks_leaves_the_champion_before_it_in_service(project, furnished):
     good = champion(project.store)
     bad = random_version(project.store, bench_of(project), "bad", size=0.0)
@@ -101,3 +112,20 @@ def test_a_promoted_adapter_that_fails_its_checks_leaves_the_champion_before_it_
         assert town.get("/readyz").text == "ready\n"
         assert chat(town, "small", ASKED, max_tokens=9).model == good.name
         assert "burnish_adapters_refused 1.0" in town.get("/metrics").text
+
+
+def test_no_earlier_champion_answers_that_learned_from_a_row_which_was_forgotten_since(project):
+    learned = next(change.example for change in role_history(project.store) if change.role == "train")
+    promote(
+        project.store, random_version(project.store, bench_of(project), "bad", size=0.0).name, "looked fine", "test"
+    )
+    with serving(project) as town:
+        assert chat(town, "small", ASKED, max_tokens=1).model != "bad"
+        forget(project, learned)
+        with pytest.raises(InternalServerError) as error:
+            chat(town, "small", ASKED, max_tokens=1)
+        assert (error.value.status_code, error.value.code) == (503, "model_not_ready")
+        assert town.get("/readyz").text == "no champion can be loaded\n"
+        promote(project.store, "ada", "it learned from nothing here", "test")
+        promote(project.store, "bad", "once more", "test")
+        assert chat(town, "small", ASKED, max_tokens=1).model == "ada"

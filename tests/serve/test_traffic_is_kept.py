@@ -9,7 +9,9 @@ from openai import NotFoundError
 from burnish.config import TrafficSettings
 from burnish.registry import get
 from burnish.serve.recorder import Recorder, drawn
-from burnish.store.traffic import feedback_since, find_traffic, traffic_held, traffic_since
+from burnish.store.store import open_store
+from burnish.store.traffic import Spoken, append_traffic, feedback_since, find_traffic, traffic_held, traffic_since
+from tests.serve.test_leaving import until
 from tests.serve.test_serve_command import asking, started
 from tests.serve.town import Town, chat, serving, user
 
@@ -102,6 +104,14 @@ def test_of_an_answer_that_is_not_drawn_no_text_is_kept_and_feedback_on_it_is_ta
         assert (row.messages[0].content == "jane@example.org") if row.has_text else not row.answer
     assert sum(drawn(str(number), 0.3) for number in range(1000)) in range(240, 360)
     assert len(feedback_since(project.store)) == 8
+
+
+def test_what_has_expired_is_deleted_by_a_server_that_keeps_nothing_new_as_well(tmp_path):
+    store, then = open_store(tmp_path), "2020-01-01T00:00:00+00:00"
+    append_traffic(store, [Spoken(response_id="old", at=then, model="ada", answer="private", expires_at=then)])
+    recorder = Recorder(store, TrafficSettings(keep=False))
+    until(lambda: traffic_held(store).num_answers == 0)
+    recorder.close()
 
 
 def test_a_line_that_is_full_drops_what_comes_and_counts_it_and_answers_go_on(project):

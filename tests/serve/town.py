@@ -11,8 +11,10 @@ from typing import Any
 import httpx2
 from openai import OpenAI
 
-from burnish.loop.probing import prober, served_task
+from burnish.loop.kept import tainted_of
+from burnish.loop.probing import prober
 from burnish.loop.project import Project, settings_with
+from burnish.loop.task import task_of_project
 from burnish.loop.workbench import Workbench
 from burnish.model.adapter import load_adapter
 from burnish.model.base import Base
@@ -126,7 +128,7 @@ def serving(
 def tenant(project: Project, check: Check | None = None, **settings: object) -> Tenant:
     """The project as a server takes it in."""
     changed = settings_with(project.settings, {f"serve.{name}": value for name, value in settings.items()})
-    return Tenant(project.store, changed, served_task(project), check or prober(project))
+    return Tenant(project.store, changed, task_of_project(project), check or prober(project), tainted_of(project))
 
 
 def pool_of(project: Project, base: Base | None = None) -> Pool:

@@ -6,20 +6,11 @@ from pathlib import Path
 import pytest
 
 from burnish.errors import DamagedError, StorageError
-from burnish.store.artifacts import Artifacts, sealed_around, verify
+from burnish.store.artifacts import Artifacts
+from burnish.store.manifest import sealed_around, verify
+from tests.heard import Heard
 
 KEY = "0123456789abcdef" * 4
-
-
-class Listener:
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def say(self, text: str) -> None:
-        """Nothing to keep."""
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 def fill(folder: Path) -> None:
@@ -88,9 +79,9 @@ def test_a_cut_manifest_is_detected(cut, tmp_path):
 )
 def test_a_damaged_artifact_counts_as_absent_is_kept_aside_and_told(spoil, reason, tmp_path):
     spoil(sealed_in(tmp_path).path)
-    listener = Listener()
+    listener = Heard()
     assert Artifacts(tmp_path).find("train", KEY, listener) is None
-    (warning,) = listener.warnings
+    (warning,) = listener.warned
     assert f"Moved to damaged/train-{KEY[:12]}-1" in warning
     with pytest.raises(DamagedError, match=reason):
         verify(tmp_path / "damaged" / f"train-{KEY[:12]}-1")

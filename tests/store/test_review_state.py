@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import event
 
 from burnish.store.backup import restore_backup
-from burnish.store.claims import Wish, claim_items, decide_item, has_more, held_items, open_counts, undo_decision
+from burnish.store.claims import Wish, claim_items, decide_item, held_items, undo_decision
+from burnish.store.open_items import has_more, open_counts
 from burnish.store.recent import recent_of, recent_spent
 from burnish.store.reviews import add_items, waiting, withdraw_items
 from burnish.store.store import Store, open_store

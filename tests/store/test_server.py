@@ -16,7 +16,7 @@ from sqlalchemy import insert, make_url, text
 from benchmarks.postgres import FAST, Unavailable, make_database, started
 from burnish.budget import open_budget
 from burnish.config import BudgetSettings
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import AccessError, BudgetError, ConfigError, StorageError, UsageError
 from burnish.fakes import tiny_folder
 from burnish.loop.project import create_project

@@ -11,7 +11,6 @@ from burnish.budget import open_budget
 from burnish.config import BudgetSettings
 from burnish.records import Cost, ModelVersion
 from burnish.registry import champion, history, promote, register
-from burnish.store.artifacts import verify
 from burnish.store.audits import append_audit, audits
 from burnish.store.backup import restore_backup
 from burnish.store.barred import bar, barred
@@ -21,6 +20,7 @@ from burnish.store.claims import Wish, claim_items, decide_item, undo_decision
 from burnish.store.delivery import deliver, drafted
 from burnish.store.deployments import Evidence, Plan, canaries, end_canary, ramp_canary, running_canary, start_canary
 from burnish.store.looks import append_look, attempt_of, finish_look, looks
+from burnish.store.manifest import verify
 from burnish.store.outcomes import CanaryOutcome, add_outcomes, add_shadow, canary_outcomes, shadow_answers
 from burnish.store.replies import Reply, keep_reply, newest_replies
 from burnish.store.reviews import ReviewItem, add_items, review_log, withdraw_items

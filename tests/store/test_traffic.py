@@ -52,6 +52,9 @@ def keeps_answers_once_and_in_order(store: Store) -> None:
     assert traffic_since(store, rows[0].seq, with_text=True) == rows[2:]
     assert find_traffic(store, ["c", "none"]) == {"c": rows[2]}
     assert append_feedback(store, "none", [Remark("up")]) is None
+    assert append_feedback(store, "a\0", [Remark("up")]) is None
+    assert find_traffic(store, ["\ud83d", "a\0"]) == {}
+    assert drop_traffic(store, ["\udcff"]) == 0
     assert append_feedback(store, "a", [Remark("up"), Remark("text", "nice")]) == Accepted("round-1", 2)
     held = traffic_held(store)
     assert (held.num_answers, held.num_with_text, held.by_model) == (3, 2, {"round-1": 3})

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from burnish.errors import DataError
 from burnish.records import Cell, Example, Message
-from burnish.synthesize.moves import MOVES, NOISES, add_noise, augment, compose, fill_cell, swap_values, value_pool
+from burnish.synthesize.counterfactual import swap_values, value_pool
+from burnish.synthesize.moves import MOVES, augment, compose, fill_cell
+from burnish.synthesize.noise import NOISES, add_noise
 
 TEXT = "When will my payment of last week arrive? My bank, in Dayton, knows nothing."
 

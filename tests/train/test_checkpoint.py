@@ -10,16 +10,7 @@ from burnish.errors import ConfigError, StorageError
 from burnish.store.failpoints import forget_hits
 from burnish.talk import Silence
 from burnish.train.checkpoint import Checkpoint, claim_folder, last_good_checkpoint, save_checkpoint
-
-
-class Listener(Silence):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
+from tests.heard import Heard
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -65,11 +56,11 @@ def test_a_damaged_newest_checkpoint_falls_back_and_names_the_file(tmp_path: Pat
         path.write_bytes(
             content[:middle] + (bytes([content[middle] ^ 1]) + content[middle + 1 :] if damage == "flip" else b"")
         )
-    listener = Listener()
+    listener = Heard()
     found = last_good_checkpoint(tmp_path, listener)
     assert found is not None
     assert found.step == 1
-    (warning,) = listener.warnings
+    (warning,) = listener.warned
     assert "step-000002 is damaged" in warning
     assert name in warning or name == "manifest.json"
 

@@ -9,11 +9,11 @@ import pytest
 from burnish.config import LoraSettings
 from burnish.errors import ConfigError, StorageError
 from burnish.fakes import tiny_base
-from burnish.talk import Silence
 from burnish.train.job import TrainJob
 from burnish.train.run import train
 from tests.child import KILLED, in_child
 from tests.disk import small_disk
+from tests.heard import Heard
 from tests.train.conftest import THREE, MakeJob, candidate
 
 CHANGES: dict[str, Callable[[TrainJob], TrainJob]] = {
@@ -54,21 +54,11 @@ def _trained(job: MakeJob) -> Path:
     return job(folder="elsewhere").folder
 
 
-class Listener(Silence):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-
 def test_a_candidate_that_diverges_is_stopped_with_the_ids_of_its_batch(job: MakeJob) -> None:  # P11
-    listener = Listener()
+    listener = Heard()
     wild = replace(candidate("wild", lr=1.0), alpha=1e30)
     train(job((candidate("calm"), wild)), talk=listener)
-    (warning,) = [line for line in listener.warnings if "diverged" in line]
+    (warning,) = [line for line in listener.warned if "diverged" in line]
     step = int(warning.split("at step ")[1].split()[0])
     named = warning.rpartition("the batch was: ")[2].split(", ")
     asked = job()

@@ -7,25 +7,12 @@ import pytest
 
 from burnish.errors import Interrupted
 from burnish.records import Trial
-from burnish.talk import Silence
 from burnish.train.run import train
 from tests.child import KILLED, in_child
+from tests.heard import Heard
 from tests.train.conftest import MakeJob
 
 TOTAL_STEPS = 12
-
-
-class Listener(Silence):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 @pytest.fixture
@@ -83,7 +70,7 @@ def test_a_stop_saves_says_how_to_go_on_and_loses_nothing(job: MakeJob, undistur
     with pytest.raises(Interrupted, match="stopped at step 5 of 12") as caught:
         train(job(checkpoint_every_s=1e9), should_stop=lambda: next(asked))
     assert caught.value.hint == "run the same command again to go on from step 5"
-    listener = Listener()
+    listener = Heard()
     assert train(job(checkpoint_every_s=1e9), talk=listener) == undisturbed
     assert "going on from step 5 of 12" in listener.lines
 
@@ -94,7 +81,7 @@ def test_a_damaged_newest_checkpoint_costs_steps_but_no_bytes(job: MakeJob, undi
     content = bytearray(newest.read_bytes())
     content[-5] ^= 4
     newest.write_bytes(content)
-    listener = Listener()
+    listener = Heard()
     assert train(job(), talk=listener) == undisturbed
     assert "step-000008 is damaged: weights.safetensors" in listener.lines[0]
     assert "going on from step 7 of 12" in listener.lines

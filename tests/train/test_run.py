@@ -16,20 +16,8 @@ from burnish.train.batch import Row, target_weight
 from burnish.train.memory import in_portions
 from burnish.train.run import train
 from burnish.train.trainee import trainee_of
+from tests.heard import Heard
 from tests.train.conftest import THREE, MakeJob, candidate
-
-
-class Listener(Silence):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.lines.append(text)
-
-    def warn(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def weights(trial_folder: Path, base: Base) -> dict[str, torch.Tensor]:
@@ -81,7 +69,7 @@ def test_the_base_is_the_plain_base_again_afterwards(job: MakeJob, base: Base) -
 def test_a_candidate_that_diverges_stops_and_harms_no_other(job: MakeJob) -> None:
     wild = candidate("wild", lr=1.0, rank=4)
     wild = replace(wild, alpha=1e30)
-    listener = Listener()
+    listener = Heard()
     calm, lost = train(job((THREE[1], wild), folder="both"), talk=listener)
     (alone,) = train(job((THREE[1],), folder="alone"))
     assert lost.stopped == "diverged"
@@ -188,7 +176,7 @@ def test_portions_are_halved_until_they_fit_in_memory() -> None:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes")
         return "done"
 
-    listener = Listener()
+    listener = Heard()
     assert in_portions(work, 16, listener) == ("done", 2)
     assert tried == [16, 8, 4, 2]
     assert "going on with 8 rows at a time" in listener.lines[0]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import Interrupted
 from burnish.loop.apply import apply_suggestion
 from burnish.loop.past import round_folder
@@ -18,23 +18,10 @@ from burnish.records import Candidate, CurvePoint, Interval, Trial, as_json
 from burnish.talk import Silence
 from burnish.tune.space import Space
 from burnish.tune.study import TuneStudy
+from tests.heard import Heard
 from tests.loop.conftest import small_settings, write_rows
 
 WEIGHTED = {"lr": 0.004, "rank": 8, "batch_size": 16, "epochs": 3, "human_weight": 3.0, "replay_share": 0.1}
-
-
-class Heard(Silence):
-    """Keeps what was said and warned of."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.warnings: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
 
 
 @pytest.fixture
@@ -162,7 +149,7 @@ def test_a_file_of_searches_that_cannot_be_read_costs_the_round_nothing_but_that
     done, is_new = run_round(small_project, heard)
     assert is_new
     assert done.round == 1
-    assert any("does not show the search" in warning for warning in heard.warnings)
+    assert any("does not show the search" in warning for warning in heard.warned)
     assert report_of(small_project, 1)["search"] == []
 
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from burnish.cli.main import app
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.errors import BudgetError, ConfigError, DataError, Interrupted, UsageError
 from burnish.loop.apply import apply_suggestion, with_settings
 from burnish.loop.forecast import forecast

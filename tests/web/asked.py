@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from burnish.config import Settings
-from burnish.data.dataset import add_files, load_examples
+from burnish.data.dataset import load_examples
+from burnish.data.intake import add_files
 from burnish.loop.project import Project, create_project, settings_with
 from burnish.records import Message
 from burnish.review.queue import named

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from burnish.budget import Budget
 from burnish.config import Settings
-from burnish.data.dataset import add_files, load_examples
+from burnish.data.dataset import load_examples
+from burnish.data.intake import add_files
 from burnish.loop.past import DONE_FILE, RESULT_FILE, round_folder
 from burnish.loop.project import Project, create_project, settings_with
 from burnish.loop.result import RoundResult, save_result

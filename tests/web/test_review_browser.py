@@ -18,7 +18,8 @@ from sqlalchemy import update
 from burnish.loop.project import SETTINGS_FILE, open_project, settings_with
 from burnish.review.decisions import replay
 from burnish.settings import write_settings
-from burnish.store.claims import LEASE_S, expire_leases, held_items
+from burnish.store.claims import held_items
+from burnish.store.leases import LEASE_S, expire_leases
 from burnish.store.reviews import add_items, review_log
 from burnish.store.tables import review_lease
 from tests.cli.calls import command, environment

@@ -9,10 +9,12 @@ import pytest
 from burnish.config import Settings
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.project import create_project
-from burnish.loop.reviewing import plan_reviews, task_of_project
+from burnish.loop.reviewing import plan_reviews
 from burnish.loop.rubric import JUDGING
+from burnish.loop.task import task_of_project
 from burnish.records import Task
-from burnish.store.claims import LEASE_S, Wish, claim_items, decide_item, expire_leases
+from burnish.store.claims import Wish, claim_items, decide_item
+from burnish.store.leases import LEASE_S, expire_leases
 from burnish.store.reviews import add_items, review_items, review_log
 from burnish.web.fields import answer_from, fields_of
 from tests.web.asked import BETTER, DRAFT, OTHER, label_question, pair_question, text_project, text_question

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from burnish.data.dataset import add_files
+from burnish.data.intake import add_files
 from burnish.fakes import tiny_folder
 from burnish.loop.project import Project, create_project, settings_with
 from burnish.loop.round import run_round
