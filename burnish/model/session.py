@@ -93,11 +93,11 @@ class Session:
         return len(self._rows)
 
     @torch.inference_mode()
-    def prefix(self, tokens: Sequence[int], slot: int = -1) -> Prefix:
-        """The keys and values of what several prompts begin with, computed now."""
+    def prefixes(self, wanted: Sequence[tuple[Sequence[int], int]]) -> list[Prefix]:
+        """The keys and values of what several prompts begin with, tokens and their slot, computed now in one pass."""
         alone = Session(self.base, self._bank)
-        alone.enter([Entry(tokens, slot=slot)])
-        return alone._store.prefix(tokens)
+        alone.enter([Entry(tokens, slot=slot) for tokens, slot in wanted])
+        return [alone._store.prefix(row, tokens) for row, (tokens, _) in enumerate(wanted)]
 
     @torch.inference_mode()
     def enter(self, entries: Sequence[Entry]) -> Tensor:

@@ -11,6 +11,7 @@ from burnish.model.choose import choose
 from burnish.model.generator import Generator, Request
 from burnish.model.json_grammar import ANY_OBJECT, JsonGrammar
 from burnish.model.lora import AdapterSpec, attach
+from burnish.model.session import Session
 from burnish.records import Message
 from tests.model.test_generate import prompts_of
 from tests.model.test_generator import LABELS, answers, filled_bank, requests_of
@@ -80,6 +81,19 @@ def test_factors_that_are_kept_rounded_follow_every_change_of_their_adapter():
     spec = AdapterSpec(name="a", rank=2, alpha=2, seed=0)
     bank.put(1, spec, states[1])
     assert torch.equal(passed(), seen[1])
+
+
+def test_prefixes_computed_side_by_side_are_those_computed_alone(tiny):
+    base = tiny("llama", 1)
+    bank = filled_bank(base)
+    session = Session(base, bank)
+    wanted = [(tuple(range(20, 20 + length)), slot) for length, slot in ((12, -1), (9, 0), (12, 0), (30, 1))]
+    for prefix, one in zip(session.prefixes(wanted), wanted, strict=True):
+        (alone,) = session.prefixes([one])
+        assert prefix.tokens == alone.tokens == one[0]
+        for parts, expected in zip(prefix.layers, alone.layers, strict=True):
+            torch.testing.assert_close(parts, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
+    bank.detach()
 
 
 def test_labels_chosen_by_many_adapters_at_once_are_those_of_each_alone(tiny):
