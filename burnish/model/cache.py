@@ -62,10 +62,12 @@ class KeyValues:
         for buffer in (buffer for layer in self._layers for buffer in layer):
             buffer[target] = buffer[source]
 
-    def prefix(self, tokens: Sequence[int]) -> Prefix:
-        """Row 0 as a prefix of these tokens."""
+    def prefix(self, row: int, tokens: Sequence[int]) -> Prefix:
+        """A row as a prefix of these tokens."""
         length = len(tokens)
-        layers = tuple((keys[0, :, :length].clone(), values[0, :, :length].clone()) for keys, values in self._layers)
+        layers = tuple(
+            (keys[row, :, :length].clone(), values[row, :, :length].clone()) for keys, values in self._layers
+        )
         return Prefix(tuple(tokens), layers)
 
     def _resize(self, rows: int, columns: int) -> None:

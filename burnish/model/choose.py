@@ -16,7 +16,7 @@ from burnish.model.base import Base
 from burnish.model.cache import bytes_per_token
 from burnish.model.generator import CACHE_BYTES, PROMPT_TOKENS
 from burnish.model.lora import LoraBank
-from burnish.model.prefixes import Prefixes
+from burnish.model.prefixes import Prefixes, Wanted
 from burnish.model.session import Node, Session, check_lengths
 from burnish.model.trie import Trie
 from burnish.talk import Advance, unheard
@@ -211,10 +211,10 @@ def _finished(
                 break
             entering.append(waiting.popleft())
         if entering:
-            entries = [prefixes.entry(tuple(prompts[index]), lengths[index], of[index]) for index in entering]
+            wanted = [Wanted(tuple(prompts[index]), lengths[index], of[index]) for index in entering]
             new = [_Row(start(index), len(prompts[index]) - lengths[index]) for index in entering]
             rows += new
-            _score(session, session.enter(entries), [(row.search, Reached(0.0, 0)) for row in new])
+            _score(session, session.enter(prefixes.entries(wanted)), [(row.search, Reached(0.0, 0)) for row in new])
         for row in rows:
             row.next = row.next or row.search.next_nodes()
         done = [place for place, row in enumerate(rows) if not row.next]

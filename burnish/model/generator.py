@@ -17,7 +17,7 @@ from burnish.errors import DataError
 from burnish.model.base import Base
 from burnish.model.cache import bytes_per_token
 from burnish.model.lora import LoraBank
-from burnish.model.prefixes import Prefixes
+from burnish.model.prefixes import Prefixes, Wanted
 from burnish.model.sample import GREEDY, Ask, Picked, Sampling, likeliest, pick
 from burnish.model.session import Entry, Session, check_lengths
 
@@ -266,8 +266,9 @@ class Generator:
             entering.append(self._waiting.popleft())
         if not entering:
             return None
+        entering.sort(key=lambda text: _slot(text.request.slot))  # an adapter's tokens stand together in the pass
         self._texts += entering
-        return self._session.enter([self._entry(text) for text in entering])
+        return self._session.enter(self._entries(entering))
 
     def _has_room(self, entering: Sequence[Text], text: Text) -> bool:
         everyone = [*self._texts, *entering, text]
@@ -290,9 +291,14 @@ class Generator:
             for text, length in zip(texts, lengths, strict=True):
                 text.shared = length
 
-    def _entry(self, text: Text) -> Entry:
-        prompt, slot, realm = text.request.prompt, _slot(text.request.slot), text.request.realm
-        return self._prefixes.entry(prompt, text.shared, slot, realm) if self._prefixes else Entry(prompt, slot=slot)
+    def _entries(self, texts: Sequence[Text]) -> list[Entry]:
+        wanted = [
+            Wanted(text.request.prompt, max(text.shared, 0), _slot(text.request.slot), text.request.realm)
+            for text in texts
+        ]
+        if self._prefixes:
+            return self._prefixes.entries(wanted)
+        return [Entry(one.prompt, slot=one.slot) for one in wanted]
 
 
 def _slot(slot: int | None) -> int:

@@ -1,8 +1,4 @@
-"""LoRA as a bank: K adapters stacked on one frozen base, so that one forward pass trains or serves all of them.
-
-Shapes: K slots of the bank, G groups of rows in a batch, N tokens of a group, R widest rank, I and O the sizes of the
-layer. Slots with a smaller rank keep zeros in the rest of R; both factors are zero there, so their gradients are too.
-"""
+"""LoRA as a bank: K adapters stacked on one frozen base, so that one forward pass trains or serves all of them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,14 +8,12 @@ from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from burnish.errors import ModelError
+from burnish.model.lora_linear import LoraLinear, Switch
+from burnish.model.route import Route, route_of
 
 PEFT_PREFIX = "base_model.model."
-GRID_ROWS = 64
-"""Mean rows a slot up to which a mixed batch is one batched product: 8 adapters on 64 rows took 0.20 ms in bfloat16 so,
-0.54 slot by slot; above, in float32, gathering costs more than it saves (LOG.md, "Rows of different adapters")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,166 +34,10 @@ class BankEntry(NamedTuple):
     B: nn.Parameter
 
 
-class _Groups(NamedTuple):
-    """A batch of equal, contiguous groups of rows, group g on slot slots[g]."""
-
-    slots: tuple[int, ...]
-    num_rows: int | None
-    """None: any number, all on the one slot."""
-
-
-class _Rows(NamedTuple):
-    """A batch in any order: which rows each slot serves; the other rows get the base alone."""
-
-    rows_of: tuple[tuple[int, Tensor], ...]
-    num_rows: int
-
-
-class _Grid(NamedTuple):
-    """The same with few rows a slot: C rows laid into a grid of L lines, each on one slot, the rest of it zeros."""
-
-    rows_C: Tensor
-    cells_C: Tensor
-    """Line times width plus place in the line, for each of the rows."""
-    slot_L: Tensor | None
-    """None: line l is on slot l, and there are as many lines as slots."""
-    num_lines: int
-    num_cells: int
-    num_rows: int
-
-
-class _Rounded(NamedTuple):
-    """Factors in another number type, and what they were rounded from: to round a factor takes six bytes of memory
-    traffic for each token, to use it two."""
-
-    exact: tuple[Tensor, Tensor, Tensor]
-    versions: tuple[int, ...]
-    factors: tuple[Tensor, Tensor, Tensor]
-
-    def is_of(self, exact: tuple[Tensor, Tensor, Tensor], dtype: torch.dtype) -> bool:
-        """Whether these are the same tensors, unchanged since: every change in place counts their version up."""
-        same = all(one is other for one, other in zip(self.exact, exact, strict=True))
-        return same and self.factors[0].dtype == dtype and self.versions == tuple(part._version for part in exact)
-
-
-class _Switch:
-    """What the next forward passes use; shared by all layers of a bank."""
-
-    route: _Groups | _Rows | _Grid | None = None
-
-
-class _LoraFunction(torch.autograd.Function):
-    """y = x W' + scale (x A') B' for grouped rows, with no gradient for W and nothing saved but x and x A'."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x_GNI: Tensor, weight: Tensor, bias: Tensor | None, A: Tensor, B: Tensor, scale: Tensor
-    ) -> Tensor:
-        groups, num_rows, _ = x_GNI.shape
-        A_GRI, B_GOR = A.to(x_GNI.dtype), B.to(x_GNI.dtype)
-        y_GNO = nn.functional.linear(x_GNI.reshape(groups * num_rows, -1), weight, bias).view(groups, num_rows, -1)
-        s_GNR = torch.bmm(x_GNI, A_GRI.mT) * scale.to(x_GNI.dtype)[:, None, None]
-        y_GNO.baddbmm_(s_GNR, B_GOR.mT)
-        ctx.save_for_backward(x_GNI, s_GNR, weight, A_GRI, B_GOR, scale)
-        return y_GNO
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, dy_GNO: Tensor) -> tuple[Tensor | None, ...]:
-        x_GNI, s_GNR, weight, A_GRI, B_GOR, scale = ctx.saved_tensors
-        groups, num_rows, _ = x_GNI.shape
-        ds_GNR = torch.bmm(dy_GNO, B_GOR) * scale.to(dy_GNO.dtype)[:, None, None]
-        dA = torch.bmm(ds_GNR.mT, x_GNI).float() if ctx.needs_input_grad[3] else None
-        dB = torch.bmm(dy_GNO.mT, s_GNR).float() if ctx.needs_input_grad[4] else None
-        dx = None
-        if ctx.needs_input_grad[0]:  # not so in the first layer: the embeddings below it are frozen
-            dx = (dy_GNO.reshape(groups * num_rows, -1) @ weight).view(groups, num_rows, -1)
-            dx.baddbmm_(ds_GNR, A_GRI)
-        return dx, None, None, dA, dB, None
-
-
-class LoraLinear(nn.Module):
-    """A frozen linear layer with K adapters beside it."""
-
-    def __init__(self, linear: nn.Linear, specs: Sequence[AdapterSpec], switch: _Switch) -> None:
-        super().__init__()
-        rank = max(spec.rank for spec in specs)
-        device = linear.weight.device
-        self.linear = linear
-        self.A = nn.Parameter(torch.zeros(len(specs), rank, linear.in_features, device=device))
-        self.B = nn.Parameter(torch.zeros(len(specs), linear.out_features, rank, device=device))
-        scale = torch.tensor([spec.alpha / spec.rank for spec in specs], device=device)
-        self.register_buffer("scale", scale, persistent=False)
-        self.scale: Tensor
-        self._switch = switch
-        self._rounded: _Rounded | None = None
-
-    def _factors(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-        """A, B and the scale of every slot in a number type; where nothing is learned, rounded once for many passes."""
-        exact = (self.A, self.B, self.scale)
-        if dtype == self.A.dtype or torch.is_grad_enabled() or any(part.is_inference() for part in exact):
-            return self.A.to(dtype), self.B.to(dtype), self.scale.to(dtype)
-        if self._rounded is None or not self._rounded.is_of(exact, dtype):
-            rounded = (self.A.to(dtype), self.B.to(dtype), self.scale.to(dtype))
-            self._rounded = _Rounded(exact, tuple(part._version for part in exact), rounded)
-        return self._rounded.factors
-
-    @torch.no_grad()
-    def grow_(self, num_slots: int, rank: int) -> None:
-        """Makes room for so many adapters of this rank; those that are here stay as they are."""
-        slots, ranks = max(0, num_slots - len(self.A)), max(0, rank - self.A.shape[1])
-        if slots or ranks:
-            self.A = nn.Parameter(nn.functional.pad(self.A, (0, 0, 0, ranks, 0, slots)))
-            self.B = nn.Parameter(nn.functional.pad(self.B, (0, ranks, 0, 0, 0, slots)))
-            self.scale = nn.functional.pad(self.scale, (0, slots))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x of shape [rows, ..., I] to [rows, ..., O], each row through the slot that `LoraBank.use` gave it."""
-        route = self._switch.route
-        if route is None:
-            return self.linear(x)  # type: ignore[no-any-return]
-        assert route.num_rows in (None, x.shape[0]), f"the bank was told of {route.num_rows} rows, not {x.shape[0]}"
-        if isinstance(route, _Rows):
-            return self._one_by_one(x, route)
-        if isinstance(route, _Grid):
-            return self._gridded(x, route)
-        return self._grouped(x, route.slots)
-
-    def _grouped(self, x: Tensor, slots: tuple[int, ...]) -> Tensor:
-        A: Tensor = self.A
-        B: Tensor = self.B
-        scale = self.scale
-        if slots != tuple(range(len(A))):
-            picked = slice(slots[0], slots[0] + 1) if len(slots) == 1 else torch.tensor(slots, device=A.device)
-            A, B, scale = A[picked], B[picked], scale[picked]
-        assert x.shape[0] % len(slots) == 0, (x.shape, slots)
-        x_GNI = x.reshape(len(slots), -1, x.shape[-1])
-        y_GNO = _LoraFunction.apply(x_GNI, self.linear.weight, self.linear.bias, A, B, scale)
-        return y_GNO.view(*x.shape[:-1], -1)  # type: ignore[no-any-return]
-
-    def _one_by_one(self, x: Tensor, route: _Rows) -> Tensor:
-        y: Tensor = self.linear(x)
-        A, B, scale = self._factors(x.dtype)
-        for slot, rows in route.rows_of:
-            s = x[rows] @ A[slot].T * scale[slot]
-            y.index_add_(0, rows, s @ B[slot].T)
-        return y
-
-    def _gridded(self, x: Tensor, route: _Grid) -> Tensor:
-        y: Tensor = self.linear(x)
-        factors = self._factors(x.dtype)
-        A, B, scale = factors if route.slot_L is None else (part.index_select(0, route.slot_L) for part in factors)
-        cells = x.new_zeros(route.num_cells, *x.shape[1:])
-        cells = cells.index_copy(0, route.cells_C, x.index_select(0, route.rows_C))
-        s = torch.bmm(cells.view(route.num_lines, -1, x.shape[-1]), A.mT) * scale[:, None, None]
-        update = torch.bmm(s, B.mT).view(route.num_cells, *y.shape[1:])
-        return y.index_add_(0, route.rows_C, update.index_select(0, route.cells_C))
-
-
 class LoraBank:
     """K adapters attached to a model. Attach with `attach`; outside `use` the model answers as the plain base."""
 
-    def __init__(self, model: nn.Module, specs: Sequence[AdapterSpec], layers: dict[str, LoraLinear], switch: _Switch):
+    def __init__(self, model: nn.Module, specs: Sequence[AdapterSpec], layers: dict[str, LoraLinear], switch: Switch):
         self.model = model
         self.specs = tuple(specs)
         self._layers = layers
@@ -230,35 +68,14 @@ class LoraBank:
         finally:
             self._switch.route = before
 
-    def _route(self, slots: Tensor | Sequence[int] | int | None) -> _Groups | _Rows | _Grid | None:
-        if slots is None or (isinstance(slots, int) and slots == -1):
+    def _route(self, slots: Tensor | Sequence[int] | int | None) -> Route | None:
+        if slots is None:
             return None
-        row_slots = [slots] if isinstance(slots, int) else [int(slot) for slot in slots]
+        chosen = slots if isinstance(slots, int) else [int(slot) for slot in slots]
+        row_slots = [chosen] if isinstance(chosen, int) else chosen
         assert row_slots, "no rows"
         assert all(-1 <= slot < self.num_slots for slot in row_slots), (row_slots, self.num_slots)
-        if isinstance(slots, int):
-            return _Groups((slots,), None)
-        runs: list[list[int]] = []
-        for slot in row_slots:
-            if runs and runs[-1][0] == slot:
-                runs[-1][1] += 1
-            else:
-                runs.append([slot, 1])
-        order = tuple(slot for slot, _ in runs)
-        if -1 not in order and len(set(order)) == len(order) and len({size for _, size in runs}) == 1:
-            return _Groups(order, len(row_slots))
-        device = next(iter(self._layers.values())).A.device
-        rows_of: dict[int, list[int]] = {slot: [] for slot in sorted(set(row_slots) - {-1})}
-        for row, slot in enumerate(row_slots):
-            if slot != -1:
-                rows_of[slot].append(row)
-        if not rows_of:
-            return None
-        if sum(map(len, rows_of.values())) > GRID_ROWS * len(rows_of):
-            return _Rows(
-                tuple((slot, torch.tensor(rows, device=device)) for slot, rows in rows_of.items()), len(row_slots)
-            )
-        return _grid(rows_of, len(row_slots), self.num_slots, device)
+        return route_of(chosen, self.num_slots, next(iter(self._layers.values())).A.device)
 
     def parameters_of_bank(self) -> list[BankEntry]:
         """The stacked trainable factors of every adapted layer, in the model's order."""
@@ -303,10 +120,14 @@ class LoraBank:
             layer.B[slot, :, :rank] = state[f"{PEFT_PREFIX}{name}.lora_B.weight"].to(layer.B)
 
     def bytes_with(self, num_slots: int, rank: int) -> int:
-        """Memory of the bank if it held so many adapters, the widest of at least this rank; rounded factors count."""
+        """Memory of the bank if it held so many adapters, the widest of at least this rank.
+
+        What rows of many adapters read counts: both factors rounded to the weights' type, or B laid otherwise.
+        """
         layers = self._layers.values()
-        size = 6 if any(x.linear.weight.element_size() == 2 for x in layers) else 4
-        return size * num_slots * sum(max(rank, x.A.shape[1]) * (x.A.shape[2] + x.B.shape[1]) for x in layers)
+        size_A, size_B = (6, 6) if any(x.linear.weight.element_size() == 2 for x in layers) else (4, 8)
+        numbers = ((max(rank, x.A.shape[1]), x.A.shape[2] * size_A + x.B.shape[1] * size_B) for x in layers)
+        return num_slots * sum(ranks * size for ranks, size in numbers)
 
     @torch.no_grad()
     def put(self, slot: int, spec: AdapterSpec, state: Mapping[str, Tensor]) -> None:
@@ -361,10 +182,11 @@ def attach(model: nn.Module, specs: Sequence[AdapterSpec], targets: Sequence[str
                 f"adapter {spec.name!r} has rank {spec.rank} and alpha {spec.alpha}",
                 hint="Ranks from 8 to 64 are useful; alpha is a small positive number such as 32.",
             )
-    switch = _Switch()
+    switch = Switch()
     found = target_layers(model, targets)
     model.requires_grad_(False)
-    layers = {name: LoraLinear(linear, specs, switch) for name, linear in found.items()}
+    rank, scales = max(spec.rank for spec in specs), [spec.alpha / spec.rank for spec in specs]
+    layers = {name: LoraLinear(linear, rank, scales, switch) for name, linear in found.items()}
     for slot, spec in enumerate(specs):
         _draw(layers, slot, spec)
     for name, layer in layers.items():
@@ -391,26 +213,6 @@ def target_layers(model: nn.Module, targets: Sequence[str]) -> dict[str, nn.Line
             hint=f"Layers of this base: {', '.join(known)}; or all-linear for every one.",
         )
     return chosen
-
-
-def _grid(rows_of: Mapping[int, Sequence[int]], num_rows: int, num_slots: int, device: torch.device) -> _Grid:
-    """Lines as long as most rows of a slot; where that were mostly zeros, of the mean, and long slots take several."""
-    longest, count = max(map(len, rows_of.values())), sum(map(len, rows_of.values()))
-    width = longest if longest * len(rows_of) <= 2 * count else -(-count // len(rows_of))
-    lines: list[int] = []
-    cells: list[int] = []
-    for slot, rows in rows_of.items():
-        cells += [len(lines) * width + place for place in range(len(rows))]
-        lines += [slot] * -(-len(rows) // width)
-    is_every_slot = lines == list(range(num_slots))
-    return _Grid(
-        torch.tensor([row for rows in rows_of.values() for row in rows], device=device),
-        torch.tensor(cells, device=device),
-        None if is_every_slot else torch.tensor(lines, device=device),
-        len(lines),
-        len(lines) * width,
-        num_rows,
-    )
 
 
 @torch.no_grad()

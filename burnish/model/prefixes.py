@@ -6,7 +6,7 @@ A prefix is worth its own pass when it saves many tokens: its length times the p
 """
 
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -24,6 +24,23 @@ REMEMBERED = 64
 """Prompts of an adapter that are kept in mind, so that prompts which come one by one find each other."""
 
 
+PASS_TOKENS = 4096
+"""Tokens of prefixes, padding counted, that are computed in one pass."""
+
+_Key = tuple[int, str, tuple[int, ...]]
+"""Slot, realm and tokens."""
+
+
+class Wanted(NamedTuple):
+    """A prompt that is about to enter."""
+
+    prompt: tuple[int, ...]
+    shared: int
+    """How many of its tokens are a prefix; 0: none."""
+    slot: int
+    realm: str = ""
+
+
 class Shared(NamedTuple):
     """A common beginning and which of the sorted prompts have it."""
 
@@ -37,7 +54,7 @@ class Prefixes:
 
     def __init__(self, session: Session, most_tokens: int) -> None:
         self._session, self._most_tokens = session, most_tokens
-        self._known: OrderedDict[tuple[int, str, tuple[int, ...]], Prefix] = OrderedDict()
+        self._known: OrderedDict[_Key, Prefix] = OrderedDict()
         self._lately: dict[tuple[int, str], deque[tuple[int, ...]]] = {}
 
     def plan(self, prompts: Sequence[tuple[int, ...]], slot: int, realm: str = "") -> list[int]:
@@ -51,17 +68,28 @@ class Prefixes:
         known = [tokens for *place, tokens in self._known if place == [slot, realm]]
         return [max(planned.get(prompt, 0), _longest(known, prompt)) for prompt in prompts]
 
-    def entry(self, prompt: tuple[int, ...], shared: int, slot: int, realm: str = "") -> Entry:
-        """The prompt with its prefix, which is computed if it is not there."""
-        if not shared:
-            return Entry(prompt, slot=slot)
-        key = (slot, realm, prompt[:shared])
-        if key not in self._known:
-            self._known[key] = self._session.prefix(prompt[:shared], slot)
-            while len(self._known) > 1 and sum(len(tokens) for *_, tokens in self._known) > self._most_tokens:
-                self._known.popitem(last=False)
-        self._known.move_to_end(key)
-        return Entry(prompt, self._known[key], slot)
+    def entries(self, wanted: Sequence[Wanted]) -> list[Entry]:
+        """The prompts with their prefixes; those that are not there are computed, side by side."""
+        keys = [(one.slot, one.realm, one.prompt[: one.shared]) for one in wanted]
+        self._compute({key for key in keys if key[-1] and key not in self._known})
+        found = []
+        for one, key in zip(wanted, keys, strict=True):
+            found.append(Entry(one.prompt, self._known[key] if one.shared else None, one.slot))
+            if one.shared:
+                self._known.move_to_end(key)
+        while len(self._known) > 1 and sum(len(tokens) for *_, tokens in self._known) > self._most_tokens:
+            self._known.popitem(last=False)
+        return found
+
+    def _compute(self, missing: Collection[_Key]) -> None:
+        lots: list[list[_Key]] = []
+        for key in sorted(missing, key=lambda key: (len(key[-1]), key)):
+            if not lots or (len(lots[-1]) + 1) * len(key[-1]) > PASS_TOKENS:
+                lots.append([])
+            lots[-1].append(key)
+        for lot in lots:
+            computed = self._session.prefixes([(tokens, slot) for slot, _, tokens in sorted(lot)])
+            self._known |= zip(sorted(lot), computed, strict=True)
 
     def forget(self, slot: int) -> None:
         """Drops what was computed with an adapter whose weights have changed."""

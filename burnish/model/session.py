@@ -20,6 +20,7 @@ from burnish.model.cache import KeyValues, Prefix
 from burnish.model.decoder import can_decode
 from burnish.model.forward import Head, exact_head, logits_of, output_head
 from burnish.model.lora import LoraBank
+from burnish.model.stacks import Stacks
 from burnish.model.step import FamilyDecoder, Pass, StepDecoder
 
 LOGITS_AT_ONCE = 1 << 21
@@ -83,6 +84,7 @@ class Session:
         kind = StepDecoder if can_decode(base.model) else FamilyDecoder
         self._decoder: StepDecoder | FamilyDecoder = kind(base.model, self._store, bank)
         self._rows: list[_Row] = []
+        self._stacks = Stacks()
         self._short = base.precision == "bfloat16" and base.device == "cpu"
 
     @property
@@ -91,11 +93,11 @@ class Session:
         return len(self._rows)
 
     @torch.inference_mode()
-    def prefix(self, tokens: Sequence[int], slot: int = -1) -> Prefix:
-        """The keys and values of what several prompts begin with, computed now."""
+    def prefixes(self, wanted: Sequence[tuple[Sequence[int], int]]) -> list[Prefix]:
+        """The keys and values of what several prompts begin with, tokens and their slot, computed now in one pass."""
         alone = Session(self.base, self._bank)
-        alone.enter([Entry(tokens, slot=slot)])
-        return alone._store.prefix(tokens)
+        alone.enter([Entry(tokens, slot=slot) for tokens, slot in wanted])
+        return [alone._store.prefix(row, tokens) for row, (tokens, _) in enumerate(wanted)]
 
     @torch.inference_mode()
     def enter(self, entries: Sequence[Entry]) -> Tensor:
@@ -228,7 +230,7 @@ class Session:
             column_N=column_N,
             grid_N=grid_N,
             visible_BQC=visible,
-            prefixes=_prefixes_of(rows),
+            shared=self._stacks.of([row.prefix for row in rows], is_all=first == 0),
             wanted_U=wanted_U,
             slots=[row.slot for row in rows],
         )
@@ -251,15 +253,6 @@ def _visible(
     visible_BQC = (column_C < prompt_B[:, None, None]) & (end_BQ >= 0)[:, :, None]
     visible_BQC[tuple(torch.tensor(seen, device=device).T)] = True
     return visible_BQC
-
-
-def _prefixes_of(rows: Sequence[_Row]) -> list[tuple[Prefix, list[int] | None]]:
-    """Every prefix with the rows that have it."""
-    found: dict[int, tuple[Prefix, list[int]]] = {}
-    for place, row in enumerate(rows):
-        if row.prefix:
-            found.setdefault(id(row.prefix), (row.prefix, []))[1].append(place)
-    return [(prefix, None if len(places) == len(rows) else places) for prefix, places in found.values()]
 
 
 @contextmanager

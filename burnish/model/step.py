@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 from transformers.cache_utils import Cache, DynamicLayer
 
-from burnish.model.cache import KeyValues, Prefix
+from burnish.model.cache import KeyValues
 from burnish.model.fused import gated_silu, rms_norm, rotate
+from burnish.model.grid import Grid
 from burnish.model.lora import LoraBank
+from burnish.model.stacks import Shared
 
 BY_LAYER_TYPE = ("qwen2", "qwen3", "gemma2", "gemma3_text")
 """Families whose layers differ in how far back they look, and that take one mask for each kind."""
@@ -39,8 +41,8 @@ class Pass(NamedTuple):
     """(row - first) * Q + the token's place among the new ones of its row."""
     visible_BQC: Tensor
     """Which columns each new token sees, its own included."""
-    prefixes: Sequence[tuple[Prefix, list[int] | None]]
-    """Prefixes that rows see before their columns, with those rows counted from `first`; None: all rows of the pass."""
+    shared: Sequence[Shared]
+    """Prefixes that rows see before their columns."""
     wanted_U: Tensor | None
     """Which of the new tokens' hidden states are asked for; None: all."""
     slots: Sequence[int]
@@ -118,9 +120,9 @@ class StepDecoder:
         q, k = rotate(q, *turn), rotate(k, *turn)
         self._store.write(number, (k, v), new.row_N, new.column_N)
         keys, values = self._store.rows(number, new.first, new.last)
-        shared = [(*prefix.layers[number], rows) for prefix, rows in new.prefixes]
         q_BGJE = _by_key_head(q, new, keys.shape[1])
-        return _by_token(attend(q_BGJE, keys, values, mask_BQC, shared, scale=attention.scaling), new)
+        mixed_BGJE = attend(q_BGJE, keys, values, mask_BQC, new.shared, layer=number, scale=attention.scaling)
+        return _by_token(mixed_BGJE, new)
 
 
 def _rest(layer: Any, x_ND: Tensor, mixed_ND: Tensor) -> Tensor:
@@ -136,39 +138,52 @@ def attend(
     k_BGCE: Tensor,
     v_BGCE: Tensor,
     mask_BQC: Tensor,
-    shared: Sequence[tuple[Tensor, Tensor, list[int] | None]],
+    shared: Sequence[Shared],
     *,
+    layer: int,
     scale: float,
 ) -> Tensor:
     """Attention of J = H / G * Q queries per key head over a row's own columns and its prefix, [B, G, J, E].
 
-    `mask_BQC` is 0 where a query sees a column and the type's lowest number where not. Each of `shared` holds keys
-    and values [G, P, E] and the rows that see them all. One softmax over both parts, so the split changes nothing.
+    `mask_BQC` is 0 where a query sees a column and the type's lowest number where not. A row has a prefix in one of
+    `shared` or in none. One softmax over both parts, so the split changes nothing.
     """
     rows, heads, queries, _ = q_BGJE.shape
     columns = k_BGCE.shape[2]
-    own = _scores(q_BGJE.flatten(0, 1), k_BGCE.flatten(0, 1), scale).view(rows, -1, mask_BQC.shape[1], columns)
+    own = _product(q_BGJE.flatten(0, 1), k_BGCE.flatten(0, 1).mT, scale).view(rows, -1, mask_BQC.shape[1], columns)
     own = own.add_(mask_BQC[:, None]).view(rows, heads, queries, columns)
-    if not shared:
-        own = own.softmax(-1)
-        return torch.bmm(own.flatten(0, 1), v_BGCE.flatten(0, 1)).view_as(q_BGJE)
-    seen = torch.zeros_like(q_BGJE)
-    for keys, values, some in shared:
-        part = slice(None) if some is None else torch.tensor(some, device=own.device)
-        q_GXE = q_BGJE[part].transpose(0, 1).reshape(heads, -1, q_BGJE.shape[-1])
-        first = _scores(q_GXE, keys, scale).view(heads, -1, queries, keys.shape[1]).transpose(0, 1)
-        weights = torch.cat([first, own[part]], dim=-1).softmax(-1)
-        weights_GXP = weights[..., : keys.shape[1]].transpose(0, 1).reshape(heads, -1, keys.shape[1])
-        seen[part] = torch.bmm(weights_GXP, values).view(heads, -1, *q_BGJE.shape[2:]).transpose(0, 1)
-        own[part] = weights[..., keys.shape[1] :]
-    alone = sorted(set(range(rows)) - {row for *_, some in shared for row in (range(rows) if some is None else some)})
-    if alone:
-        own[alone] = own[alone].softmax(-1)
-    return torch.bmm(own.flatten(0, 1), v_BGCE.flatten(0, 1)).view_as(seen).add_(seen)
+    if len(shared) == 1 and shared[0].rows_B is None:
+        seen, own = _attend_first(q_BGJE, own, shared[0], layer, scale)
+        return torch.bmm(own.flatten(0, 1), v_BGCE.flatten(0, 1)).view_as(seen).add_(seen)
+    seen, weights = torch.zeros_like(q_BGJE), own.softmax(-1)
+    for some in shared:
+        seen[some.rows_B], weights[some.rows_B] = _attend_first(
+            q_BGJE[some.rows_B], own[some.rows_B], some, layer, scale
+        )
+    return torch.bmm(weights.flatten(0, 1), v_BGCE.flatten(0, 1)).view_as(seen).add_(seen)
 
 
-def _scores(q_ZJE: Tensor, k_ZCE: Tensor, scale: float) -> Tensor:
-    return torch.baddbmm(q_ZJE.new_zeros(1), q_ZJE, k_ZCE.mT, beta=0, alpha=scale)
+def _attend_first(q_BGJE: Tensor, own_BGJC: Tensor, shared: Shared, layer: int, scale: float) -> tuple[Tensor, Tensor]:
+    """What rows see of their prefixes, [B, G, J, E], and their weights on the columns of their own, from the scores."""
+    keys_FGPE, values_FGPE = shared.stack.layers[layer]
+    first_BGJP = _by_line(shared.grid, q_BGJE, keys_FGPE.mT, scale)
+    if shared.hidden_BP is not None:
+        first_BGJP = first_BGJP + shared.hidden_BP[:, None, None]
+    weights = torch.cat([first_BGJP, own_BGJC], dim=-1).softmax(-1)
+    length = keys_FGPE.shape[2]
+    return _by_line(shared.grid, weights[..., :length], values_FGPE, 1.0), weights[..., length:]
+
+
+def _by_line(grid: Grid, x_BGJX: Tensor, y_FGXY: Tensor, scale: float) -> Tensor:
+    """The product of every row with what belongs to its line, [B, G, J, Y]."""
+    x_FGWJX = grid.lay(x_BGJX).transpose(1, 2)
+    lines, heads, width, queries, size = x_FGWJX.shape
+    out = _product(x_FGWJX.reshape(lines * heads, width * queries, size), y_FGXY.flatten(0, 1), scale)
+    return grid.take(out.view(lines, heads, width, queries, -1).transpose(1, 2))
+
+
+def _product(x_ZJX: Tensor, y_ZXY: Tensor, scale: float) -> Tensor:
+    return torch.baddbmm(x_ZJX.new_zeros(1), x_ZJX, y_ZXY, beta=0, alpha=scale)
 
 
 def _by_key_head(q_NHE: Tensor, new: Pass, heads: int) -> Tensor:
@@ -203,7 +218,7 @@ class FamilyDecoder:
 
     def run(self, new: Pass) -> Tensor:
         """Hidden states after the last norm, [U, D]; keys and values of the new tokens are kept."""
-        assert not new.prefixes, "this decoder needs the prefix in the row's own columns"
+        assert not new.shared, "this decoder needs the prefix in the row's own columns"
         for layer in self._layers:
             layer.now = new
         device = new.tokens_N.device

@@ -11,10 +11,11 @@ from torch.nn import functional
 
 from burnish.errors import DataError
 from burnish.fakes import tiny_base
-from burnish.model.cache import COLUMN_STEP, KeyValues
+from burnish.model.cache import COLUMN_STEP, KeyValues, Prefix
 from burnish.model.prefixes import LEAST_SAVED, SHORTEST, common_beginnings
 from burnish.model.sample import GREEDY, Ask, Sampling, pick, uniform
 from burnish.model.session import Session
+from burnish.model.stacks import Stack, Stacks
 from burnish.model.step import attend
 
 P = torch.tensor([0.02, 0.4, 0.08, 0.3, 0.2])
@@ -94,31 +95,52 @@ def test_one_odd_prompt_does_not_shorten_what_the_others_share() -> None:
     assert common_beginnings(prompts)[0][0] == 400
 
 
-@pytest.mark.parametrize("rows_of_prefix", [None, [0, 2], []])
-def test_attention_over_prefix_and_own_columns_is_attention_over_both(rows_of_prefix: list[int] | None) -> None:
+@pytest.mark.parametrize(
+    "lengths",
+    [(5, 5, 5), (5, 0, 5), (5, 6, 5), (5, 6, 40), (0, 6, 40), (0, 0, 0)],
+    ids=["one prefix", "not for all", "alike", "unlike", "unlike and not for all", "none"],
+)
+def test_attention_over_prefix_and_own_columns_is_attention_over_both(lengths: tuple[int, ...]) -> None:
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator)
 
-    rows, heads, repeats, width, columns, length, size = 3, 2, 3, 4, 7, 5, 8
+    rows, heads, repeats, width, columns, size = 3, 2, 3, 4, 7, 8
     q = draw(rows, heads * repeats, width, size)
     k, v = draw(rows, heads, columns, size), draw(rows, heads, columns, size)
-    prefix_k, prefix_v = draw(heads, length, size), draw(heads, length, size)
+    known = {n: Prefix(tuple(range(n)), ((draw(heads, n, size), draw(heads, n, size)),)) for n in (5, 6, 40)}
     visible = torch.rand(rows, width, columns, generator=generator) < 0.5
     visible[..., 0] = True
     hidden = torch.zeros(rows, width, columns).masked_fill_(~visible, torch.finfo(torch.float32).min)
-    shared = [] if rows_of_prefix == [] else [(prefix_k, prefix_v, rows_of_prefix)]
-    found = attend(q.view(rows, heads, -1, size), k, v, hidden, shared, scale=0.3).view_as(q)
-    for row in range(rows):
-        has = rows_of_prefix is None or row in rows_of_prefix
-        keys = torch.cat([prefix_k, k[row]], 1) if has else k[row]
-        values = torch.cat([prefix_v, v[row]], 1) if has else v[row]
-        mask = torch.cat([torch.ones(width, length, dtype=torch.bool), visible[row]], 1) if has else visible[row]
+    shared = Stacks().of([known.get(length) for length in lengths], is_all=True)
+    found = attend(q.view(rows, heads, -1, size), k, v, hidden, shared, layer=0, scale=0.3).view_as(q)
+    for row, length in enumerate(lengths):
+        first = known[length].layers[0] if length else (k[row, :, :0], v[row, :, :0])
+        keys, values = torch.cat([first[0], k[row]], 1), torch.cat([first[1], v[row]], 1)
+        mask = torch.cat([torch.ones(width, length, dtype=torch.bool), visible[row]], 1)
         expected = functional.scaled_dot_product_attention(
             q[row], keys.repeat_interleave(repeats, 0), values.repeat_interleave(repeats, 0), attn_mask=mask, scale=0.3
         )
         torch.testing.assert_close(found[row], expected, rtol=1e-4, atol=1e-5)  # float32, another order of sums
+
+
+def test_prefixes_stay_stacked_while_others_come_and_go_and_not_for_long() -> None:
+    known = [Prefix((1,) * 8, ((torch.full((1, 8, 1), float(n)), torch.zeros(1, 8, 1)),)) for n in range(4)]
+    stacks = Stacks()
+
+    def stacked(*wanted: int, is_all: bool = True) -> Stack:
+        (shared,) = stacks.of([known[n] for n in wanted], is_all=is_all)
+        key_F = shared.stack.layers[0][0][:, 0, 0, 0]
+        assert shared.grid.take(shared.grid.lay(torch.zeros(len(wanted))) + key_F[:, None]).tolist() == list(wanted)
+        return shared.stack
+
+    first = stacked(2, 0, 1, 0)
+    assert stacked(0, 2) is first
+    assert len(stacked(3, is_all=False).prefixes) == 1
+    assert stacked(0, 2, 2, 1) is first
+    assert [int(prefix.layers[0][0][0, 0, 0]) for prefix in stacked(3, 0).prefixes] == [3, 0, 2]
+    assert len(stacked(3).prefixes) == 1
 
 
 def test_logits_of_a_bfloat16_base_are_not_rounded_to_bfloat16() -> None:

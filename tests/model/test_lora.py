@@ -6,7 +6,9 @@ import torch
 from burnish.errors import ModelError
 from burnish.fakes import FAMILIES, small_examples, tiny_base
 from burnish.model.forward import forward_hidden, logits_of, output_head
-from burnish.model.lora import GRID_ROWS, AdapterSpec, LoraLinear, attach
+from burnish.model.lora import AdapterSpec, attach
+from burnish.model.lora_linear import LoraLinear
+from burnish.model.route import GRID_ROWS
 
 SPECS = [AdapterSpec(name=f"a{k}", rank=rank, alpha=16, seed=k) for k, rank in enumerate((4, 2, 8))]
 
@@ -68,9 +70,11 @@ def rows_in_any_order(count, *slots):
         rows_in_any_order(40, 0, 2, -1),
         [1, *rows_in_any_order(40, 0, 2, 2, 2, 2, 2, 2, 2, 2), -1],
         [0, 1] * GRID_ROWS + [0, 2, 1],
+        [-1] + [2] * 2 * GRID_ROWS + [0] * GRID_ROWS,
         [2, -1, 2],
+        [1, 0, 0, 1, -1],
     ],
-    ids=["even", "with the base", "skewed", "many rows", "one slot"],
+    ids=["even", "with the base", "skewed", "many rows", "many that stand together", "one slot", "most slots"],
 )
 def test_rows_in_any_order_get_their_own_adapter_with_its_gradient(base, bank, slots):
     layer = base.model.get_submodule("model.layers.0.mlp.up_proj")

@@ -11,6 +11,7 @@ from burnish.model.choose import choose
 from burnish.model.generator import Generator, Request
 from burnish.model.json_grammar import ANY_OBJECT, JsonGrammar
 from burnish.model.lora import AdapterSpec, attach
+from burnish.model.session import Session
 from burnish.records import Message
 from tests.model.test_generate import prompts_of
 from tests.model.test_generator import LABELS, answers, filled_bank, requests_of
@@ -38,7 +39,9 @@ def test_an_adapter_that_comes_later_answers_as_alone_and_leaves_the_others_as_t
         bank.put(slot, spec, state)
         for other in range(slot + 1):
             assert [one.tokens for one in answers(base, requests_of(base, 3, slot=other), bank)] == alone[other]
-    assert bank.bytes_with(3, 5) == sum(4 * (entry.A.numel() + entry.B.numel()) for entry in bank.parameters_of_bank())
+    assert bank.bytes_with(3, 5) == sum(
+        4 * entry.A.numel() + 8 * entry.B.numel() for entry in bank.parameters_of_bank()
+    )
     bank.put(1, *adapters[2])
     assert [one.tokens for one in answers(base, requests_of(base, 3, slot=1), bank)] == alone[2]
     some = {name: part for name, part in adapters[0][1].items() if "q_proj" in name}
@@ -78,6 +81,19 @@ def test_factors_that_are_kept_rounded_follow_every_change_of_their_adapter():
     spec = AdapterSpec(name="a", rank=2, alpha=2, seed=0)
     bank.put(1, spec, states[1])
     assert torch.equal(passed(), seen[1])
+
+
+def test_prefixes_computed_side_by_side_are_those_computed_alone(tiny):
+    base = tiny("llama", 1)
+    bank = filled_bank(base)
+    session = Session(base, bank)
+    wanted = [(tuple(range(20, 20 + length)), slot) for length, slot in ((12, -1), (9, 0), (12, 0), (30, 1))]
+    for prefix, one in zip(session.prefixes(wanted), wanted, strict=True):
+        (alone,) = session.prefixes([one])
+        assert prefix.tokens == alone.tokens == one[0]
+        for parts, expected in zip(prefix.layers, alone.layers, strict=True):
+            torch.testing.assert_close(parts, expected, atol=1e-5, rtol=1e-4)  # float32 sums in another order
+    bank.detach()
 
 
 def test_labels_chosen_by_many_adapters_at_once_are_those_of_each_alone(tiny):

@@ -12,7 +12,7 @@ from burnish.config import KeySettings
 from burnish.fakes import tiny_base
 from burnish.loop.project import Project
 from burnish.model.generator import Request
-from burnish.model.prefixes import Prefixes
+from burnish.model.prefixes import Prefixes, Wanted
 from burnish.model.session import Session
 from burnish.records import Message
 from burnish.registry import get
@@ -202,7 +202,7 @@ def test_prompts_of_two_projects_to_the_untuned_base_share_no_beginning():
     assert prefixes.plan([mine], -1, "small") == [0]
     assert prefixes.plan([theirs], -1, "twin") == [0]
     assert prefixes.plan([theirs], -1, "small") == [70]
-    assert prefixes.entry(theirs, 70, -1, "small").prefix is not None
+    assert prefixes.entries([Wanted(theirs, 70, -1, "small")])[0].prefix is not None
     assert prefixes.plan([(*mine[:70], 3)], -1, "other") == [0]
 
 
