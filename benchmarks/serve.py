@@ -60,7 +60,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0, help="in which clients begin new requests, a cell")
-    parser.add_argument("--engines", nargs="+", choices=sorted({*BASES, *MIXED}), help="only these; all by default")
+    parser.add_argument(
+        "--engines", nargs="+", choices=sorted({*BASES, *MIXED, "burnish over vllm"}), help="only these; all by default"
+    )
     parser.add_argument("--clients", type=int, nargs="+", help=f"how many at once; {CLIENTS} by itself")
     parser.add_argument("--adapters", type=int, nargs="+", help=f"how many are asked; {ADAPTERS} by itself")
     parser.add_argument("--quick", action="store_true", help="one round of 1 s, 8 and 32 clients, up to 8 adapters")
