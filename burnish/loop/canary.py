@@ -13,9 +13,9 @@ from burnish.betting import Interval
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_subject, demand_approver
 from burnish.loop.canary_end import MACHINE, end, overtaken
-from burnish.loop.comparing import gather_comparisons
 from burnish.loop.kept import learned_since
 from burnish.loop.outcomes import Found, gather_outcomes, look
+from burnish.loop.preferred import gather_comparisons
 from burnish.loop.project import Project
 from burnish.records import ModelVersion
 from burnish.registry import BASE, champion, folder_of, get, promote

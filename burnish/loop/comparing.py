@@ -8,10 +8,10 @@ from burnish.client.ask import key_of
 from burnish.client.purse import most_cost
 from burnish.errors import ConfigError, UsageError
 from burnish.fingerprint import fingerprint
-from burnish.loop.conversations import Case, answered, cases_of, conversation_key, demand_split
-from burnish.loop.decided import SERVED, reviewed
+from burnish.loop.conversations import Case, answered, cases_of, demand_split
+from burnish.loop.decided import reviewed
 from burnish.loop.duel import Duel, Judged, ask_which, duel_asks
-from burnish.loop.outcomes import arm_of, look
+from burnish.loop.outcomes import look
 from burnish.loop.project import Project
 from burnish.loop.reviewing import Planned, ask_these
 from burnish.loop.rubric import CANARY
@@ -22,11 +22,8 @@ from burnish.store.comparisons import By, CanaryComparison, add_comparisons, can
 from burnish.store.deployments import Canary
 from burnish.store.replies import kept_replies
 from burnish.store.reviews import ReviewItem
-from burnish.store.traffic import find_traffic
 
 REASON = "Asked because two models are compared on real traffic. Which answer would you rather send as it stands?"
-VALUE_OF = {"prefer-a": 1.0, "prefer-b": -1.0, "tie": 0.0}
-"""What a decision says of the answer called A."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,26 +120,6 @@ def ask_people(shop: Shop, *, count: int) -> Planned:
     add_comparisons(shop.project.store, canary, same)
     items = [_item(canary, one, shop.project.settings.seed) for one in duels if not one.is_same]
     return ask_these(shop.project, items)
-
-
-def gather_comparisons(project: Project, canary: Canary) -> int:
-    """Writes down what people have said since the last look; returns how many conversations are new."""
-    names = {canary.challenger, canary.against}
-    told = [
-        one
-        for one in reviewed(project)
-        if one.item.purpose == CANARY and one.settled and {one.item.draft_by, one.item.other_by} == names
-    ]
-    answers = find_traffic(project.store, [one.item.example.removeprefix(SERVED) for one in told])
-    found = []
-    for one in told:
-        spoken = answers.get(one.item.example.removeprefix(SERVED))
-        value = VALUE_OF.get(one.settled.kind) if one.settled else None
-        if spoken is None or value is None or (is_challenger := arm_of(canary, spoken)) is None:
-            continue
-        sign = 1.0 if one.item.draft_by == canary.challenger else -1.0
-        found.append(CanaryComparison(conversation_key(canary, spoken), is_challenger, sign * value, "people"))
-    return add_comparisons(project.store, canary, found) if found else 0
 
 
 def _opened(shop: Shop, count: int) -> tuple[Canary, list[Case], list[Duel]]:

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from burnish.errors import UsageError
 from burnish.loop.duel import Duel
 from burnish.loop.flywheel import row_of
-from burnish.loop.outcomes import arm_of
+from burnish.loop.outcomes import arm_of, conversation_of
 from burnish.loop.project import Project
 from burnish.loop.stages import Shop
 from burnish.records import Example
 from burnish.registry import get
 from burnish.store.deployments import Canary, running_canary
-from burnish.store.outcomes import canary_outcomes, conversation_hash
-from burnish.store.traffic import Spoken, traffic_since
+from burnish.store.outcomes import canary_outcomes
+from burnish.store.traffic import traffic_since
 
 AT_ONCE = 1000
 STAGE = "compare"
@@ -63,7 +63,7 @@ def _conversations(shop: Shop, canary: Canary) -> Iterator[Case]:
     while rows := traffic_since(shop.project.store, place, AT_ONCE, with_text=True):
         place = rows[-1].seq
         for spoken in rows:
-            key = conversation_key(canary, spoken)
+            key = conversation_of(canary, spoken)
             if spoken.at < began or key in seen:
                 continue
             seen.add(key)
@@ -84,8 +84,3 @@ def answered(shop: Shop, canary: Canary, cases: Sequence[Case]) -> list[Duel]:
         meter.add(tokens=sum(one.num_tokens for one in said))
     before, after = ({row.example: row.output for row in one.rows} for one in said)
     return [Duel(row.id, row.prompt, before[row.id], after[row.id]) for row in rows]
-
-
-def conversation_key(canary: Canary, spoken: Spoken) -> str:
-    """Hash of the conversation that an answer belongs to, as outcomes of this canary name it."""
-    return conversation_hash(canary, spoken.conversation or spoken.response_id)

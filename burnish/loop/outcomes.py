@@ -216,3 +216,8 @@ def arm_of(canary: Canary, spoken: Spoken) -> bool | None:
     if spoken.model == canary.challenger:
         return True if place < canary.share else None
     return False if spoken.model == canary.against and place >= canary.plan.shares[0] else None
+
+
+def conversation_of(canary: Canary, spoken: Spoken) -> str:
+    """Hash of the conversation that an answer belongs to, as outcomes of this canary name it."""
+    return conversation_hash(canary, spoken.conversation or spoken.response_id)

@@ -34,7 +34,7 @@ def grid_of(lines: Sequence[Sequence[int]], num_rows: int, device: torch.device 
     """The grid whose lines hold these of so many rows."""
     width = max(map(len, lines))
     rows = [row for line in lines for row in (*line, *[line[-1] if line else 0] * (width - len(line)))]
-    if rows == list(range(num_rows)):
+    if rows == list(range(num_rows)) and all(len(line) == width for line in lines):
         return Grid(len(lines), None, None)
     cell_of = {row: at * width + place for at, line in enumerate(lines) for place, row in enumerate(line)}
     cells = [cell_of[row] for row in sorted(cell_of)]

@@ -10,8 +10,9 @@ from burnish.betting import Outcome, differences
 from burnish.errors import ConfigError, UsageError
 from burnish.fakes import random_version
 from burnish.loop.canary import start, step
-from burnish.loop.comparing import ask_people, gather_comparisons, judge_canary, quote_canary
+from burnish.loop.comparing import ask_people, judge_canary, quote_canary
 from burnish.loop.outcomes import look
+from burnish.loop.preferred import gather_comparisons
 from burnish.loop.project import Project, open_project
 from burnish.loop.seeds import gather
 from burnish.loop.stages import Shop, shop_outside_rounds

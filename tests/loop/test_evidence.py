@@ -85,7 +85,8 @@ def test_eval_report_and_card_agree_row_by_row(promoted, tmp_path):
     differences = [after[prompt_of[name]][2] - before[prompt_of[name]][2] for name in seen.examples]
     assert differences == list(seen.differences)
     flipped = {(flip.prompt, flip.before, flip.after) for flip in seen.flips}
-    assert flipped == {(p, before[p][0], after[p][0]) for p in after if before[p][2] != after[p][2]}
+    asked = {prompt_of[name]: examples[name].prompt[-1].content for name in seen.examples}
+    assert flipped == {(asked[p], before[p][0], after[p][0]) for p in after if before[p][2] != after[p][2]}
     card = (round_folder(project, result.round) / "card.md").read_text()
     page = (round_folder(project, result.round) / "report.html").read_text()
     value = sum(row[2] for row in after.values()) / len(after)

@@ -73,8 +73,18 @@ def rows_in_any_order(count, *slots):
         [-1] + [2] * 2 * GRID_ROWS + [0] * GRID_ROWS,
         [2, -1, 2],
         [1, 0, 0, 1, -1],
+        [-1, 1, 2],
     ],
-    ids=["even", "with the base", "skewed", "many rows", "many that stand together", "one slot", "most slots"],
+    ids=[
+        "even",
+        "with the base",
+        "skewed",
+        "many rows",
+        "many that stand together",
+        "one slot",
+        "most slots",
+        "the base where an empty slot's line begins",
+    ],
 )
 def test_rows_in_any_order_get_their_own_adapter_with_its_gradient(base, bank, slots):
     layer = base.model.get_submodule("model.layers.0.mlp.up_proj")

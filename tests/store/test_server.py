@@ -151,7 +151,7 @@ def test_a_failed_block_leaves_no_trace_and_a_read_sees_one_moment(store):
 
 def test_a_server_of_an_older_format_gets_the_tables_of_answers_and_canaries_and_keeps_them_alike(tmp_path, store):
     with store.db.write() as connection:
-        for table in ("traffic", "traffic_feedback", *CANARY):
+        for table in ("canary_comparison", "traffic", "traffic_feedback", *CANARY):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0007'"))
     keeps_answers_once_and_in_order(open_store(tmp_path))

@@ -204,7 +204,7 @@ def test_nothing_is_marked_where_people_judge_what_a_judge_is_tested_by(writer, 
     seen = writer.get("/review").text
     assert DRAFT in words(seen)
     assert "<mark>" not in seen
-    assert ("<textarea" in seen) == ("Save my change" in seen) == (purpose == "calibration")
+    assert ("<textarea" in seen) == ("Save my change" in seen) == (purpose != "support")
     assert decide(writer, "reject").status_code == 303
     assert review_log(writer.project.store)[-1].kind == "reject"
 
