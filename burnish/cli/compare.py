@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from burnish.cli.deploy import group
-from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
+from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, QuoteOption, SetOption, opened, working
 from burnish.cli.terminal import print_found
 
 if TYPE_CHECKING:
@@ -24,9 +24,7 @@ def add_to(app: typer.Typer) -> None:
 def judge_deployment(
     project: ProjectOption = HERE,
     count: CountOption = 100,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would ask and cost at most; nothing is sent.")
-    ] = False,
+    dry_run: QuoteOption = False,
     changes: SetOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

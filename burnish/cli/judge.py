@@ -1,10 +1,10 @@
 """The command that says what people and a judge find of the last round's answers, and whether the judge may score."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, SetOption, opened, working
+from burnish.cli.options import HERE, JsonOption, ProjectOption, QuietOption, QuoteOption, SetOption, opened, working
 from burnish.cli.terminal import print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -19,9 +19,7 @@ def add_to(app: typer.Typer) -> None:
 
 def show_judge(
     project: ProjectOption = HERE,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would ask and cost at most; nothing is sent.")
-    ] = False,
+    dry_run: QuoteOption = False,
     changes: SetOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

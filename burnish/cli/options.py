@@ -26,6 +26,9 @@ SetOption = Annotated[
     list[str] | None, typer.Option("--set", metavar="a.b=c", help="Override a setting for this call; repeatable.")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on the last line of stdout.")]
+QuoteOption = Annotated[
+    bool, typer.Option("--dry-run", help="Say what it would ask and cost at most; nothing is sent.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only results and errors.")]
 
 HERE = Path()
