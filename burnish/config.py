@@ -14,6 +14,7 @@ from burnish.records import TaskKind
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 USUAL_EPOCHS, MOST_EPOCHS = 8, 40
+USUAL_ALPHA = 32.0
 FEWEST_STEPS = 300
 """Optimiser steps below which a new adapter has hardly begun to learn."""
 
@@ -103,11 +104,17 @@ class LoraSettings(Section):
     rank: Annotated[int, Field(ge=1, le=512)] = 16
     """Width of the update. Cost grows with it; 8 to 64 is the useful range."""
 
-    alpha: Annotated[float, Field(gt=0)] = 32.0
-    """The update is scaled by alpha / rank, so that rank can change without another learning rate."""
+    alpha: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    """The update is scaled by alpha / rank, so that rank can change without another learning rate. auto: 32, and what
+    `train.search` tries beside it."""
 
     targets: tuple[str, ...] = ("all-linear",)
     """Names of the linear layers that get an adapter; all-linear: every one but the output head."""
+
+    @property
+    def usual_alpha(self) -> float:
+        """Alpha of a single adapter."""
+        return USUAL_ALPHA if self.alpha == "auto" else self.alpha
 
 
 class TrainSettings(Section):
@@ -135,8 +142,9 @@ class TrainSettings(Section):
     lr: Annotated[float, Field(gt=0, le=1)] | Literal["auto"] = "auto"
     """Peak learning rate; auto: from the base's hidden size (LoRA Without Regret, 2025), widened by `search`."""
 
-    search: tuple[Annotated[float, Field(gt=0)], ...] = (1.0, 2.0)
-    """Multiples of lr, each trained as one adapter of the same bank; the best on dev_b is the challenger."""
+    search: tuple[Annotated[float, Field(gt=0)], ...] | Literal["auto"] = "auto"
+    """Multiples of lr, each trained as one adapter of the same bank; the best on dev_b is the challenger. auto: 1 and
+    2; on a small base 1, and 0.5 with eight times the alpha, so that B learns faster than A (LoRA+, 2024)."""
 
     finalists: Positive = 2
     """Candidates that train to the end; the others stop after 40% of the epochs, by their loss on dev_b."""

@@ -16,8 +16,17 @@ from burnish.errors import DataError, Interrupted, UsageError
 from burnish.fingerprint import fingerprint
 from burnish.loop.attributed import AttributionPlan, AttributionResult, Origin, Start
 from burnish.loop.forecast import training_seconds
-from burnish.loop.project import Project, settings_with
-from burnish.loop.stages import Shop, job_of, on_examples, score_stage, shop_outside_rounds, train_sealed, version_of
+from burnish.loop.project import Project
+from burnish.loop.stages import (
+    Shop,
+    as_champion,
+    job_of,
+    on_examples,
+    score_stage,
+    shop_outside_rounds,
+    train_sealed,
+    version_of,
+)
 from burnish.loop.untuned import base_version
 from burnish.loop.weighing import ATTRIBUTION_FILE, BatchWeight, batch_hashes
 from burnish.records import Candidate, Cost, Evaluation, Example, Trial, as_json
@@ -148,12 +157,9 @@ def _naming(start: str, came_in: Mapping[str, str]) -> Callable[[Example], str]:
 
 
 def _recipe(shop: Shop) -> Candidate:
-    """The middle candidate of the settings, at the champion's learning rate where the settings leave it open."""
-    settings, now = on_examples(shop.project.settings), champion(shop.project.store)
-    changes: dict[str, object] = {"train.search": [1.0]}
-    if now is not None and now.lr is not None and settings.train.lr == "auto":
-        changes["train.lr"] = now.lr
-    return candidates(settings_with(settings, changes), shop.bench.base)[0]
+    """The middle candidate of the settings, as the champion was trained where the settings leave it open."""
+    settings, store = on_examples(shop.project.settings), shop.project.store
+    return candidates(as_champion(store.root, settings, champion(store)), shop.bench.base)[0]
 
 
 def _train(bench: _Bench) -> tuple[Sealed, tuple[Trial, ...]]:

@@ -27,6 +27,7 @@ from burnish.loop.untuned import Untuned
 from burnish.records import Comparison, Evaluation, ModelVersion, as_json, from_json
 from burnish.registry import champion as current_champion
 from burnish.registry import history, models, promote, register
+from burnish.report.words import rates
 from burnish.review.standing import JudgedReport
 from burnish.settings.text import resolved
 from burnish.store.db import now
@@ -186,14 +187,11 @@ def _result(shop: Shop, outcome: Outcome) -> RoundResult:
 
 def _reasons(shop: Shop, outcome: Outcome) -> dict[str, str]:
     trial, metric = outcome.choice.trial.candidate, outcome.contest.comparison.metric
+    tried = rates([one.candidate for one in outcome.choice.trials])
     return {
         "train.precision": shop.bench.base.reason,
-        "train.lr": f"{trial.lr:.2g} had the best {metric} on dev_b of {_lrs(outcome.choice)}",
+        "train.lr": f"{trial.lr:.2g} had the best {metric} on dev_b of {tried}",
     }
-
-
-def _lrs(choice: Choice) -> str:
-    return ", ".join(f"{trial.candidate.lr:.2g}" for trial in choice.trials)
 
 
 def _write(path: Path, data: object) -> None:

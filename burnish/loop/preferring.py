@@ -21,7 +21,7 @@ from burnish.store.manifest import Sealed
 from burnish.train.batch import Row, hash_rows
 from burnish.train.job import TrainJob, pair_rows, thumb_rows
 from burnish.train.preference import balanced
-from burnish.tune.search import PREFERENCE_SHARE, pick
+from burnish.tune.search import PREFERENCE_SHARE, pick, tries_of
 
 PREFER_VERSION = 1
 LIKELIHOOD_VERSION = 1
@@ -108,7 +108,7 @@ def _short(rows: Sequence[Row], longest: int) -> list[Row]:
 def _train(shop: Shop, choice: Choice, rows: Sequence[Row], held: Sequence[Row]) -> tuple[Sealed, tuple[Trial, ...]]:
     """One adapter for each multiple in train.search, all from the chosen one, at a twenty-fifth of its rate."""
     settings, base = shop.project.settings, shop.bench.base
-    tried = _candidates(choice.trial.candidate, settings.train)
+    tried = _candidates(choice.trial.candidate, settings.train, [times for times, _ in tries_of(settings, base)])
     start = shop.project.store.root / choice.challenger.artifact
     job = TrainJob(
         base=base,
@@ -137,7 +137,7 @@ def _train(shop: Shop, choice: Choice, rows: Sequence[Row], held: Sequence[Row])
     return train_sealed(shop, "prefer", PREFER_VERSION, key, inputs, job)
 
 
-def _candidates(start: Candidate, train: TrainSettings) -> tuple[Candidate, ...]:
+def _candidates(start: Candidate, train: TrainSettings, multiples: Sequence[float]) -> tuple[Candidate, ...]:
     return tuple(
         replace(
             start,
@@ -146,7 +146,7 @@ def _candidates(start: Candidate, train: TrainSettings) -> tuple[Candidate, ...]
             subset="",
             beta=train.beta,
         )
-        for place, multiple in enumerate(train.search or (1.0,), start=1)
+        for place, multiple in enumerate(multiples, start=1)
     )
 
 

@@ -18,6 +18,7 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project, settings_with
 from burnish.loop.seeds import Seeds, checked, gather
 from burnish.loop.workbench import Workbench
+from burnish.model.adapter import adapter_shape, is_adapter
 from burnish.model.base import Base
 from burnish.records import Candidate, Cost, Evaluation, Example, ModelVersion, Trial, as_json, from_json
 from burnish.store.manifest import Sealed
@@ -155,13 +156,11 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
     """All candidates of the search, trained as one bank on train and stopped early on dev_b.
 
     Where synthetic rows may train, each candidate is there once more without them, so that dev_b chooses.
-    A round after a promotion starts from the champion's learning rate; every third one searches widely again.
+    A round after a promotion starts from the champion's recipe; every third one searches widely again.
     """
     settings, base = on_examples(shop.project.settings), shop.bench.base
     is_known = champion.lr is not None and settings.train.lr == "auto" and shop.number % WIDE_EVERY
-    tried = candidates(
-        settings_with(settings, {"train.lr": champion.lr, "train.search": [1.0]}) if is_known else settings, base
-    )
+    tried = candidates(as_champion(shop.project.store.root, settings, champion) if is_known else settings, base)
     tried = (*tried, *on_people_only(tried)) if is_compared(settings, shop.seeds) else tried
     job = job_of(settings, base, shop.seeds, tried)
     inputs = {
@@ -180,6 +179,20 @@ def train_stage(shop: Shop, champion: ModelVersion) -> tuple[Sealed, tuple[Trial
         "token_dropout": job.token_dropout,
     }
     return train_sealed(shop, "train", TRAIN_VERSION, key, inputs, job)
+
+
+def as_champion(root: Path, settings: Settings, champion: ModelVersion | None) -> Settings:
+    """Settings of one candidate at the champion's learning rate and alpha, each where the settings leave it open.
+
+    `root` is the store's, in which the champion's adapter lies.
+    """
+    changes: dict[str, object] = {"train.search": [1.0]}
+    if champion is not None and champion.lr is not None and settings.train.lr == "auto":
+        changes["train.lr"] = champion.lr
+        folder = root / champion.artifact
+        if settings.lora.alpha == "auto" and is_adapter(folder):
+            changes["lora.alpha"] = adapter_shape(folder).alpha
+    return settings_with(settings, changes)
 
 
 def on_examples(settings: Settings) -> Settings:

@@ -9,7 +9,7 @@ from pathlib import Path
 from burnish.config import Settings
 from burnish.data.conversation import conversation
 from burnish.evaluate.run import evaluate
-from burnish.model.adapter import load_adapter
+from burnish.model.adapter import is_adapter, load_adapter
 from burnish.model.base import Base, describe_base, load_base
 from burnish.model.generate import loss_of
 from burnish.model.lora import attach
@@ -119,7 +119,7 @@ class Workbench:
         folder = self.root / model.artifact
         if not model.artifact:
             yield self.base
-        elif (folder / "adapter_config.json").exists():
+        elif is_adapter(folder):
             with self.wearing_adapter(folder) as base:
                 yield base
         else:

@@ -103,7 +103,7 @@ def load_adapter(folder: Path, base: Base) -> Adapter:
     Raises ModelError when the folder holds no plain LoRA adapter in safetensors, when it is damaged or not finite, or
     when it does not belong to this base. Sizes are judged from the header, before memory is taken.
     """
-    spec_values = _read_config(folder)
+    shape = adapter_shape(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
         pickles = sorted(file.name for file in folder.iterdir() if file.suffix in PICKLES)
@@ -123,7 +123,7 @@ def load_adapter(folder: Path, base: Base) -> Adapter:
                 f"{facts['base_hash'][:12]}, not {base.base_hash[:12]}",
                 hint="Load the base that the adapter was trained on, with the same tokenizer and chat template.",
             )
-        _check_shapes(folder.name, shapes, spec_values["rank"], linear_sizes(base.model))
+        _check_shapes(folder.name, shapes, shape.rank, linear_sizes(base.model))
         state = {name: file.get_tensor(name).float() for name in shapes}
     broken = sorted(name for name, tensor in state.items() if not torch.isfinite(tensor).all())
     if broken:
@@ -132,7 +132,9 @@ def load_adapter(folder: Path, base: Base) -> Adapter:
             hint="It comes from a run that diverged; take an earlier version or train again with a smaller lr.",
         )
     seed = int(facts["seed"]) if facts.get("seed", "").isdigit() else 0
-    return Adapter(AdapterSpec(name=facts.get("name", folder.name), seed=seed, **spec_values), state)
+    return Adapter(
+        AdapterSpec(name=facts.get("name", folder.name), seed=seed, rank=shape.rank, alpha=shape.alpha), state
+    )
 
 
 def load_registered(folder: Path, version: ModelVersion, base: Base) -> Adapter:
@@ -192,7 +194,19 @@ def _target_names(modules: list[str], model: nn.Module) -> list[str]:
     return short if selected == modules else modules
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+class AdapterShape(NamedTuple):
+    """What adapter_config.json says of an adapter's size; its update is scaled by alpha / rank."""
+
+    rank: int
+    alpha: float
+
+
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, and no whole model."""
+    return (folder / CONFIG).exists()
+
+
+def adapter_shape(folder: Path) -> AdapterShape:
     """Rank and alpha from adapter_config.json. Raises ModelError for anything that is not plain LoRA."""
     config = read_json(folder / CONFIG, f"the adapter {folder.name}")
     refuse_keys(config, f"{CONFIG} of {folder.name}")
@@ -212,7 +226,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise ModelError(f"the adapter {folder.name} has alpha {alpha!r}", hint="Alpha is a positive number.")
     if "peft_type" not in config:
         raise ModelError(f"{CONFIG} of {folder.name} names no peft_type", hint="Copy the adapter's folder again.")
-    return {"rank": rank, "alpha": float(alpha)}
+    return AdapterShape(rank, float(alpha))
 
 
 def _check_shapes(

@@ -69,7 +69,7 @@ def _yardstick(report: RoundReport) -> str:
 def _trained(report: RoundReport) -> str:
     if not report.trials:
         return ""
-    rates = ", ".join(f"{trial.candidate.lr:.2g}" for trial in report.trials)
+    rates = words.rates([trial.candidate for trial in report.trials])
     many = f"{len(report.trials)} adapters were" if len(report.trials) > 1 else "One adapter was"
     rate = "learning rates" if len(report.trials) > 1 else "a learning rate of"
     kept = next((trial for trial in report.trials if trial.candidate.name == report.chosen), None)

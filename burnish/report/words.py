@@ -1,8 +1,9 @@
 """The sentences and numbers of a report, the same in every format; and texts of rows made safe to show."""
 
 import unicodedata
+from collections.abc import Sequence
 
-from burnish.records import Cost, Interval
+from burnish.records import Candidate, Cost, Interval
 from burnish.report.record import PastRound, RoundReport
 
 METRICS = {"accuracy": "Right answers", "field_accuracy": "Right fields", "token_f1": "Word overlap (F1)"}
@@ -40,6 +41,12 @@ def span(interval: Interval, *, signed: bool = False) -> str:
     low, high = 100 * interval.low, 100 * interval.high
     text = f"[{low:+.1f}, {high:+.1f}]" if signed else f"[{low:.1f}, {high:.1f}]"
     return text.replace("-", MINUS)
+
+
+def rates(candidates: Sequence[Candidate]) -> str:
+    """Learning rates as "0.0021, 0.001"; with alpha where not all have the same: "0.0021 (alpha 32), ..."."""
+    several = len({one.alpha for one in candidates}) > 1
+    return ", ".join(f"{one.lr:.2g} (alpha {one.alpha:g})" if several else f"{one.lr:.2g}" for one in candidates)
 
 
 def duration(seconds: float) -> str:

@@ -26,7 +26,14 @@ STANDARD_ERROR_Z = 1.96
 PEOPLE_ONLY = "people"
 """The subset of a job's rows that are not synthetic."""
 SMALL_BASE = 1024
-"""Below this hidden size token dropout is on for labels; it was measured on the built-in base alone."""
+"""Below this hidden size token dropout is on for labels, and B may learn faster than A; measured on the built-in base
+alone."""
+TRIES = ((1.0, 1.0), (2.0, 1.0))
+"""What is tried where nothing else is asked: multiples of the learning rate and of alpha."""
+TRIES_OF_SMALL = ((1.0, 1.0), (0.5, 8.0))
+"""To AdamW eight times the alpha is a rate eight times as high for B, and the same for A: LoRA+ (Hayou et al. 2024,
+arXiv 2402.12354), in an adapter that every reader knows (docs/decisions/0030-faster-b.md)."""
+FULL_TRIES, FULL_TRIES_OF_SMALL = ((2.0, 1.0),), ((4.0, 1.0),)
 LABEL_DROPOUT = 0.15
 
 
@@ -44,26 +51,38 @@ def prior_lr(family: str, hidden_size: int, *, method: str = "lora") -> float:
 def candidates(settings: Settings, base: Base) -> tuple[Candidate, ...]:
     """One candidate for each multiple in train.search, named a, b, c, ...; full fine-tuning tries the middle one alone.
 
-    All start from the same seed, so that they differ in nothing but the learning rate.
+    All start from the same seed, so that they differ in nothing but the learning rate and, for auto, alpha.
     """
     config: Any = base.model.config
     train = settings.train
     share = 1.0 if train.objective == "sft" else PREFERENCE_SHARE
     prior = share * prior_lr(config.model_type, base.hidden_size, method=train.method)
     peak = prior if train.lr == "auto" else train.lr
-    multiples = train.search or (1.0,)
+    tries = tries_of(settings, base)
     if train.method == "full":
-        multiples = (sorted(multiples)[len(multiples) // 2],)
+        tries = (sorted(tries)[len(tries) // 2],)
     return tuple(
         Candidate(
             name=_name(index),
             rank=settings.lora.rank,
-            alpha=settings.lora.alpha,
-            lr=float(f"{peak * multiple:.3g}"),
+            alpha=settings.lora.usual_alpha * alpha_times,
+            lr=float(f"{peak * lr_times:.3g}"),
             seed=settings.seed,
         )
-        for index, multiple in enumerate(multiples)
+        for index, (lr_times, alpha_times) in enumerate(tries)
     )
+
+
+def tries_of(settings: Settings, base: Base) -> tuple[tuple[float, float], ...]:
+    """Multiples of the learning rate and of alpha, a pair a candidate; auto: more than one alpha on small bases."""
+    train = settings.train
+    if train.search != "auto":
+        return tuple((multiple, 1.0) for multiple in train.search or (1.0,))
+    is_small = base.hidden_size < SMALL_BASE
+    if train.method == "full":
+        return FULL_TRIES_OF_SMALL if is_small else FULL_TRIES
+    is_open = train.objective == "sft" and settings.lora.alpha == "auto"
+    return TRIES_OF_SMALL if is_open and is_small else TRIES
 
 
 def on_people_only(tried: Sequence[Candidate]) -> tuple[Candidate, ...]:

@@ -114,7 +114,7 @@ def candidate_of(number: int, values: Mapping[str, Any], settings: Settings) -> 
     return Candidate(
         name=f"t{number:03d}",
         rank=int(values["rank"]),
-        alpha=settings.lora.alpha,
+        alpha=settings.lora.usual_alpha,
         lr=float(f"{values['lr']:.3g}"),
         seed=settings.seed,
     )

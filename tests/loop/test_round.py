@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 from burnish.budget import Budget
+from burnish.config import Settings
 from burnish.data.dataset import load_examples
 from burnish.data.intake import add_files
 from burnish.loop.past import results, round_folder
-from burnish.loop.project import open_project
+from burnish.loop.project import open_project, settings_with
 from burnish.loop.round import run_round
 from burnish.loop.rounds import run_rounds
+from burnish.loop.stages import as_champion
 from burnish.loop.workbench import Workbench
 from burnish.registry import champion, models
 from burnish.store.manifest import verify
@@ -71,6 +74,18 @@ def test_the_registry_holds_the_base_and_every_challenger_with_verified_weights(
     folder = small_project.store.path_of(challenger.artifact)
     assert verify(folder.parent).record["trials"]
     assert (folder / "adapter_model.safetensors").exists()
+
+
+def test_a_later_round_goes_on_from_the_learning_rate_and_alpha_of_its_champion(small_project):
+    tried = settings_with(small_project.settings, {"lora.alpha": 48.0, "train.lr": 3e-3, "train.search": [1.0]})
+    result, _ = run_round(replace(small_project, settings=tried), Silence())
+    version = next(one for one in models(small_project.store) if one.name == result.challenger)
+    open_ones = settings_with(Settings(), {"train.search": "auto"})
+    later = as_champion(small_project.store.root, open_ones, version)
+    assert (later.train.lr, later.train.search, later.lora.alpha) == (3e-3, (1.0,), 48.0)
+    fixed = settings_with(Settings(), {"lora.alpha": 8.0, "train.lr": 1e-3})
+    assert as_champion(small_project.store.root, fixed, version).lora.alpha == 8.0
+    assert as_champion(small_project.store.root, open_ones, None).lora.alpha == "auto"
 
 
 def test_every_round_leaves_its_settings_result_and_report(small_project):

@@ -6,7 +6,8 @@ from burnish.config import LoraSettings, Settings, TrainSettings
 from burnish.errors import TrainingError
 from burnish.fakes import tiny_base
 from burnish.records import Candidate, Interval, Task, Trial
-from burnish.tune.search import candidates, pick, prior_lr, token_dropout
+from burnish.tune import search
+from burnish.tune.search import PREFERENCE_SHARE, candidates, pick, prior_lr, token_dropout
 
 
 @pytest.mark.parametrize(
@@ -33,12 +34,29 @@ def test_candidates_differ_in_name_and_rate_alone() -> None:
     )
 
 
-def test_auto_widens_the_prior_of_the_base() -> None:
-    base, settings = tiny_base(), Settings()
-    prior = prior_lr("llama", base.hidden_size)
+@pytest.mark.parametrize(
+    ("small", "lora", "objective", "expected"),
+    [
+        (1024, {}, "sft", [(1, 32), (0.5, 256)]),
+        (8, {}, "sft", [(1, 32), (2, 32)]),
+        (1024, {"alpha": 16}, "sft", [(1, 16), (2, 16)]),
+        (1024, {}, "dpo", [(1, 32), (2, 32)]),
+    ],
+)
+def test_auto_widens_the_prior_and_lets_b_learn_faster_on_a_small_base(
+    small: int,
+    lora: dict[str, float],
+    objective: str,
+    expected: list[tuple[float, float]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search, "SMALL_BASE", small)
+    settings = Settings(lora=LoraSettings(**lora), train=TrainSettings(objective=objective))  # type: ignore[arg-type]
+    base = tiny_base()
+    prior = prior_lr("llama", base.hidden_size) * (1.0 if objective == "sft" else PREFERENCE_SHARE)
     # rates are written with three digits, so they may be half a unit of the third one off
-    expected = [pytest.approx(prior * multiple, rel=5e-3) for multiple in settings.train.search]
-    assert [candidate.lr for candidate in candidates(settings, base)] == expected
+    pairs = [(pytest.approx(prior * times, rel=5e-3), alpha) for times, alpha in expected]
+    assert [(candidate.lr, candidate.alpha) for candidate in candidates(settings, base)] == pairs
 
 
 def test_preferences_start_at_a_twenty_fifth_and_leave_out_no_token() -> None:
