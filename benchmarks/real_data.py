@@ -85,7 +85,7 @@ class Line(NamedTuple):
 
 
 def run(*command: str) -> Ran:
-    """Runs a process that prints one JSON object last, and measures it. That the gate held (3) or could not tell (6) is no failure."""
+    """Runs a process that prints one JSON object last, and measures it. Exit codes 3 and 6 are the gate's."""
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert process.stdout is not None

@@ -16,7 +16,7 @@ BurnishError             something failed                                       
     ConfigError          burnish.yaml asks for something impossible                   exit 78
     Interrupted          Ctrl-C or SIGTERM; the work is saved                         exit 130
 
-Three exit codes belong to no error but to a result. 3: the gate held, or a canary proved harm. 5: `burnish watch` raised
+Three exit codes belong to no error but to a result. 3: the gate held, or a canary proved harm. 5: `burnish watch` has
 an alarm. 6: the gate could not tell. Exit code 4 says in all its uses that nothing failed and the next step waits for
 people: for more money, for an approval, or for answers.
 """

@@ -69,8 +69,8 @@ class RoundResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when promoted, 3 when the gate held, or people refused it or had a row of it forgotten, 4 when they have yet
-        to answer, 6 when the gate could not tell.
+        """0 when promoted, 3 when the gate held, or people refused it or had a row of it forgotten, 4 when they have
+        yet to answer, 6 when the gate could not tell.
 
         It follows from the public decision alone: what a sealed vault keeps to itself, it does not tell either."""
         if self.approval == "waiting":

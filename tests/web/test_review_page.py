@@ -280,7 +280,10 @@ def test_the_last_answer_of_an_audit_judges_the_batch_and_taking_it_back_undoes_
 
 def test_an_empty_queue_is_filled_from_the_page_in_the_background(site):
     ann = reader(site)
-    assert "Choose more questions" in ann.get("/review").text
+    seen = ann.get("/review").text
+    assert "Choose questions" in seen
+    assert "No question has been chosen for people so far." in seen
+    assert "Every question is answered" not in seen
     assert ann.post("/review/plan", {"more": "yes"}).status_code == 303
     until = time.monotonic() + 60
     while time.monotonic() < until and '<form class="question"' not in (page := ann.get("/review").text):
