@@ -14,10 +14,9 @@ from burnish.loop.rubric import JUDGING
 from burnish.loop.task import task_of_project
 from burnish.records import Task
 from burnish.store.claims import Wish, claim_items, decide_item
-from burnish.store.leases import LEASE_S, expire_leases
 from burnish.store.reviews import add_items, review_items, review_log
 from burnish.web.fields import answer_from, fields_of
-from tests.web.asked import BETTER, DRAFT, OTHER, label_question, pair_question, text_project, text_question
+from tests.web.asked import BETTER, DRAFT, OTHER, label_question, pair_question, run_out, text_project, text_question
 from tests.web.conftest import ACCESS, Site, stranger
 from tests.web.furnished import BATCH
 from tests.web.test_pages import words
@@ -163,7 +162,7 @@ def test_the_last_answers_are_taken_back_one_by_one_and_come_first_again(ann):
 
 def test_who_comes_late_is_told_and_keeps_what_they_wrote(writer):
     form = form_of(writer, "edit", text=BETTER, shown=str(int(time.time()) - 2000))
-    assert expire_leases(writer.project.store, now_s=time.time() + LEASE_S) == 1
+    run_out(writer.project)
     bob = reader(writer, "bob")
     assert bob.get("/review").text.count('<form class="question"') == 1
     refused = writer.post("/review/decide", form)
