@@ -8,6 +8,8 @@ say nothing (Zhao et al. 2021, arXiv 2102.09690). `batch` takes away its mean ov
 arXiv 2309.17249), which looks at the rows to be scored.
 """
 
+import argparse
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +18,6 @@ from pathlib import Path
 import numpy as np
 from recipe import project_of
 
-from benchmarks.options import parser_of
 from burnish.data.conversation import conversation
 from burnish.evaluate.commonest import commonest_answer
 from burnish.evaluate.prompt import pick_shots
@@ -59,7 +60,9 @@ def accuracies(base: Base, task: Task, rows: Sequence[Example], shots: Sequence[
 
 def main() -> None:
     """Prints a line for each set and number of shots."""
-    parser = parser_of(__doc__, sets="claims")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("BURNISH_REAL_DATA", ""))
+    parser.add_argument("--sets", default="claims")
     asked = parser.parse_args()
     for name in asked.sets.split(","):
         with tempfile.TemporaryDirectory() as place:

@@ -19,7 +19,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.options import parser_of
 from burnish.fingerprint import fingerprint
 from burnish.stats.pairs import paired_interval
 from burnish.stats.rates import mean_interval
@@ -238,7 +237,9 @@ HEADER = """| set | model | accuracy [95%] | n | against TF-IDF, points | second
 
 def main() -> None:
     """Prints the table; a set whose folder is absent is skipped with a word."""
-    parser = parser_of(__doc__, sets=",".join(SOURCES))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("BURNISH_REAL_DATA", ""))
+    parser.add_argument("--sets", default=",".join(SOURCES))
     parser.add_argument("--out", type=Path)
     parser.add_argument("--plain", nargs=3, help=argparse.SUPPRESS)
     asked = parser.parse_args()

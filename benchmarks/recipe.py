@@ -7,8 +7,10 @@ Training and early stopping see train and dev_b as in a round; the score is on t
 logistic regression gets the same rows. The set `claims` is the example that ships with burnish.
 """
 
+import argparse
 import json
 import math
+import os
 import tempfile
 import time
 from collections.abc import Sequence
@@ -18,7 +20,6 @@ from typing import NamedTuple
 
 from real_data import SOURCES, plain_scores, prepare
 
-from benchmarks.options import parser_of
 from burnish.config import Settings
 from burnish.fingerprint import fingerprint
 from burnish.loop.attempt import add_once
@@ -154,7 +155,10 @@ def _percent(scores: Sequence[float]) -> str:
 
 def main() -> None:
     """Prints a line for each seed of each set, and the mean over the seeds."""
-    parser = parser_of(__doc__, sets="claims", seeds="0")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", default=os.environ.get("BURNISH_REAL_DATA", ""))
+    parser.add_argument("--sets", default="claims")
+    parser.add_argument("--seeds", default="0")
     parser.add_argument("--set", action="append", default=[], dest="options", metavar="A.B=C")
     asked = parser.parse_args()
     for name in asked.sets.split(","):

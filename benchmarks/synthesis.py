@@ -11,6 +11,8 @@ keeps the weights of its lowest loss on dev_b. They answer the untouched test ro
 measured stays there, and the same command goes on after it.
 """
 
+import argparse
+import json
 import sys
 import tempfile
 import time
