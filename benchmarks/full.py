@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from benchmarks.full_run import FORMS, opened
 from benchmarks.line import Timed, by_cpu, line, ratios, tell
 from benchmarks.machine import call, progress
+from benchmarks.options import parser_of
 
 POINT = 0.01
 HEADLINE = 0.8
@@ -361,10 +362,7 @@ def _cost(one: Mapping[str, Any]) -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("BURNISH_REAL_DATA", ""))
-    parser.add_argument("--sets", default="claims")
-    parser.add_argument("--seeds", default="0,1,2")
+    parser = parser_of(__doc__, sets="claims", seeds="0,1,2")
     parser.add_argument("--trl-python", default=sys.executable, help="a Python that has trl")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     tuned = [name for name in FORMS if name != "default"]

@@ -12,9 +12,7 @@ measured stays there, and the same command goes on after it.
 """
 
 import argparse
-import gzip
 import json
-import os
 import sys
 import tempfile
 import time
@@ -27,7 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.labelled import FEWEST, MOST, RARE_SHARE, SETS, read
 from benchmarks.line import tell
+from benchmarks.options import parser_of
 from burnish.config import Settings
 from burnish.data.provenance import PROVENANCE, SYNTHETIC
 from burnish.fingerprint import fingerprint
@@ -35,7 +35,7 @@ from burnish.loop.generating import SeedGenerator
 from burnish.loop.making import RULES, make_rows
 from burnish.loop.project import settings_with
 from burnish.loop.workbench import Workbench
-from burnish.records import Candidate, Cell, Example, Message, ModelVersion, Task
+from burnish.records import Candidate, Cell, Example, ModelVersion, Task
 from burnish.synthesize.decontaminate import Decontaminator
 from burnish.synthesize.ensemble import verify_labels
 from burnish.synthesize.generator import MOVE
@@ -49,17 +49,7 @@ from burnish.train.job import TrainJob, rows_of
 from burnish.train.run import train
 from burnish.tune.search import candidates, token_dropout
 
-FOLDERS = {
-    "clinc_banking": "clinc_banking_oos",
-    "clinc_cards": "clinc_credit_cards_oos",
-    "hwu64": "hwu64",
-    "sms_spam": "sms_spam",
-    "snips": "snips",
-}
-"""snips is for trying things out: what is reported was not chosen on its own rows."""
 PER_LABEL, TEST_PER_LABEL, DEV_PER_LABEL = 40, 50, 20
-FEWEST, MOST = 3, 8
-RARE_SHARE = 1 / 3
 SEED_ONLY, ORACLE = "seed only", "oracle"
 GENERATED = "generator + verified"
 TOPPED_UP = "targeted + verified + topped up"
@@ -253,22 +243,6 @@ def load(data: Path, name: str) -> tuple[list[Example], list[Example], list[Exam
     return train_rows, dev, test
 
 
-def read(data: Path, name: str, splits: Sequence[str]) -> list[Example]:
-    """All rows of these splits of a set; a split that is not there has none."""
-    rows = []
-    for split in splits:
-        if (file := data / FOLDERS[name] / f"{split}.jsonl.gz").exists():
-            with gzip.open(file, "rt", encoding="utf-8") as lines:
-                rows += [json.loads(line) for line in lines]
-    return [_example(f"{name}-{splits[0]}-{at}", row["text"], row["label"]) for at, row in enumerate(rows)]
-
-
-def _example(name: str, text: str, label: str) -> Example:
-    return Example(
-        id=name, group=name, messages=(Message(role="user", content=text), Message(role="assistant", content=label))
-    )
-
-
 def measured(
     data: Cut, *, seed: int, epochs: int, growth: float, folder: Path, names: Sequence[str] = ARMS
 ) -> dict[str, Any]:
@@ -421,10 +395,7 @@ def run(data: Cut, name: str, seed: int, options: argparse.Namespace) -> dict[st
 
 def main() -> None:
     """Prints a table, or a line of JSON, for each set."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", default=os.environ.get("BURNISH_REAL_DATA", ""))
-    parser.add_argument("--sets", default="clinc_banking,clinc_cards,hwu64,sms_spam")
-    parser.add_argument("--seeds", default="0,1,2")
+    parser = parser_of(__doc__, sets=SETS, seeds="0,1,2")
     parser.add_argument("--epochs", type=int, default=8, help="of the largest arm")
     parser.add_argument("--growth", type=float, default=0.5, help="synthetic rows, as a multiple of the training rows")
     parser.add_argument("--arms", default=",".join(ARMS), help="seed only and oracle among them")

@@ -16,16 +16,19 @@ BurnishError             something failed                                       
     ConfigError          burnish.yaml asks for something impossible                   exit 78
     Interrupted          Ctrl-C or SIGTERM; the work is saved                         exit 130
 
-Exit code 3 belongs to no error: the gate held or could not tell, or a canary proved harm, which is a result. Exit code
-4 says in both of its uses that nothing failed and the next step waits for people: for more money, or for an approval.
-Exit code 5 belongs to no error either: `burnish watch` raised an alarm.
+Three exit codes belong to no error but to a result. 3: the gate held, or a canary proved harm. 5: `burnish watch` has
+an alarm. 6: the gate could not tell. Exit code 4 says in all its uses that nothing failed and the next step waits for
+people: for more money, for an approval, or for answers.
 """
 
 EXIT_GATE_HELD = 3
+"""The gate held, people refused, or a canary proved harm."""
 EXIT_WAITS = 4
 """The gate passed a challenger that nobody has approved yet."""
 EXIT_ALARM = 5
 """`burnish watch` looked, and something has drifted."""
+EXIT_INCONCLUSIVE = 6
+"""The gate could not tell, or may not say more than that before its vault retires."""
 
 
 class BurnishError(Exception):

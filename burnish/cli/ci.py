@@ -32,4 +32,4 @@ def init_pipeline(
         return
     for name in written:
         print_text(name)
-    tell("commit them; the gate's exit code decides: 0 promoted, 3 held or could not tell, 4 people have to answer")
+    tell("commit them; the gate's exit code decides: 0 promoted, 3 held, 4 people have to answer, 6 it could not tell")

@@ -75,12 +75,14 @@ def _told(found: "JudgedCanary | DuelQuote") -> str:
         f"{found.num_worse:,}, {ties:,} ties ({found.num_same:,} answers are the same, in {found.num_turned:,} the "
         f"order decided, {found.num_unusable:,} replies were of no use)",
         f"it prefers what comes first: {_shown(found.first)}; 50% is fair",
-        f"it leans to the challenger, against people: {_shown(found.lean)}" if found.lean.n else NOBODY,
+        f"it leans to the challenger, against people: {_shown(found.lean)}",
     ]
-    return "\n".join([*lines, *([REFUSED] if found.is_refused else [])])
+    if found.is_refused:
+        return "\n".join([*lines, REFUSED])
+    alone = f"its word alone moves no canary up ({found.objection}): burnish deploy ask asks people"
+    return "\n".join([*lines, *([alone] if found.objection else [])])
 
 
-NOBODY = "no person has compared any of them: burnish deploy ask tells whether the judge leans"
 REFUSED = "the lean is proven, so none of its comparisons counts"
 
 

@@ -118,7 +118,7 @@ def take_step(project: ProjectOption = HERE, as_json: JsonOption = False) -> Non
         return
     _tell(place, done.canary, done.act, as_json=as_json, found=done)
     if done.act == "waits":
-        tell(f'hint: burnish deploy {done.canary.challenger} --by NAME --reason "..."')
+        tell(f'hint: by hand it is promoted with burnish deploy {done.canary.challenger} --by NAME --reason "..."')
         raise typer.Exit(EXIT_WAITS)
     if done.canary.moves[-1].outcome == "rolled back":
         raise typer.Exit(EXIT_GATE_HELD)
@@ -177,11 +177,14 @@ def _tell(place: "Project", canary: "Canary", act: str, *, as_json: bool, found:
 
 def _tell_evidence(place: "Project", canary: "Canary") -> None:
     from burnish.loop.canary import told
+    from burnish.loop.canary_wait import waits_for
     from burnish.loop.outcomes import look
 
     bar = 1 / canary.plan.alpha
     found = look(place, canary)
     tell(f"{told(found)}; {bar:.3g} is proof of either")
+    if waits := waits_for(place, canary, found):
+        tell(waits)
     if found.is_judge_refused:
         tell("the judge leans to one side, as people's answers show: none of its comparisons counts")
     if not place.settings.serve.traffic.keep:

@@ -22,18 +22,20 @@ def add_to(app: typer.Typer) -> None:
 def list_models(project: ProjectOption = HERE, as_json: JsonOption = False) -> None:
     """List every model version; the champion is marked."""
     from burnish.loop.approval import answers
+    from burnish.loop.past import results, with_scores
     from burnish.records import as_json as data_of
     from burnish.registry import champion, history, models
     from burnish.report.words import verdict
 
     place = opened(project)
     store, said = place.store, answers(place)
-    now = champion(store)
+    now, past = champion(store), results(place)
+    versions = [with_scores(version, past) for version in models(store)]
     name = now.name if now else None
     if as_json:
         listed = [
             {**data_of(version), "approval": said.get(version.name, ""), "champion": version.name == name}
-            for version in models(store)
+            for version in versions
         ]
         moves = [data_of(move) for move in history(store)]
         print_json({"schema_version": 1, "champion": name, "models": listed, "history": moves})
@@ -42,7 +44,7 @@ def list_models(project: ProjectOption = HERE, as_json: JsonOption = False) -> N
         tell("there is no model yet: `burnish round` registers the base and makes a first challenger")
         return
     rows: list[list[object]] = []
-    for version in models(store):
+    for version in versions:
         scores = ", ".join(f"{metric} {100 * (s.value or 0):.1f}%" for metric, s in version.scores.items())
         mark = "champion" if version.name == name else ""
         decided = verdict(version.decision, said.get(version.name, ""))

@@ -71,7 +71,7 @@ def one_round(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure, train, compare, ask the gate, decide, report. Exit code 0 when promoted, 3 when not, 4 when it waits."""
+    """Measure, train, compare, ask the gate, decide, report. Exit code 0: promoted, 3: held, 4: waits, 6: unclear."""
     place = opened(project, changes)
     from burnish.loop.project import followed
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from burnish.diagnose.causes import REMEDIES, causes_of
 from burnish.diagnose.gold import GoldCheck
-from burnish.diagnose.rows import rows_of
 from burnish.diagnose.topics import Vectors
-from burnish.diagnose.weaknesses import ranked, search
+from burnish.diagnose.weaknesses import find_weaknesses
 from burnish.records import Evaluation, Example, Interval, Task, Weakness
 
 
@@ -80,15 +79,15 @@ def diagnose(
     """
     suspects = {suspect.example: suspect.suggested for suspect in gold.suspects} if gold else {}
     causes = causes_of(looked, looked_texts, task, train, suspects=suspects)
-    a, b = rows_of(looked, looked_texts), rows_of(checked, checked_texts)
-    ranking = ranked(search(a, b, declared, vectors=vectors, seed=seed), looked.metric, causes, target_error)
+    sets = (looked, checked, looked_texts, checked_texts)
+    ranking = find_weaknesses(*sets, declared, vectors=vectors, causes=causes, target_error=target_error, seed=seed)
     counted = Counter(cause.name for cause in causes.values())
     order = tuple(REMEDIES)
     return Diagnosis(
         model=looked.model,
         metric=looked.metric,
-        num_looked=len(a.results),
-        num_checked=len(b.results),
+        num_looked=ranking.num_looked,
+        num_checked=ranking.num_checked,
         num_wrong=len(causes),
         weaknesses=ranking.weaknesses,
         causes=dict(sorted(counted.items(), key=lambda item: (-item[1], order.index(item[0])))),

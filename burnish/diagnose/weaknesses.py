@@ -38,6 +38,9 @@ class Ranking(NamedTuple):
     weaknesses: tuple[Weakness, ...]
     untested: tuple[str, ...]
     """One sentence each."""
+    num_looked: int
+    """Scored rows of dev_a."""
+    num_checked: int
 
 
 def find_weaknesses(
@@ -51,7 +54,7 @@ def find_weaknesses(
     causes: Mapping[str, Cause] | None = None,
     target_error: float | None = None,
     seed: int = 0,
-) -> tuple[Weakness, ...]:
+) -> Ranking:
     """The slices that dev_a shows to be worse than the rest, at most 16, each tested anew on dev_b, by priority.
 
     `looked` is the evaluation on dev_a and chooses, `checked` that on dev_b and confirms; texts are by example id.
@@ -64,8 +67,8 @@ def find_weaknesses(
 
     Raises DataError when a declared column is in no row.
     """
-    found = search(rows_of(looked, looked_texts), rows_of(checked, checked_texts), declared, vectors=vectors, seed=seed)
-    return ranked(found, looked.metric, causes or {}, target_error).weaknesses
+    a, b = rows_of(looked, looked_texts), rows_of(checked, checked_texts)
+    return _ranked(_search(a, b, declared, vectors, seed), looked.metric, causes or {}, target_error)
 
 
 class Found(NamedTuple):
@@ -79,7 +82,7 @@ class Found(NamedTuple):
     notes: tuple[str, ...]
 
 
-def search(a: Rows, b: Rows, declared: Sequence[str], *, vectors: Vectors | None, seed: int) -> Found:
+def _search(a: Rows, b: Rows, declared: Sequence[str], vectors: Vectors | None, seed: int) -> Found:
     """What dev_a brings forward and what dev_b says about it; no place without an error on dev_a."""
     if not len(b.error_N) or not a.error_N.any():
         why = "no row of dev_a is wrong" if len(b.error_N) else "dev_b has no scored row"
@@ -156,7 +159,7 @@ def _shrunk(b: Rows, places: Sequence[Place], population: Sequence[Place]) -> tu
     return shrink(errors, counts)[: len(places)]
 
 
-def ranked(found: Found, metric: str, causes: Mapping[str, Cause], target_error: float | None) -> Ranking:
+def _ranked(found: Found, metric: str, causes: Mapping[str, Cause], target_error: float | None) -> Ranking:
     """The records, by priority: prevalence times the shrunk error above the target."""
     adjusted = holm([test.p_value for test in found.tests])
     target = target_error if target_error is not None else float(found.b.error_N.mean()) if found.places else 0.0
@@ -167,7 +170,8 @@ def ranked(found: Found, metric: str, causes: Mapping[str, Cause], target_error:
         for place, test in zip(found.places, found.tests, strict=True)
         if test.why_missing
     ]
-    return Ranking(tuple(weaknesses), (*sorted(untested), *found.notes))
+    notes = (*sorted(untested), *found.notes)
+    return Ranking(tuple(weaknesses), notes, len(found.a.results), len(found.b.results))
 
 
 def _weakness(

@@ -15,7 +15,7 @@ from burnish.evaluate.groundedness import not_grounded
 from burnish.loop.rubric import QUESTIONS, SUPPORTED, UNKNOWN, Piece, Question, Verdicts, piece_of
 from burnish.loop.seeds import Seeds
 from burnish.records import Example, Interval
-from burnish.review.admission import Admission, admit, retest_reason
+from burnish.review.admission import Admission, admit, objection
 from burnish.review.agreement import Rating
 from burnish.review.decisions import Outcome
 
@@ -82,17 +82,11 @@ def admission_of(question: Question, told: Sequence[PeoplesVerdict], verdicts: V
 
 
 def objection_of(admission: Admission, told: Sequence[PeoplesVerdict], verdicts: Verdicts) -> str:
-    """Why the judge may not score, beginning with a stable word and a colon; empty: it may.
-
-    One that passed on all answers is held to its last hundred, too.
-    """
+    """Why the judge may not score, beginning with a stable word and a colon; empty: it may."""
     if len(verdicts.models) > 1:
         names = ", ".join(verdicts.models)
         return f"mixed-judge: several models answered for it ({names}); give another judge.model, which is asked anew"
-    if not told:
-        return "untested: nobody has judged an answer yet"
-    why = admission.slices["all"].why
-    return why or retest_reason(admission, [verdicts.said.get(one.piece.key) is one.is_yes for one in told])
+    return objection(admission, [verdicts.said.get(one.piece.key) is one.is_yes for one in told])
 
 
 def refused_slices(admission: Admission) -> frozenset[str]:

@@ -13,6 +13,7 @@ from burnish.betting import Interval
 from burnish.errors import BurnishError, UsageError
 from burnish.loop.approval import approval_subject, demand_approver
 from burnish.loop.canary_end import MACHINE, end, overtaken
+from burnish.loop.canary_wait import is_due, waits_for
 from burnish.loop.kept import learned_since
 from burnish.loop.outcomes import Found, gather_outcomes, look
 from burnish.loop.preferred import gather_comparisons
@@ -33,10 +34,12 @@ class Step(NamedTuple):
     """What one look at the evidence did."""
 
     act: Literal["none", "kept", "ramped", "ended", "waits"]
-    """none: no canary runs; waits: benefit is proven, and a person has to approve."""
+    """none: no canary runs; waits: benefit is proven, and people have to say something first."""
     canary: Canary | None
     found: Found | None
     """None where none runs, or where it ended for another reason than its evidence."""
+    waits_for: str = ""
+    """What people have to do before it goes up, in a sentence; empty: nothing."""
 
 
 def start(project: Project, name: str, *, mode: Mode, by: str, reason: str, force: bool = False) -> Canary:
@@ -72,12 +75,13 @@ def step(project: Project) -> Step:
     gather_comparisons(project, canary)
     found = look(project, canary)
     failpoint("canary.weighed")
-    bar = 1 / canary.plan.alpha
-    if found.evidence.harm >= bar:
+    if found.evidence.harm >= 1 / canary.plan.alpha:
         why = f"harm is proven: {told(found)}"
         return Step("ended", end(project, canary, "rolled back", why, found), found)
-    if found.evidence.benefit < bar or found.at_stage < canary.plan.least:
+    if not is_due(canary, found):
         return Step("kept", canary, found)
+    if why := waits_for(project, canary, found):
+        return Step("waits", canary, found, why)
     return _go_up(project, canary, found)
 
 
@@ -95,7 +99,9 @@ def in_words(project: Project) -> str:
     if canary is None:
         return ""
     way = "unseen beside" if canary.plan.mode == "shadow" else f"at {canary.share:.0%} against"
-    return f"Canary of {canary.challenger} {way} {canary.against}: {told(look(project, canary))}."
+    found = look(project, canary)
+    waits = waits_for(project, canary, found)
+    return f"Canary of {canary.challenger} {way} {canary.against}: {told(found)}{f'; {waits}' if waits else ''}."
 
 
 def facts(project: Project, canary: Canary, found: Found | None) -> dict[str, Any]:
@@ -123,6 +129,7 @@ def facts(project: Project, canary: Canary, found: Found | None) -> dict[str, An
         "compared": found.num_compared if found else None,
         "judge_lean": _interval(found.lean) if found else None,
         "judge_refused": found.is_judge_refused if found else None,
+        "waits_for": waits_for(project, canary, found) if found and canary.is_running else "",
         "feedback_kept": project.settings.serve.traffic.keep,
     }
 
@@ -146,6 +153,7 @@ def watched(project: Project, talk: Talk) -> Iterator[None]:
 
 def watch(project: Project, stop: threading.Event, talk: Talk) -> None:
     """Looks at the evidence again and again until `stop` is set; a look that fails is told, and the next one comes."""
+    waited = ""
     while not stop.wait(project.settings.canary.look_s):
         try:
             done = step(project)
@@ -154,6 +162,9 @@ def watch(project: Project, stop: threading.Event, talk: Talk) -> None:
             continue
         if done.act in ("ramped", "ended") and done.canary:
             talk.say(f"canary of {done.canary.challenger}: {done.canary.moves[-1].reason}")
+        if done.waits_for and done.canary and done.waits_for != waited:
+            talk.say(f"canary of {done.canary.challenger}: {done.waits_for}")
+        waited = done.waits_for
 
 
 def unfit(project: Project, version: ModelVersion) -> str:
@@ -210,8 +221,6 @@ def _go_up(project: Project, canary: Canary, found: Found) -> Step:
         return Step("ended", end(project, canary, "proven", why, found), found)
     if canary.stage + 1 < len(canary.plan.shares):
         return Step("ramped", ramp_canary(project.store, canary, found.evidence, reason=why, by=MACHINE), found)
-    if project.settings.approval.required:
-        return Step("waits", canary, found)
     promote(project.store, canary.challenger, why, f"canary {canary.number}", over=canary.against)
     failpoint("canary.promoted")
     return Step("ended", end(project, canary, "promoted", why, found), found)

@@ -1,13 +1,14 @@
 """Both versions of a canary on the same conversations, compared by a judge or by people: evidence beside users' own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from burnish.client.ask import key_of
 from burnish.client.purse import most_cost
 from burnish.errors import ConfigError, UsageError
 from burnish.fingerprint import fingerprint
+from burnish.loop.canary_wait import judge_tested
 from burnish.loop.conversations import Case, answered, cases_of, demand_split
 from burnish.loop.decided import reviewed
 from burnish.loop.duel import Duel, Judged, ask_which, duel_asks
@@ -17,6 +18,7 @@ from burnish.loop.reviewing import Planned, ask_these
 from burnish.loop.rubric import CANARY
 from burnish.loop.stages import Shop
 from burnish.records import Interval
+from burnish.review.admission import FEWEST_REVIEWERS
 from burnish.review.queue import named
 from burnish.store.comparisons import By, CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.deployments import Canary
@@ -48,6 +50,8 @@ class JudgedCanary:
     """Half of judge minus people, on all conversations of this canary that both have compared."""
     is_refused: bool
     """Whether that lean is proven; then none of the judge's comparisons counts."""
+    objection: str
+    """Why its comparisons alone move no canary up, beginning with a stable word and a colon; empty: they may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +108,13 @@ def quote_canary(shop: Shop, *, count: int) -> DuelQuote:
 def ask_people(shop: Shop, *, count: int) -> Planned:
     """Puts both versions' answers to `count` conversations into the review queue, blind and in random order.
 
-    Those that a judge has compared are among them, which is how a judge that leans is found. Raises UsageError without
-    a canary that splits.
+    Those that a judge has compared are among them, which is how a judge that leans is found. Until people bear it out
+    these want three reviewers, as its test does. Raises UsageError without a canary that splits.
     """
     canary = demand_split(shop.project)
-    known = {one.conversation for one in canary_comparisons(shop.project.store, canary) if one.by != "judge"}
+    said = canary_comparisons(shop.project.store, canary)
     asked = {one.item.example for one in reviewed(shop.project) if one.item.purpose == CANARY}
+    known = {one.conversation for one in said if one.by != "judge"}
     cases = cases_of(shop, canary, known, count, asked)
     duels = answered(shop, canary, cases)
     same = [
@@ -118,7 +123,13 @@ def ask_people(shop: Shop, *, count: int) -> Planned:
         if one.is_same
     ]
     add_comparisons(shop.project.store, canary, same)
-    items = [_item(canary, one, shop.project.settings.seed) for one in duels if not one.is_same]
+    judged = {one.conversation for one in said if one.by == "judge"}
+    shared = judged if judged and judge_tested(shop.project, canary).objection else set()
+    items = [
+        replace(_item(canary, one, shop.project.settings.seed), wanted=FEWEST_REVIEWERS if case.key in shared else 1)
+        for case, one in zip(cases, duels, strict=True)
+        if not one.is_same
+    ]
     return ask_these(shop.project, items)
 
 
@@ -150,6 +161,7 @@ def _told(project: Project, canary: Canary, duels: Sequence[Duel], judged: Judge
         first=judged.first,
         lean=Interval(**seen.lean._asdict()),
         is_refused=seen.is_judge_refused,
+        objection=judge_tested(project, canary).objection,
     )
 
 

@@ -50,6 +50,8 @@ class Found(NamedTuple):
     lean: Interval
     """How much better a judge finds the challenger than people do on the same conversations, of 1 for always the other
     way; its n are those that both have compared."""
+    unjudged_benefit: float
+    """E-value against "not better" without the judge's comparisons: what users and people said, and equal answers."""
 
     @property
     def is_judge_refused(self) -> bool:
@@ -113,22 +115,27 @@ def weigh(canary: Canary, outcomes: Sequence[CanaryOutcome], comparisons: Sequen
     """
     lean = lean_of(comparisons, canary.plan.alpha)
     counted = [one for one in comparisons if one.by != "judge" or not leans(lean)]
-    if canary.plan.mode == "shadow":
-        gains = [one.value for one in outcomes]
-    else:
-        gains = differences(in_order(outcomes, counted))
+    is_shadow = canary.plan.mode == "shadow"
+    gains = [one.value for one in outcomes] if is_shadow else differences(in_order(outcomes, counted))
     harm = staged_wealth([-gain for gain in gains], canary.starts, len(canary.plan.shares)).max()
-    benefit = log_wealth(gains)[-1]
+    spoken = [one for one in counted if one.by != "judge"]
+    unjudged = gains if len(spoken) == len(counted) else differences(in_order(outcomes, spoken))
     num_challenger = sum(one.is_challenger for one in outcomes)
     return Found(
-        evidence=Evidence(len(gains), exp(min(harm, MOST_LOG)), exp(min(benefit, MOST_LOG))),
+        evidence=Evidence(len(gains), exp(min(harm, MOST_LOG)), _benefit(gains)),
         gain=mean_interval(gains, canary.plan.alpha),
         num_challenger=num_challenger,
-        num_champion=num_challenger if canary.plan.mode == "shadow" else len(outcomes) - num_challenger,
+        num_champion=num_challenger if is_shadow else len(outcomes) - num_challenger,
         at_stage=len(gains) - canary.starts[-1],
         num_compared=len({one.conversation for one in counted}),
         lean=lean,
+        unjudged_benefit=_benefit(unjudged),
     )
+
+
+def _benefit(gains: Sequence[float]) -> float:
+    """E-value against "not better"."""
+    return exp(min(log_wealth(gains)[-1], MOST_LOG))
 
 
 def in_order(outcomes: Sequence[CanaryOutcome], comparisons: Sequence[CanaryComparison]) -> list[Outcome]:

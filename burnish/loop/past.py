@@ -1,5 +1,7 @@
 """Rounds that were: where each one keeps its result, and whether the one asked for was already done."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from burnish.errors import UsageError
@@ -7,10 +9,12 @@ from burnish.fingerprint import fingerprint
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult, load_result
 from burnish.loop.seeds import Seeds
-from burnish.records import as_json
+from burnish.records import Interval, ModelVersion, as_json
+from burnish.registry import BASE
 
 RESULT_FILE = "round.json"
 DONE_FILE = "done"
+NOT_MEASURED = Interval(value=None, low=None, high=None, n=0)
 WAYS_TO_ASK = {
     "key_env",
     "usd_per_million_input",
@@ -46,6 +50,16 @@ def round_folder(project: Project, number: int) -> Path:
 def results(project: Project) -> list[RoundResult]:
     """Every decided round, oldest first."""
     return [load_result(path) for path in sorted(project.rounds_folder.glob(f"[0-9]*/{RESULT_FILE}"))]
+
+
+def with_scores(version: ModelVersion, past: Sequence[RoundResult]) -> ModelVersion:
+    """The version with its scores on dev_a; the base, which no round made, has those that the newest of the rounds
+    measured, without or with examples, the better ones."""
+    if version.name != BASE or version.scores or not past:
+        return version
+    known = [past[-1].baselines.get(name, NOT_MEASURED) for name in ("zero_shot", "few_shot")]
+    best = max(known, key=lambda score: -1.0 if score.value is None else score.value)
+    return version if best.value is None else replace(version, scores={past[-1].metric: best})
 
 
 def is_done(project: Project, number: int) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.diagnose.diagnosis import Diagnosis
-from burnish.errors import EXIT_GATE_HELD, EXIT_WAITS
+from burnish.errors import EXIT_GATE_HELD, EXIT_INCONCLUSIVE, EXIT_WAITS
 from burnish.evaluate.change import MeasureChange
 from burnish.records import Answer, Cost, Decision, Interval, SliceComparison, as_json, from_json
 from burnish.store.files import write_atomic
@@ -69,10 +69,14 @@ class RoundResult:
 
     @property
     def exit_code(self) -> int:
-        """0 when promoted, 3 when the gate held or could not tell, or people refused it or had a row of it forgotten, 4
-        when they have yet to answer."""
+        """0 when promoted, 3 when the gate held, or people refused it or had a row of it forgotten, 4 when they have
+        yet to answer, 6 when the gate could not tell.
+
+        It follows from the public decision alone: what a sealed vault keeps to itself, it does not tell either."""
         if self.approval == "waiting":
             return EXIT_WAITS
+        if self.decision == "INCONCLUSIVE":
+            return EXIT_INCONCLUSIVE
         return 0 if self.decision == "PROMOTE" and self.approval in ("", "approved") else EXIT_GATE_HELD
 
 

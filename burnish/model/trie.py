@@ -1,14 +1,10 @@
-"""Given choices as a tree of tokens, and generating one of them token by token."""
+"""Given choices as a tree of tokens."""
 
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from burnish.errors import DataError
-from burnish.model.base import Base
-from burnish.model.generator import Walk
 
 
 class Trie:
@@ -54,35 +50,3 @@ class Trie:
         if node not in self._lines:
             self._lines[node] = (*self.line(self.parent[node]), node)
         return self._lines[node]
-
-
-def choosing(base: Base, choices: Sequence[Sequence[int]]) -> Callable[[], Walk]:
-    """A grammar for one of the choices, token by token: whatever is generated is one of them in full.
-
-    The likeliest token at each fork need not lead to the likeliest choice; `choose` finds that one.
-    """
-    trie = Trie(choices, base.chat.end_ids, torch.device(base.device))
-    masks: dict[int, Tensor] = {}
-
-    def allowed(node: int) -> Tensor:
-        if node not in masks:
-            masks[node] = torch.zeros(base.vocab_size, dtype=torch.bool, device=base.device)
-            masks[node][trie.child_tokens[node]] = True
-        return masks[node]
-
-    return lambda: _ChoiceWalk(trie, allowed)
-
-
-class _ChoiceWalk:
-    def __init__(self, trie: Trie, allowed: Callable[[int], Tensor]) -> None:
-        self._trie, self._allowed, self._node = trie, allowed, 0
-
-    @property
-    def stop(self) -> Literal["end", "length"] | None:
-        return "end" if self._trie.choice[self._node] >= 0 else None
-
-    def allowed(self) -> Tensor | None:
-        return self._allowed(self._node)
-
-    def push(self, token: int) -> None:
-        self._node = next(child for child in self._trie.children[self._node] if self._trie.token[child] == token)

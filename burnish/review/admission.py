@@ -200,15 +200,14 @@ def benjamini_yekutieli(p_values: Sequence[float], rate: float = FALSE_SHARE) ->
 # While it is in use ---------------------------------------------------------------------------------------------------
 
 
-def objection(admission: Admission | None, version: str, name: str = EVERYWHERE) -> str:
-    """Why this version of a judge may not score this slice, beginning with a stable word and a colon; empty: it may."""
-    if admission is None:
-        return "untested: this judge was never tested against people"
-    if changed := version_change(admission.version, version):
-        return changed
-    if name not in admission.slices:
-        return f"untested: this judge was not tested on {name}"
-    return admission.slices[name].why
+def objection(admission: Admission, anchors: Sequence[bool]) -> str:
+    """Why a judge may not stand in for people, beginning with a stable word and a colon; empty: it may.
+
+    `anchors` as in `retest_reason`: one that passed on all answers is held to its last hundred, too.
+    """
+    if not anchors:
+        return "untested: nobody has judged an answer yet"
+    return admission.slices[EVERYWHERE].why or retest_reason(admission, anchors)
 
 
 def version_change(before: str, after: str) -> str:
@@ -221,7 +220,7 @@ def version_change(before: str, after: str) -> str:
     )
 
 
-def retest_reason(admission: Admission, anchors: Sequence[bool], name: str = EVERYWHERE) -> str:
+def retest_reason(admission: Admission, anchors: Sequence[bool]) -> str:
     """Why a judge in use has to be tested anew; empty where its agreement has not dropped.
 
     `anchors` tells, oldest first, on which items judge and person agreed since; the last 100 count. Fisher's exact
@@ -229,7 +228,7 @@ def retest_reason(admission: Admission, anchors: Sequence[bool], name: str = EVE
     alarms, each of which costs one test of the judge. By simulation of 80 items by three people, 1.2% at one look and
     13% somewhere in 600 anchors with a look every 20.
     """
-    tested = admission.slices[name].agreement
+    tested = admission.slices[EVERYWHERE].agreement
     latest = list(anchors)[-ANCHORS:]
     if len(latest) < FEWEST_ANCHORS or tested.value is None:
         return ""

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import numpy as np
 from scipy import stats
 
 
@@ -48,21 +47,6 @@ def detectable_gain(n: int, discordance: float, alpha: float = 0.05, power: floa
         middle = (low + high) / 2
         low, high = (low, middle) if rows_needed(middle, discordance, alpha, power) <= n else (middle, high)
     return high
-
-
-def power_of(n: int, gain: float, discordance: float, alpha: float = 0.05) -> float:
-    """Exact power of the one-sided mid-p McNemar test at n independent rows, by enumerating the discordant pairs."""
-    spread = max(discordance, gain)
-    won = (spread + gain) / 2
-    total = 0.0
-    for pairs in range(n + 1):
-        weight = float(stats.binom.pmf(pairs, n, spread))
-        if weight < 1e-12:
-            continue
-        wins = np.arange(pairs + 1)
-        midp = stats.binom.sf(wins, pairs, 0.5) + 0.5 * stats.binom.pmf(wins, pairs, 0.5)
-        total += weight * float(stats.binom.pmf(wins, pairs, won / spread)[midp < alpha].sum())
-    return total
 
 
 def plan(counts: Mapping[str, int], discordance: float, alpha: float = 0.05, power: float = 0.8) -> tuple[PlanRow, ...]:

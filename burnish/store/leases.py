@@ -5,7 +5,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from burnish.store.review_state import IS_OPEN, asker
-from burnish.store.store import Store
 from burnish.store.tables import review_lease, review_state
 
 STATE, LEASE = review_state.c, review_lease.c
@@ -25,12 +24,6 @@ class Held(NamedTuple):
 
     item: int
     until_s: float
-
-
-def expire_leases(store: Store, *, now_s: float) -> int:
-    """Returns the items of leases that have run out to the queue; returns how many. Claims look at the time anyway."""
-    with store.db.write_rows() as connection:
-        return connection.execute(delete(review_lease).where(LEASE.until_s <= now_s)).rowcount
 
 
 def held_by(connection: Connection, reviewer: str, now_s: float) -> list[Held]:

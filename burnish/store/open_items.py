@@ -42,6 +42,12 @@ def open_counts(store: Store, reviewer: str, *, now_s: float) -> dict[Queue, int
     return {queue: number - closed.get(queue, 0) for queue, number in wanted.items()}
 
 
+def was_asked(store: Store) -> bool:
+    """Whether any question was ever chosen, whatever became of it."""
+    with store.db.read() as connection:
+        return connection.execute(select(STATE.item).limit(1)).first() is not None
+
+
 def has_more(store: Store, reviewer: str, queue: Queue, number: int, *, now_s: float) -> bool:
     """Whether a queue surely has more than `number` items for this reviewer, without counting them all.
 

@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from burnish.loop.approval import answers, approve, is_stale, refuse, waiting
 from burnish.loop.canary import in_words
 from burnish.loop.kept import roll_back as go_back
+from burnish.loop.past import results, with_scores
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.standing import promote_by_hand
@@ -37,14 +38,14 @@ def add_to(app: FastAPI, desk: Desk) -> None:
     @app.get("/models")
     def list_models(request: Request) -> HTMLResponse:
         project = desk.open()
-        moves = history(project.store)
+        moves, past = history(project.store), results(project)
         return page(
             request,
             "models",
             project,
             now=champion(project.store),
             canary=in_words(project),
-            versions=list(reversed(models(project.store))),
+            versions=[with_scores(version, past) for version in reversed(models(project.store))],
             moves=list(reversed(moves)),
             asked=asked(project),
             answers=answers(project),

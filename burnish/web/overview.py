@@ -11,7 +11,7 @@ from burnish.budget import Budget
 from burnish.loop.approval import waiting as waiting_rounds
 from burnish.loop.asked import left_for_all
 from burnish.loop.auditing import held_batches, sample_of
-from burnish.loop.past import results
+from burnish.loop.past import results, with_scores
 from burnish.loop.project import Project
 from burnish.loop.result import RoundResult
 from burnish.loop.standing import standing
@@ -44,12 +44,12 @@ def add_to(app: FastAPI, desk: Desk) -> None:
     @app.get("/")
     def overview(request: Request) -> HTMLResponse:
         project = desk.open()
-        past, user = results(project), who(request)
+        past, user, now = results(project), who(request), champion(project.store)
         return page(
             request,
             "overview",
             project,
-            now=champion(project.store),
+            now=with_scores(now, past) if now else None,
             found=standing(project),
             last=list(reversed(past[-SHOWN_ROUNDS:])),
             curve=curve(past[-SHOWN_ROUNDS:]),

@@ -21,6 +21,7 @@ from burnish.loop.project import Project, moment
 from burnish.loop.reviewing import claim, decide
 from burnish.store.claims import Claim, held_items, undo_decision
 from burnish.store.leases import LEASE_S
+from burnish.store.open_items import was_asked
 from burnish.store.reviews import ReviewItem, find_item, last_decision
 from burnish.web.answered import wish_of
 from burnish.web.desk import Desk, page
@@ -210,6 +211,7 @@ def _seen(room: Room, project: Project, reviewer: str, claims: Sequence[Claim], 
         "left": standing.left,
         "rest": standing.rest,
         "num_all": 0 if claims else left_for_all(project).num_items,
+        "was_asked": bool(claims) or was_asked(project.store),
         "last": last[0] if last else None,
         "last_words": decided_words(*last) if last else "",
     }

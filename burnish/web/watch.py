@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from burnish.loop.normal import model_in_use
 from burnish.loop.project import Project
 from burnish.loop.requests import different_texts, requests_of
 from burnish.loop.slice_candidates import candidate_slices
@@ -41,6 +42,8 @@ def add_to(app: FastAPI, desk: Desk) -> None:
             "watch",
             project,
             state=load_state(project),
+            in_use=model_in_use(project)[0],
+            option=project.option,
             settings=project.settings.watch,
             alarms=[(alarm, groups_of(project, alarm)) for alarm in newest],
             num_alarms=len(alarms),

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.synthesis import FEWEST, MOST, ORACLE, SEED_ONLY, cut, equal_epochs, gap_closed
+from benchmarks.labelled import FEWEST, MOST
+from benchmarks.synthesis import ORACLE, SEED_ONLY, cut, equal_epochs, gap_closed
 from burnish.records import Example, Message
 
 

@@ -4,20 +4,9 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.synthesis import MOST
-from benchmarks.verify import (
-    ALIKE,
-    BEFORE,
-    NOW,
-    PARENT,
-    RANDOM,
-    WRONG_SHARE,
-    alike_labels,
-    asked_of,
-    case_of,
-    made_of_seeds,
-    summary,
-)
+from benchmarks.labelled import MOST
+from benchmarks.verify_cases import ALIKE, PARENT, RANDOM, alike_labels, asked_of, case_of, made_of_seeds
+from benchmarks.verify_rules import BEFORE, NOW, WRONG_SHARE, summary
 from burnish.records import Example, Message
 
 TOPICS = {

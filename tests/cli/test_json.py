@@ -3,9 +3,11 @@
 import json
 import shutil
 import sys
+from dataclasses import replace
 
 import pytest
 
+from burnish.loop.result import load_result
 from tests.cli.calls import burnish
 from tests.cli.conftest import QUICK, overrides
 from tests.cli.golden import check, shape
@@ -47,10 +49,25 @@ def test_a_round_keeps_its_shape_and_promotes_with_exit_code_0(promoted):
     pin("round", call.data)
 
 
-def test_a_round_that_proves_nothing_has_the_same_shape_and_exit_code_3(held, promoted):
+def test_a_round_that_proves_nothing_has_the_same_shape_and_exit_code_6(held, promoted):
     call = held[1]
-    assert (call.code, call.data["decision"]) == (3, "INCONCLUSIVE")
+    assert (call.code, call.data["decision"]) == (6, "INCONCLUSIVE")
     assert call.data.keys() == promoted[1].data.keys()
+
+
+@pytest.mark.parametrize(
+    ("decision", "approval", "code"),
+    [
+        ("PROMOTE", "", 0),
+        ("PROMOTE", "waiting", 4),
+        ("PROMOTE", "refused", 3),
+        ("HOLD", "", 3),
+        ("INCONCLUSIVE", "", 6),
+    ],
+)
+def test_each_decision_has_an_exit_code_of_its_own(held, decision, approval, code):
+    kept = load_result(held[0] / held[1].data["report"].removesuffix("report.html") / "round.json")
+    assert replace(kept, decision=decision, approval=approval).exit_code == code
 
 
 def test_the_same_round_again_says_that_nothing_changed_and_keeps_its_exit_code(held):
@@ -63,7 +80,7 @@ def test_the_same_round_again_says_that_nothing_changed_and_keeps_its_exit_code(
 
 def test_run_lists_its_rounds_and_says_why_it_stopped(held):
     call = burnish("run", "--project", held[0], "--json")
-    assert call.code == 3
+    assert call.code == 6
     assert call.data["stopped"] == "nothing is new: add data, or change settings"
     pin("run", call.data)
 

@@ -83,7 +83,7 @@ def test_a_reader_that_went_away_is_no_error(desk, here):
 
 def test_a_closed_stdout_or_stderr_is_no_error_and_keeps_the_exit_code(desk, here):
     done = in_shell(" >&-", "round", "--project", "desk", "--quiet", cwd=here)
-    assert (done.returncode, done.stderr) == (3, "")
+    assert (done.returncode, done.stderr) == (6, "")
     done = in_shell(" 2>&-", "status", "--project", "nowhere", cwd=here)
     assert (done.returncode, done.stdout) == (78, "")
     done = in_shell(" <&- >&- 2>&-", "status", "--project", "desk", cwd=here)

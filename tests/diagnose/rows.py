@@ -1,10 +1,12 @@
 """Evaluations made of nothing but scores, columns and texts, for the tests of diagnosis."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from burnish.records import Evaluation, Interval, RowResult
+from burnish.diagnose.weaknesses import find_weaknesses
+from burnish.records import Evaluation, Interval, RowResult, Weakness
 
 WORDS = ("account", "branch", "card", "form", "letter", "office", "page", "screen", "ticket", "window")
 
@@ -49,3 +51,8 @@ def columns_at_random(random: np.random.Generator, n: int, names: Sequence[str],
 def sentences(random: np.random.Generator, n: int, words: Sequence[str] = WORDS) -> list[str]:
     """Texts of six words each."""
     return [" ".join(row) for row in random.choice(np.array(words), size=(n, 6))]
+
+
+def weaknesses_of(*sets: Any, **more: Any) -> tuple[Weakness, ...]:
+    """The weaknesses that `find_weaknesses` finds, without its notes."""
+    return find_weaknesses(*sets, **more).weaknesses

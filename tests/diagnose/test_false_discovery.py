@@ -8,8 +8,7 @@ slices of one or two columns), in one of the simulations random texts, and the s
 import numpy as np
 import pytest
 
-from burnish.diagnose.weaknesses import find_weaknesses
-from tests.diagnose.rows import columns_at_random, evaluation, sentences, texts_of
+from tests.diagnose.rows import columns_at_random, evaluation, sentences, texts_of, weaknesses_of
 
 NAMES = tuple(f"column{at}" for at in range(8))
 ROWS = 200
@@ -28,7 +27,7 @@ def share_confirmed(trials: int, *, same_rows: bool, with_texts: bool = False) -
         (a, a_texts), (b, b_texts) = one_set(random, "a", with_texts), one_set(random, "b", with_texts)
         if same_rows:
             b, b_texts = a, a_texts
-        hits += any(one.confirmed for one in find_weaknesses(a, b, a_texts, b_texts, NAMES[:2]))
+        hits += any(one.confirmed for one in weaknesses_of(a, b, a_texts, b_texts, NAMES[:2]))
     return hits / trials
 
 
@@ -60,6 +59,6 @@ def test_a_planted_slice_is_confirmed_in_most_diagnoses():
             one = evaluation(random.random(ROWS) >= chance_N, columns, prefix=prefix)
             sets.append((one, texts_of(one)))
         (a, a_texts), (b, b_texts) = sets
-        weaknesses = find_weaknesses(a, b, a_texts, b_texts, NAMES[:2])
+        weaknesses = weaknesses_of(a, b, a_texts, b_texts, NAMES[:2])
         found += any(one.confirmed and one.columns.get("column0") == "v1" for one in weaknesses)
     assert found >= 0.7 * trials, found

@@ -90,7 +90,7 @@ def test_proven_benefit_goes_up_stage_by_stage_and_then_promotes(project):
     assert (done.act, done.canary.moves[-1].outcome, champion(project.store).name) == ("ended", "promoted", "new")
     assert history(project.store)[-1].by == "canary 1"
     assert history(project.store)[-1].reason.startswith("benefit is proven: +100.0 points [")
-    assert step(project) == ("none", None, None)
+    assert step(project).act == "none"
     assert check_log(project).breaks == ()
     assert rollback(project.store, "second thoughts").name == "old"
 

@@ -19,6 +19,7 @@ from burnish.loop.stages import Shop, shop_outside_rounds
 from burnish.loop.workbench import Workbench
 from burnish.records import Message
 from burnish.registry import champion, promote
+from burnish.review.admission import FEWEST_REVIEWERS
 from burnish.store.claims import Wish, decide_item
 from burnish.store.comparisons import CanaryComparison, add_comparisons, canary_comparisons
 from burnish.store.deployments import Canary, place_of
@@ -141,9 +142,11 @@ def test_people_are_asked_blind_teach_nothing_and_a_judge_that_leans_away_from_t
         found = judge_canary(shop, count=60)
         alone = look(project, canary)
         assert (alone.lean.n, alone.is_judge_refused) == (0, False)
+        assert found.objection == "untested: nobody has judged an answer yet"
         items = ask_people(shop, count=60).items
         assert {(item.queue, item.purpose) for item in items} == {("preference", "canary")}
         assert len({item.draft_by for item in items}) == 2, "neither version is always A"
+        assert sum(item.wanted == FEWEST_REVIEWERS for item in items) == found.num_conversations - found.num_same > 0
         equal = sum(one.by == "equal" for one in canary_comparisons(project.store, canary))
         assert equal - found.num_same == 60 - len(items) > 0, "where both answers are the same nobody is asked"
         more = ask_people(shop, count=40).items

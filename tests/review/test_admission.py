@@ -113,9 +113,7 @@ def test_a_judge_is_let_in_by_slice():
     found = admit("v", biased, ratings, slice_of)
     assert found.slices["channel=web"].is_admitted
     assert not found.slices["channel=fax"].is_admitted
-    assert objection(found, "v", "channel=web") == ""
-    assert objection(found, "v", "channel=fax").startswith(("worse-than-people", "little-agreement"))
-    assert objection(found, "v", "channel=app") == "untested: this judge was not tested on channel=app"
+    assert found.slices["channel=fax"].why.startswith(("worse-than-people", "little-agreement"))
 
 
 def test_too_few_people_or_items_let_no_judge_in():
@@ -138,16 +136,20 @@ def test_people_may_have_answered_what_the_judge_did_not():
 def test_another_version_is_another_judge():
     version = judge_version(model="small", prompt="Is it right?", rubric="r1")
     other = judge_version(model="small", prompt="Is it  right?", rubric="r1")
-    found = admit(version, *sample(0.95))
-    assert objection(found, version) == ""
-    assert objection(found, other).startswith("changed-judge: ")
-    assert version[:12] in version_change(version, other)
+    assert version_change(version, other).startswith(f"changed-judge: the judge was {version[:12]} ")
     assert version_change(version, version) == ""
-    assert objection(None, version).startswith("untested: ")
 
 
 def admitted() -> Admission:
     return admit("v", *sample(0.95))
+
+
+def test_a_judge_is_objected_to_until_people_have_answered_and_when_it_no_longer_agrees():
+    found = admitted()
+    assert objection(found, []).startswith("untested: ")
+    assert objection(found, [True] * 100) == ""
+    assert objection(found, [False] * 100).startswith("agreement-dropped: ")
+    assert objection(admit("v", *sample(0.3)), [True] * 100).startswith(("worse-than-people: ", "little-agreement: "))
 
 
 def test_a_drop_of_agreement_calls_for_a_new_test_and_chance_rarely_does():

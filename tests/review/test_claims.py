@@ -15,7 +15,7 @@ from burnish.errors import BusyError, UsageError
 from burnish.records import Message
 from burnish.review.decisions import Holding, replay
 from burnish.store.claims import Wish, claim_items, decide_item, held_items, undo_decision
-from burnish.store.leases import LEASE_S, expire_leases
+from burnish.store.leases import LEASE_S
 from burnish.store.review_state import rebuild_state
 from burnish.store.reviews import ReviewItem, add_items, review_items, review_log, waiting, withdraw_items
 from burnish.store.store import Store, open_store
@@ -168,12 +168,6 @@ class Queue(RuleBasedStateMachine):
         self.now_s += seconds
 
     @rule()
-    def expire(self) -> None:
-        gone = {key for key, until in self.leases.items() if until <= self.now_s}
-        assert expire_leases(self.store, now_s=self.now_s) == len(gone)
-        self.leases = {key: until for key, until in self.leases.items() if key not in gone}
-
-    @rule()
     def reopen(self) -> None:
         self.store = self.open()
 
@@ -247,7 +241,6 @@ def test_a_decision_on_what_another_reviewer_holds_is_refused_with_their_name(st
 def test_a_late_decision_is_taken_while_nobody_else_has_the_item(store):
     add_items(store, [item("a")])
     claim_items(store, "ann", now_s=0, queues=QUEUES)
-    assert expire_leases(store, now_s=LEASE_S) == 1
     assert decide_item(store, "a", "ann", 1, Wish("edit", "better"), now_s=2 * LEASE_S).text == "better"
 
 

@@ -166,7 +166,7 @@ def _version(project: Project, name: str, decision: str, mark: str) -> ModelVers
         parents=() if name == "base" else ("base",),
         data={f"rows {mark}": "d"},
         lr=1e-3,
-        scores={"accuracy": rate(7, 10)},
+        scores={} if name == "base" else {"accuracy": rate(7, 10)},
         decision=decision,
     )
 
@@ -194,6 +194,7 @@ def _round(project: Project, mark: str) -> None:
         report="",
         vault="vault_1",
         slices=report.comparison.slices if report.comparison else (),
+        baselines={"zero_shot": rate(2, 10), "few_shot": rate(3, 10), "commonest_answer": rate(9, 10)},
         warnings=(f"warning {mark}",),
     )
     save_result(folder / RESULT_FILE, result)

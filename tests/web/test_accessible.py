@@ -35,7 +35,7 @@ def test_no_page_has_a_serious_fault(browser, furnished, tmp_path):
         with told(desk / ".burnish", Silence()) as talk:
             talk.step("train", ("look", "train", "decide"))
             page.goto(f"http://127.0.0.1:{access.port}/rounds")
-            page.get_by_text("stopped before").wait_for()
+            page.locator("#live").get_by_text("stopped before it was done").wait_for()
             found += faults(page)
         page.context.close()
     assert found == []

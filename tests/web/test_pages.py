@@ -8,9 +8,10 @@ import pytest
 
 from burnish.loop.auditing import held_batches, sample_of
 from burnish.loop.canary import start
-from burnish.registry import champion, history
+from burnish.registry import champion, history, promote, rollback
 from burnish.web.data import PAGE_ROWS, Wanted, choices, find
 from burnish.web.faults import PATH
+from tests.cli.calls import burnish
 from tests.web.furnished import ACTIONS, BATCH, EVERY, SECRET
 
 
@@ -124,6 +125,28 @@ def test_a_canary_that_runs_is_told_on_the_page_of_models(site):
     assert "Canary" not in words(site.get("/models").text)
     start(site.project, "round-2", mode="split", by="ann", reason="we need it", force=True)
     assert "Canary of round-2 at 1% against round-1: no outcome yet." in words(site.get("/models").text)
+
+
+def test_the_base_has_the_scores_that_a_round_measured(site):
+    row = words(site.get("/models").text.partition('scope="row">base')[2].partition("</tr>")[0])
+    assert "accuracy 30.0%" in row
+    assert "not scored" not in words(site.get("/models").text)
+    (listed,) = [one for one in models_told(site) if one["name"] == "base"]
+    assert (listed["scores"]["accuracy"]["value"], listed["scores"]["accuracy"]["n"]) == (0.3, 10)
+    rollback(site.project.store, "worse")
+    assert "accuracy 30.0%" in words(site.get("/").text)
+
+
+def models_told(site):
+    return burnish("models", "--project", site.project.folder, "--json").data["models"]
+
+
+def test_the_page_of_the_monitor_says_which_model_it_is_about_when_another_one_is_in_use(site):
+    assert "is in use now" not in words(site.get("/watch").text)
+    promote(site.project.store, "round-2", "better", "test")
+    seen = " ".join(words(site.get("/watch").text).split())
+    assert "round-2 is in use now, and the last look was at round-1" in seen
+    assert f"burnish watch {site.project.option}" in seen
 
 
 def test_a_second_click_rolls_back_no_further(site):

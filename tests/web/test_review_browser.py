@@ -19,11 +19,11 @@ from burnish.loop.project import SETTINGS_FILE, open_project, settings_with
 from burnish.review.decisions import replay
 from burnish.settings.text import write_settings
 from burnish.store.claims import held_items
-from burnish.store.leases import LEASE_S, expire_leases
+from burnish.store.leases import LEASE_S
 from burnish.store.reviews import add_items, review_log
 from burnish.store.tables import review_lease
 from tests.cli.calls import command, environment
-from tests.web.asked import BETTER, DRAFT, label_question, pair_question, text_project, text_question
+from tests.web.asked import BETTER, DRAFT, label_question, pair_question, run_out, text_project, text_question
 from tests.web.live import TOKEN, serving
 from tests.web.payloads import PAYLOADS
 from tests.web.screen import violations, visitor
@@ -132,7 +132,7 @@ def test_two_people_with_one_question_make_one_decision_and_the_late_one_is_told
         press(ann, "e")
         ann.keyboard.press("Control+a")
         ann.keyboard.type(BETTER)
-        expire_leases(project.store, now_s=time.time() + LEASE_S)
+        run_out(project)
         bob.reload()
         press(ann, "Control+Enter")
         ann.get_by_text("is held now by bob").wait_for()

@@ -14,10 +14,9 @@ from burnish.loop.rubric import JUDGING
 from burnish.loop.task import task_of_project
 from burnish.records import Task
 from burnish.store.claims import Wish, claim_items, decide_item
-from burnish.store.leases import LEASE_S, expire_leases
 from burnish.store.reviews import add_items, review_items, review_log
 from burnish.web.fields import answer_from, fields_of
-from tests.web.asked import BETTER, DRAFT, OTHER, label_question, pair_question, text_project, text_question
+from tests.web.asked import BETTER, DRAFT, OTHER, label_question, pair_question, run_out, text_project, text_question
 from tests.web.conftest import ACCESS, Site, stranger
 from tests.web.furnished import BATCH
 from tests.web.test_pages import words
@@ -163,7 +162,7 @@ def test_the_last_answers_are_taken_back_one_by_one_and_come_first_again(ann):
 
 def test_who_comes_late_is_told_and_keeps_what_they_wrote(writer):
     form = form_of(writer, "edit", text=BETTER, shown=str(int(time.time()) - 2000))
-    assert expire_leases(writer.project.store, now_s=time.time() + LEASE_S) == 1
+    run_out(writer.project)
     bob = reader(writer, "bob")
     assert bob.get("/review").text.count('<form class="question"') == 1
     refused = writer.post("/review/decide", form)
@@ -280,7 +279,10 @@ def test_the_last_answer_of_an_audit_judges_the_batch_and_taking_it_back_undoes_
 
 def test_an_empty_queue_is_filled_from_the_page_in_the_background(site):
     ann = reader(site)
-    assert "Choose more questions" in ann.get("/review").text
+    seen = ann.get("/review").text
+    assert "Choose questions" in seen
+    assert "No question has been chosen for people so far." in seen
+    assert "Every question is answered" not in seen
     assert ann.post("/review/plan", {"more": "yes"}).status_code == 303
     until = time.monotonic() + 60
     while time.monotonic() < until and '<form class="question"' not in (page := ann.get("/review").text):
