@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from burnish.data.encoding import MARKS, UTF32_MARKS, Recoded
 from burnish.errors import AccessError, DataError, StorageError
 
 MAX_LINE_BYTES = 4_000_000
@@ -85,19 +86,23 @@ def _skip_rest(stream: BinaryIO) -> int:
 class Opened(NamedTuple):
     """An open source."""
 
-    stream: "io.BufferedReader[_Raw]"
+    stream: io.BufferedReader
     name: str
     """Last part of the path without .gz, or stdin."""
     start: bytes
     """The first bytes, not consumed: at most 64 kB, on a pipe as much as has arrived."""
+    place: str
+    """The path as it was given, or -."""
+    is_recoded: bool
+    """Whether the source is UTF-16 and the stream its UTF-8, so that places in the two differ."""
 
 
 @contextmanager
 def open_source(source: Path | None) -> Iterator[Opened]:
-    """The bytes of a file, or of standard input for None, decompressed when they are gzip.
+    """The bytes of a file, or of standard input for None: unpacked when they are gzip, in UTF-8 when they are UTF-16.
 
-    Raises DataError when there is no such file or it is a device, AccessError when it may not be read. A gzip bomb
-    raises DataError while it is read.
+    Raises DataError when there is no such file or it is a device, AccessError when it may not be read. A gzip bomb,
+    and a mark of UTF-16 before what is none, raise DataError while they are read.
     """
     raw = _open_file(source) if source else sys.stdin.buffer
     name = source.name if source else "stdin"
@@ -106,7 +111,12 @@ def open_source(source: Path | None) -> Iterator[Opened]:
         if stream.peek(2).startswith(GZIP):
             stream = io.BufferedReader(_Unpacked(stream, name), 1 << 16)
             name = name.removesuffix(".gz")
-        yield Opened(stream, name, _start(stream))
+        start = _start(stream)
+        encoding = "" if start.startswith(UTF32_MARKS) else MARKS.get(start[:2], "")
+        if encoding:
+            stream = io.BufferedReader(Recoded(stream, encoding, name), 1 << 16)
+            start = _start(stream)
+        yield Opened(stream, name, start, str(source or "-"), bool(encoding))
     except OSError as error:
         if isinstance(error, BROKEN_GZIP):
             raise
@@ -116,7 +126,7 @@ def open_source(source: Path | None) -> Iterator[Opened]:
             raw.close()
 
 
-def _start(stream: "io.BufferedReader[_Raw]") -> bytes:
+def _start(stream: io.BufferedReader) -> bytes:
     try:
         return stream.peek(1 << 16)
     except BROKEN_GZIP:
