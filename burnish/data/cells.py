@@ -45,7 +45,7 @@ def unescaped(text: str) -> str:
 
 def _control(found: re.Match[str]) -> str:
     code = int(found[1], 16)
-    return chr(code) if code < 32 or code == ord("_") else found[0]
+    return chr(code) if UNWRITABLE.match(chr(code)) or code in (0x09, 0x0A, 0x5F) else found[0]
 
 
 def escaped(text: str) -> str:

@@ -55,9 +55,11 @@ class Recoded(io.RawIOBase):
         self.waiting, self.is_done = b"", False
 
     def readable(self) -> bool:
+        """It is."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Fills the buffer as far as one piece of the source goes; 0 at its end."""
         while not self.waiting and not self.is_done:
             self.waiting = self._next()
         piece, self.waiting = self.waiting[: len(buffer)], self.waiting[len(buffer) :]

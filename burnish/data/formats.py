@@ -23,7 +23,10 @@ ZIP = b"PK\x03\x04"
 """How a workbook begins, and every other zip archive; `workbook` tells them apart."""
 
 FOREIGN = {
-    b"\xd0\xcf\x11\xe0": ("an old Excel workbook (.xls), or one with a password", "save it as .xlsx, without a password"),
+    b"\xd0\xcf\x11\xe0": (
+        "an old Excel workbook (.xls), or one with a password",
+        "save it as .xlsx, without a password",
+    ),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it with `zstd -d`, or pack it with gzip"),
     b"BZh": ("compressed with bzip2", "unpack it with `bunzip2`, or pack it with gzip"),
     b"\xfd7zXZ": ("compressed with xz", "unpack it with `unxz`, or pack it with gzip"),
@@ -164,7 +167,8 @@ def _json_row(parser: StrictJson, source: str, line: Line, data: bytes) -> RawRo
         except UnicodeDecodeError as error:
             fault = utf8_fault(error)
         except JsonFault as error:
-            fault = f"json: {error}"
+            is_cut = line.size_bytes == len(line.data) and not data.rstrip().endswith(b"}")
+            fault = f"json: {error}" + ("; the file ends here, inside the row" if is_cut else "")
     return RawRow(source, line.number, line.offset, {}, fault, data[:4000].decode("utf-8", "replace"))
 
 
@@ -186,8 +190,11 @@ def _read_array(opened: Opened) -> Iterator[RawRow]:
         text = data.removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        fault = f"{name}, line {line}: byte 0x{error.object[error.start]:02x} at {error.start:,} is not UTF-8"
-        raise DataError(fault, hint=recode_hint(opened.place, error.object[error.start :][:SAMPLE_BYTES])) from error
+        odd = f"byte {error.start:,} of the file, 0x{error.object[error.start]:02x},"
+        raise DataError(
+            f"{name}, line {line}: {odd} is not UTF-8",
+            hint=recode_hint(opened.place, error.object[error.start :][:SAMPLE_BYTES]),
+        ) from error
     yield from _elements(text, name)
 
 

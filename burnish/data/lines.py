@@ -138,13 +138,16 @@ def _open_file(path: Path) -> BinaryIO:
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             raise DataError(f"{path} is a device, not a file", hint="give a file, or - for standard input")
+        if stat.S_ISDIR(mode):
+            raise DataError(f"{path} is a folder, not a file", hint="give the file inside that is meant")
         return path.open("rb")
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}", hint="check the path; - reads standard input") from error
     except PermissionError as error:
         raise AccessError(f"{path} may not be read", hint=f"chmod u+r {path}") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be opened: {error}", hint="check the path") from error
+        told = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{str(path)!r} cannot be opened: {told}", hint="check the path") from error
 
 
 class _Raw(io.RawIOBase):

@@ -1,4 +1,4 @@
-"""What openpyxl's reader of rows does not tell of a sheet: which cells are merged, and which formulas were not computed.
+"""What openpyxl's rows do not tell of a sheet: which cells are merged, and which formulas have no result.
 
 Both stand in the sheet's XML, which is walked once before its rows are read; entities that would grow without end are
 stopped by expat itself.

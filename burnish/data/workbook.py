@@ -20,7 +20,7 @@ from burnish.data.tables import checked_header
 from burnish.errors import DataError
 
 MAX_UNPACKED_BYTES = 256_000_000
-"""All parts of a workbook together. Texts of a workbook are held; of a million rows they and the cells take this much."""
+"""All parts of a workbook together, of which the texts are held; a million rows of five columns come to this."""
 MAX_ROWS = 1_048_576
 """Of a sheet in Excel; a row that claims a higher number would be preceded by as many empty ones."""
 AT_ONCE = 1000
@@ -52,16 +52,14 @@ def read_workbook(path: Path, name: str, sheet: str) -> Iterator[RawRow]:
 
             book = load_workbook(file, read_only=True, data_only=True, keep_links=False)
         chosen = _chosen(book, sheet, name)
-        with _openpyxl(name):
-            # Its one way to the part of a sheet; openpyxl reads the merged cells of no workbook that it streams.
-            with chosen._get_source() as part:
-                outline = read_outline(part)
+        with _openpyxl(name), chosen._get_source() as part:  # it has no public way to the part of a sheet
+            outline = read_outline(part)
         yield from _Table(f"{name}/{chosen.title}", outline).read(_rows(chosen, name))
 
 
 @contextmanager
 def _openpyxl(name: str) -> Iterator[None]:
-    """Its errors become ours; of what it warns of (styles, validation, dates) only dates matter, and these are errors."""
+    """Its errors become ours. It warns of styles, validation and dates; a date that is none is an error cell too."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -78,7 +76,9 @@ def _refuse(file: IO[bytes], name: str) -> None:
             parts = {part.filename: part for part in archive.infolist()}
             book = archive.open("xl/workbook.xml").read(4000) if "xl/workbook.xml" in parts else b""
     except DAMAGED as error:
-        raise DataError(f"{name} is a damaged zip archive or workbook: {error}", hint=f"open it and {AS_XLSX}") from error
+        raise DataError(
+            f"{name} is a damaged zip archive or workbook: {error}", hint=f"open it and {AS_XLSX}"
+        ) from error
     what = next((what for part, what in OTHERS.items() if part in parts), "")
     what = "a Strict Open XML workbook" if b"purl.oclc.org/ooxml" in book else what
     if what:
@@ -89,7 +89,7 @@ def _refuse(file: IO[bytes], name: str) -> None:
     packed = sum(part.compress_size for part in parts.values())
     if unpacked > MAX_UNPACKED_BYTES or (unpacked > FREE_BYTES and unpacked > MAX_RATIO * packed):
         raise DataError(
-            f"{name} unpacks to {unpacked:,} bytes, the limits are {MAX_UNPACKED_BYTES:,} and {MAX_RATIO} times its size",
+            f"{name} unpacks to {unpacked:,} bytes; {MAX_UNPACKED_BYTES:,} or {MAX_RATIO} times its size is too much",
             hint="save the sheet as CSV UTF-8; a CSV file of any size is read",
         )
 
