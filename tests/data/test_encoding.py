@@ -97,7 +97,7 @@ def test_rows_in_a_code_page_are_told_with_line_and_byte_and_the_hint_mends_them
     def read():
         raise nothing_read(path, list(read_rows(path, Settings())))
 
-    with pytest.raises(DataError, match="line 1: |line 2: byte 30|rows.csv:2 ") as caught:
+    with pytest.raises(DataError, match=r"line 1: |line 2: byte 30|rows\.csv:2 ") as caught:
         read()
     assert "it reads like WINDOWS-1252" in caught.value.hint
     _assert_the_hint_mends(path, table.encode(), read)
