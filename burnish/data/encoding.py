@@ -138,7 +138,7 @@ def _plausible_share(kind: Kind, sample: bytes) -> float:
 
 def _is_plausible(kind: Kind, around: str) -> bool:
     """Whether the middle one of three characters may stand there."""
-    before, char, after = around
+    before, char, after = around[0], around[1], around[2]
     first, last = kind.script
     if first and first <= char <= last:
         return first <= before <= last or first <= after <= last or not (before + after).isascii()

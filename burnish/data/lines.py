@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from burnish.data.encoding import MARKS, UTF32_MARKS, Recoded
 from burnish.errors import AccessError, DataError, StorageError
@@ -86,7 +86,7 @@ def _skip_rest(stream: BinaryIO) -> int:
 class Opened(NamedTuple):
     """An open source."""
 
-    stream: io.BufferedReader
+    stream: "io.BufferedReader[Any]"
     name: str
     """Last part of the path without .gz, or stdin."""
     start: bytes
@@ -107,7 +107,7 @@ def open_source(source: Path | None) -> Iterator[Opened]:
     raw = _open_file(source) if source else sys.stdin.buffer
     name = source.name if source else "stdin"
     try:
-        stream = io.BufferedReader(_Raw(raw), 1 << 16)
+        stream: io.BufferedReader[Any] = io.BufferedReader(_Raw(raw), 1 << 16)
         if stream.peek(2).startswith(GZIP):
             stream = io.BufferedReader(_Unpacked(stream, name), 1 << 16)
             name = name.removesuffix(".gz")
@@ -126,7 +126,7 @@ def open_source(source: Path | None) -> Iterator[Opened]:
             raw.close()
 
 
-def _start(stream: io.BufferedReader) -> bytes:
+def _start(stream: "io.BufferedReader[Any]") -> bytes:
     try:
         return stream.peek(1 << 16)
     except BROKEN_GZIP:

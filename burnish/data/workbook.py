@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from shlex import quote
 from typing import IO, Any
 
 from burnish.data.cells import cell_text
@@ -108,7 +109,7 @@ def _chosen(book: Any, wanted: str, name: str) -> Any:
     if len(filled) > 1:
         raise DataError(
             f"{name} has {len(filled)} sheets with rows",
-            hint=f"name one: --set 'data.sheet={filled[0]}', or hide the others. {_listed(filled)}",
+            hint=f"name one: --set {quote(f'data.sheet={filled[0]}')}, or hide the others. {_listed(filled)}",
         )
     if not filled:
         raise DataError(f"{name} has no visible sheet with rows", hint=_listed(list(sheets)))

@@ -187,6 +187,10 @@ def test_what_is_no_workbook_or_a_bomb_is_refused_before_it_is_unpacked(tmp_path
         (packed("rows.zip", a="b"), "a zip archive, not an Excel workbook"),
         (packed("rows.xlsb", **{"xl/workbook.bin": "b"}), r"a binary Excel workbook \(.xlsb\)"),
         (packed("rows.ods", **{"content.xml": "b"}), "an OpenDocument file"),
+        (
+            packed("strict.xlsx", **{"xl/workbook.xml": "<a xmlns='http://purl.oclc.org/ooxml/x'/>"}),
+            "a Strict Open XML",
+        ),
         (packed("empty.xlsx", **{"[Content_Types].xml": "<a/>"}), "cannot be read as a workbook"),
         (bomb, "unpacks to 10,"),
         (entities, "cannot be read as a workbook: limit on input amplification"),
