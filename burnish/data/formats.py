@@ -70,11 +70,11 @@ class RawRow(NamedTuple):
 
 
 def raw_rows(source: str | Path, *, sheet: str = "") -> Iterator[RawRow]:
-    """Every row of a file, a `datasets` folder or, for "-", standard input. Memory is flat but for a JSON array and
-    the texts of a workbook.
+    """Every row of a file, a `datasets` folder or, for "-", standard input.
 
-    `sheet` names the sheet of a workbook; without one it is the only one with rows. Raises DataError when the source as
-    a whole cannot be read: absent, of no known format, an archive, a workbook that leaves open which sheet is meant.
+    Memory is flat but for a JSON array and the texts of a workbook. `sheet` names the sheet of a workbook; without it
+    the only visible one with rows is read. Raises DataError when the source as a whole cannot be read: absent, of no
+    known format, an archive, a workbook that leaves open which sheet is meant.
     """
     from burnish.data.columnar import read_folder
 
