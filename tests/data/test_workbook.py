@@ -1,6 +1,7 @@
 """A workbook gives the rows that its sheet shows; a cell that holds no value is named with sheet, row and column."""
 
 import csv
+import gzip
 import zipfile
 from contextlib import suppress
 from datetime import datetime, time, timedelta
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
+from openpyxl.xml.constants import SHARED_STRINGS, SHEET_MAIN_NS
 
 from burnish.config import DataSettings, Settings
 from burnish.data.formats import raw_rows
@@ -108,6 +110,29 @@ def test_the_stored_result_of_a_formula_is_its_value_an_empty_one_too(tmp_path):
     computed = {b"<f>1</f><v />": b"<f>1</f><v>41.0</v>", b'<c r="B2"><f>2</f>': b'<c r="B2" t="str"><f>2</f>'}
     rewrite(path, "xl/worksheets/sheet1.xml", computed)
     assert values(path) == [(2, {"text": "41", "label": ""})]
+
+
+def test_texts_are_read_as_excel_stores_them_shared_in_runs_and_with_escapes(tmp_path):
+    path = saved(tmp_path / "rows.xlsx", ("Orders", [["text", "label"], [7, 8]]))
+    shared = {
+        b'<c r="A2" t="n"><v>7</v>': b'<c r="A2" t="s"><v>1</v>',
+        b'<c r="B2" t="n"><v>8</v>': b'<c t="s"><v>0</v>',
+    }
+    rewrite(path, "xl/worksheets/sheet1.xml", shared)
+    part = b'<Override PartName="/xl/sharedStrings.xml" ContentType="%s"/></Types>' % SHARED_STRINGS.encode()
+    rewrite(path, "[Content_Types].xml", {b"</Types>": part})
+    runs = "<r><t>two</t></r><r><rPr><b/></rPr><t xml:space='preserve'>_x000D_\n lines</t></r><rPh sb='0' eb='1'><t>x</t></rPh>"
+    with zipfile.ZipFile(path, "a") as archive:
+        texts = f'<sst xmlns="{SHEET_MAIN_NS}"><si><t>order</t></si><si>{runs}</si></sst>'
+        archive.writestr("xl/sharedStrings.xml", texts)
+    assert values(path) == [(2, {"text": "two\r\n lines", "label": "order"})]
+
+
+def test_a_workbook_that_cannot_be_sought_through_is_refused(tmp_path):
+    packed = tmp_path / "rows.xlsx.gz"
+    packed.write_bytes(gzip.compress(saved(tmp_path / "rows.xlsx", ("Orders", PLAIN)).read_bytes()))
+    with pytest.raises(DataError, match="an Excel workbook cannot be read from a stream"):
+        list(raw_rows(packed))
 
 
 def rewrite(path, part, changes):
