@@ -121,7 +121,8 @@ def test_texts_are_read_as_excel_stores_them_shared_in_runs_and_with_escapes(tmp
     rewrite(path, "xl/worksheets/sheet1.xml", shared)
     part = b'<Override PartName="/xl/sharedStrings.xml" ContentType="%s"/></Types>' % SHARED_STRINGS.encode()
     rewrite(path, "[Content_Types].xml", {b"</Types>": part})
-    runs = "<r><t>two</t></r><r><rPr><b/></rPr><t xml:space='preserve'>_x000D_\n lines</t></r><rPh sb='0' eb='1'><t>x</t></rPh>"
+    runs = "<r><t>two</t></r><r><rPr><b/></rPr><t xml:space='preserve'>_x000D_\n lines</t></r>"
+    runs += "<rPh sb='0' eb='1'><t>how it is said</t></rPh>"
     with zipfile.ZipFile(path, "a") as archive:
         texts = f'<sst xmlns="{SHEET_MAIN_NS}"><si><t>order</t></si><si>{runs}</si></sst>'
         archive.writestr("xl/sharedStrings.xml", texts)
