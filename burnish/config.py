@@ -59,6 +59,9 @@ class DataSettings(Section):
     group: str = ""
     """Column whose equal values belong together, such as a customer or a document; they share a role. Empty: group."""
 
+    sheet: str = ""
+    """Sheet of an Excel workbook that is read; empty: the only visible one with rows."""
+
     slices: tuple[str, ...] = ()
     """Metadata columns to report by; empty: every column with 2 to 20 different values."""
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from openpyxl import Workbook
 from safetensors.torch import load_file, save_file
 from sqlalchemy import text
 
@@ -83,6 +84,20 @@ def _base(spoil: Callable[[Path], object]) -> Callable[[Path], None]:
         base = tiny_folder(folder / "base")
         spoil(base)
         load_base(str(base), precision="float32")
+
+    return work
+
+
+def _workbook(*titles: str) -> Callable[[Path], None]:
+    def work(folder: Path) -> None:
+        book = Workbook()
+        book.remove(book.active)
+        for title in titles:
+            sheet = book.create_sheet(title)
+            for row in (["text", "label"], ["when am I paid", "payment"], ["where is it", "=A2"]):
+                sheet.append(row)
+        book.save(folder / "rows.xlsx")
+        add_files(open_store(folder), Settings(), [folder / "rows.xlsx"], Silence())
 
     return work
 
@@ -181,7 +196,8 @@ def _no_lesson(folder: Path) -> None:
 FAULTS: dict[str, Callable[[Path], None]] = {
     "D1 last line cut": _add((GOOD + '{"text": "when am').encode()),
     "D2 not JSON": _add((GOOD + '{"text": "a", "label": NaN}\n').encode()),
-    "D2 UTF-16": _add(GOOD.encode("utf-16")),
+    "D2 UTF-16 without its mark": _add(GOOD.encode("utf-16-le")),
+    "D2 code page": _add("text,label\nFür größere Beträge,payment\n".encode("cp1252"), "rows.csv"),
     "D3 empty file": _add(b""),
     "D4 gzip bomb": _add(gzip.compress(bytes(80_000_000)), "rows.jsonl.gz"),
     "D5 no assistant": _add((GOOD + '{"messages": [{"role": "user", "content": "a"}]}\n').encode()),
@@ -189,6 +205,8 @@ FAULTS: dict[str, Callable[[Path], None]] = {
     "D7 too long": _too_long,
     "D7 nothing to learn": _no_lesson,
     "D8 leak": _leak,
+    "D16 sheets": _workbook("Orders", "Labels"),
+    "D16 cells": _workbook("Orders"),
     "M1 pickle": _base(lambda base: (base / "model.safetensors").rename(base / "pytorch_model.bin")),
     "M2 code in the config": _base(_change("config.json", auto_map={"AutoModel": "evil.Evil"})),
     "M4 rank": _adapter(_change("adapter_config.json", r=10**6)),

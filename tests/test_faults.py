@@ -13,7 +13,7 @@ TESTS = Path(__file__).parent
 PAGE = (TESTS.parent / "docs" / "faults.md").read_text(encoding="utf-8")
 FAULTS = [*(f"D{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 12)), *(f"M{n}" for n in (1, 2, 4, 5, 7))]
 FAULTS += [f"P{n}" for n in (1, 2, 4, 6, 7, 8, 9, 11, 18)]
-FAULTS += [*(f"T{n}" for n in range(1, 11)), "D14", "D15", "S2"]
+FAULTS += [*(f"T{n}" for n in range(1, 11)), "D14", "D15", "D16", "S2"]
 FAULTS += [f"W{n}" for n in (*range(1, 19), 20, 21, 25, 26, 27)]
 ROWS = [(match[1], match[0]) for match in re.finditer(r"^\| ([DMPSTW]\d+) .*$", PAGE, re.MULTILINE)]
 """A fault of the web stands once for the pages and once for the model server."""

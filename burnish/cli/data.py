@@ -32,7 +32,7 @@ def add_to(app: typer.Typer) -> None:
 @group.command("add")
 def add(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="JSONL, CSV, Parquet, a datasets folder, or -.")
+        list[str], typer.Argument(metavar="FILE...", help="JSONL, CSV, Excel, Parquet, a datasets folder, or -.")
     ],
     project: ProjectOption = HERE,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Keep the good rows, record the bad ones.")] = False,
@@ -126,7 +126,7 @@ def show_rejects(
 
 @group.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl, .csv or .parquet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl, .csv, .xlsx or .parquet.")],
     project: ProjectOption = HERE,
     role: Annotated[str, typer.Option(help="Role to export; a vault only after it is retired.")] = "train",
 ) -> None:

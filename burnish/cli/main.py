@@ -161,7 +161,16 @@ def _tell_misuse(error: Any) -> int:
         tell(message)
         return int(error.exit_code)
     path = context.command_path if context else "burnish"
-    return _tell(UsageError(message[:1].lower() + message[1:].rstrip("."), hint=f"`{path} --help` shows what there is"))
+    message = _with_what_was_found(message[:1].lower() + message[1:].rstrip("."), error.__cause__)
+    return _tell(UsageError(message, hint=f"`{path} --help` shows what there is"))
+
+
+def _with_what_was_found(message: str, cause: Any) -> str:
+    """The message for a value out of range or of another type, with the value, which typer leaves out."""
+    if not hasattr(cause, "errors"):
+        return message
+    found = str(cause.errors()[0]["input"])[:80]
+    return message.replace("value for", f"value {found!r} for", 1).replace("Input should", "it should")
 
 
 def _not_installed(error: ModuleNotFoundError) -> BurnishError:

@@ -6,7 +6,7 @@ Parts that load torch are imported by a command only after its project is open, 
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -48,8 +48,13 @@ def opened(folder: Path, overrides: list[str] | None = None) -> "Project":
     return open_project(folder, overrides or ())
 
 
-def check_place(file: Path | None) -> None:
-    """Raises UsageError for a file that cannot be written where it is asked for, before any work is done for it."""
+def check_place(file: Path | None, endings: Sequence[str] = ()) -> None:
+    """Raises UsageError for a file that cannot be written where or as it is asked for, before any work is done for it.
+
+    `endings` are those that tell the form of the file, where it has several.
+    """
+    if file and endings and file.suffix.lower() not in endings:
+        raise UsageError(f"{file.name} has no known ending", hint=f"name it {', '.join(endings[:-1])} or {endings[-1]}")
     if file and (file.is_dir() or not file.absolute().parent.is_dir()):
         what = f"{file} is a folder" if file.is_dir() else f"there is no folder {file.parent}"
         raise UsageError(what, hint="name a file in a folder that exists")

@@ -52,7 +52,7 @@ def plan(
 
 @group.command("export")
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .jsonl file; an old one is replaced.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .xlsx, .csv or .jsonl file; an old one is replaced.")],
     by: ByOption,
     project: ProjectOption = HERE,
     count: Annotated[int, typer.Option(min=1, max=10_000, help="Items at most.")] = 20,
@@ -63,7 +63,7 @@ def export(
     from burnish.loop.reviewing import claim
     from burnish.review.sheets import write_sheet
 
-    check_place(file)
+    check_place(file, (".xlsx", ".csv", ".jsonl"))
     place = opened(project)
     held = claim(place, by, now_s=time.time(), count=count, lease_s=days * DAY_S)
     write_sheet(file, held)

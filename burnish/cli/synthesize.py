@@ -83,7 +83,7 @@ def audit_batch(
     ] = "",
     project: ProjectOption = HERE,
     sheet: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the blind sample as a CSV file for people to fill in.")
+        Path | None, typer.Option(metavar="FILE", help="Write the blind sample for people to fill in, .xlsx or .csv.")
     ] = None,
     judged: Annotated[Path | None, typer.Option(metavar="FILE", help="Take the sheet that people filled in.")] = None,
     by: Annotated[str, typer.Option(help="Who judged.")] = "people",
@@ -100,7 +100,7 @@ def audit_batch(
 
     if sum(map(bool, (sheet, judged, gold))) > 1:
         raise UsageError("--sheet writes a sheet, --judged and --gold take answers", hint="give one of the three")
-    check_place(sheet)
+    check_place(sheet, (".xlsx", ".csv"))
     place = opened(project)
     if not (sheet or judged or gold or batch):
         _tell_all(held_batches(place), as_json=as_json)

@@ -127,7 +127,8 @@ def _refuse_few(examples: Sequence[Example], rejected: Sequence[Rejection]) -> N
         return
     lost = ""
     if rejected:
-        lost = f"; {agree(len(rejected), 'row was', 'rows were')} rejected, the first for {rejected[0].reason}"
+        first = f"{rejected[0].source}:{rejected[0].row} ({rejected[0].reason})"
+        lost = f"; {agree(len(rejected), 'row was', 'rows were')} rejected, the first is {first}"
     raise DataError(
         f"need at least {MIN_EXAMPLES} examples, found {len(examples)}{lost}",
         hint="add more: burnish data add FILE. A few hundred is where fine-tuning begins to show",

@@ -1,12 +1,14 @@
 """From a source to raw rows: the format is found from the first bytes, the name is only a hint.
 
-JSON lines, a JSON array, CSV and TSV are read here and in `tables`; Parquet and `datasets` folders in `columnar`.
+JSON lines, a JSON array, CSV and TSV are read here and in `tables`, workbooks in `workbook`, Parquet and `datasets`
+folders in `columnar`.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from burnish.data.encoding import SAMPLE_BYTES, recode_hint, refuse_unmarked
 from burnish.data.lines import Line, Opened, open_source, read_lines
 from burnish.data.quality import snippet
 from burnish.data.strict_json import JsonFault, StrictJson
@@ -17,8 +19,14 @@ BOM = b"\xef\xbb\xbf"
 MAX_ARRAY_BYTES = 64_000_000
 """A JSON array is held whole; JSON lines of any size are not."""
 
+ZIP = b"PK\x03\x04"
+"""How a workbook begins, and every other zip archive; `workbook` tells them apart."""
+
 FOREIGN = {
-    b"PK\x03\x04": ("a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
+    b"\xd0\xcf\x11\xe0": (
+        "an old Excel workbook (.xls), or one with a password",
+        "save it as .xlsx, without a password",
+    ),
     b"\x28\xb5\x2f\xfd": ("compressed with zstd", "unpack it with `zstd -d`, or pack it with gzip"),
     b"BZh": ("compressed with bzip2", "unpack it with `bunzip2`, or pack it with gzip"),
     b"\xfd7zXZ": ("compressed with xz", "unpack it with `unxz`, or pack it with gzip"),
@@ -61,13 +69,14 @@ class RawRow(NamedTuple):
         )
 
 
-def raw_rows(source: str | Path) -> Iterator[RawRow]:
-    """Every row of a file, a `datasets` folder or, for "-", standard input. Memory is flat but for a JSON array.
+def raw_rows(source: str | Path, *, sheet: str = "") -> Iterator[RawRow]:
+    """Every row of a file, a `datasets` folder or, for "-", standard input.
 
-    Raises DataError when the source as a whole cannot be read: absent, of no known format, in UTF-16, an archive.
+    Memory is flat but for a JSON array and the texts of a workbook. `sheet` names the sheet of a workbook; without it
+    the only visible one with rows is read. Raises DataError when the source as a whole cannot be read: absent, of no
+    known format, an archive, a workbook that leaves open which sheet is meant.
     """
-    from burnish.data.columnar import read_folder, read_parquet
-    from burnish.data.tables import read_table
+    from burnish.data.columnar import read_folder
 
     path = None if str(source) == "-" else Path(source)
     if path is not None and path.is_dir():
@@ -78,32 +87,42 @@ def raw_rows(source: str | Path) -> Iterator[RawRow]:
             f"{path.name} is {REFUSED_SUFFIXES[path.suffix.lower()]}", hint="write the rows as JSON lines or Parquet"
         )
     with open_source(path) as opened:
-        form = _form(opened)
-        if form == "parquet":
-            yield from read_parquet(_seekable(path, opened.name), opened.name)
-        elif form == "table":
-            yield from read_table(opened.stream, opened.name)
-        elif form == "array":
-            yield from _read_array(opened)
-        else:
-            yield from _read_json_lines(opened)
+        rows = _rows_in(opened, path, sheet)
+        yield from (row._replace(offset=None) for row in rows) if opened.is_recoded else rows
 
 
-def _seekable(path: Path | None, name: str) -> Path:
+def _rows_in(opened: Opened, path: Path | None, sheet: str) -> Iterator[RawRow]:
+    from burnish.data.columnar import read_parquet
+    from burnish.data.tables import read_table
+    from burnish.data.workbook import read_workbook
+
+    form = _form(opened)
+    if form == "parquet":
+        return read_parquet(_seekable(path, opened.name, "Parquet"), opened.name)
+    if form == "workbook":
+        return read_workbook(_seekable(path, opened.name, "an Excel workbook"), opened.name, sheet)
+    if form == "table":
+        return read_table(opened)
+    return _read_array(opened) if form == "array" else _read_json_lines(opened)
+
+
+def _seekable(path: Path | None, name: str, what: str) -> Path:
     if path is None or path.name != name:
-        raise DataError("Parquet cannot be read from a stream", hint="save it to a plain file and add that")
+        raise DataError(f"{what} cannot be read from a stream", hint="save it to a plain file and add that")
     return path
 
 
 def _form(opened: Opened) -> str:
-    """jsonl, array, table or parquet. Raises DataError for what is none of these."""
+    """jsonl, array, table, workbook or parquet. Raises DataError for what is none of these."""
     start, name = opened.start, opened.name
     if start.startswith(b"PAR1"):
         return "parquet"
+    if start.startswith(ZIP):
+        return "workbook"
     for magic, (what, todo) in FOREIGN.items():
         if start.startswith(magic):
             raise DataError(f"{name} is {what}", hint=todo)
-    _refuse_utf16(start, name)
+    refuse_unmarked(start, name, opened.place)
     suffix = Path(name).suffix.lower()
     body = start.removeprefix(BOM).lstrip()
     if suffix in (".csv", ".tsv", ".tab") and body[:1] != b"{":
@@ -117,17 +136,6 @@ def _form(opened: Opened) -> str:
     if b"\x00" in start:
         raise DataError(f"{name} is no text file", hint="give JSON lines, CSV, TSV, Parquet or a datasets folder")
     return "table"
-
-
-def _refuse_utf16(start: bytes, name: str) -> None:
-    sample = start[:2000]
-    zeros = (sample[0::2].count(0), sample[1::2].count(0))
-    looks = len(sample) >= 8 and max(zeros) > 2 * len(sample) // 5 and min(zeros) < len(sample) // 50 + 1
-    if sample.startswith((b"\xff\xfe", b"\xfe\xff")) or looks:
-        raise DataError(
-            f"{name} is written in UTF-16 or UTF-32, not UTF-8",
-            hint=f"convert it: iconv -f UTF-16 -t UTF-8 {name} > utf8-{name}",
-        )
 
 
 def _refuse_single_object(body: bytes, name: str) -> None:
@@ -159,7 +167,8 @@ def _json_row(parser: StrictJson, source: str, line: Line, data: bytes) -> RawRo
         except UnicodeDecodeError as error:
             fault = utf8_fault(error)
         except JsonFault as error:
-            fault = f"json: {error}"
+            is_cut = line.size_bytes == len(line.data) and not data.rstrip().endswith(b"}")
+            fault = f"json: {error}" + ("; the file ends here, inside the row" if is_cut else "")
     return RawRow(source, line.number, line.offset, {}, fault, data[:4000].decode("utf-8", "replace"))
 
 
@@ -180,7 +189,12 @@ def _read_array(opened: Opened) -> Iterator[RawRow]:
     try:
         text = data.removeprefix(BOM).decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(f"{name}: {utf8_fault(error)}", hint="write the file in UTF-8") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        odd = f"byte {error.start:,} of the file, 0x{error.object[error.start]:02x},"
+        raise DataError(
+            f"{name}, line {line}: {odd} is not UTF-8",
+            hint=recode_hint(opened.place, error.object[error.start :][:SAMPLE_BYTES]),
+        ) from error
     yield from _elements(text, name)
 
 

@@ -1,14 +1,16 @@
 """Rows of a source as examples or rejections, one at a time: the one way in for data add, check, try and eval."""
 
 import math
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from burnish.config import Settings
 from burnish.data.answers import compact_fields
+from burnish.data.encoding import SAMPLE_BYTES, recode_hint
 from burnish.data.formats import RawRow, raw_rows
+from burnish.data.lines import BROKEN_GZIP, open_source
 from burnish.data.shapes import ABSENT, SUPPORTED, Conversation, RowFault, as_text, no_column, read_conversation
 from burnish.errors import DataError
 from burnish.fingerprint import SHORT, fingerprint
@@ -41,7 +43,7 @@ def read_rows(source: str | Path, settings: Settings) -> Iterator[Example | Reje
     reader = _RowReader(settings)
     held: list[Rejection] = []
     has_good = False
-    for raw in raw_rows(source):
+    for raw in raw_rows(source, sheet=settings.data.sheet):
         row = reader.read(raw)
         if has_good:
             yield row
@@ -75,11 +77,19 @@ def nothing_read(file: str | Path, rows: Sequence[Example | Rejection]) -> DataE
 
 def encoding_hint(file: str | Path, bad: Iterable[Rejection]) -> str:
     """What to do about rows that are no UTF-8, as spreadsheets on Windows write them; "" where there are none."""
-    if not any(row.reason.startswith("utf-8:") for row in bad):
-        return ""
-    name = Path(file).name
-    convert = shlex.join(["iconv", "-f", "WINDOWS-1252", "-t", "UTF-8", str(file)])
-    return f"save it as CSV UTF-8, or convert it: {convert} > {shlex.quote(f'utf8-{name}')}"
+    first = next((row for row in bad if row.reason.startswith("utf-8:")), None)
+    return recode_hint(str(file), _bytes_at(file, first.offset_bytes or 0)) if first else ""
+
+
+def _bytes_at(file: str | Path, offset: int) -> bytes:
+    """The beginning of a row and what follows, to tell the encoding by; nothing of a stream, which is over."""
+    if str(file) == "-":
+        return b""
+    with suppress(*BROKEN_GZIP), open_source(Path(file)) as opened:
+        while offset > 0 and (skipped := opened.stream.read(min(offset, SAMPLE_BYTES))):
+            offset -= len(skipped)
+        return opened.stream.read(SAMPLE_BYTES)
+    return b""
 
 
 def _refuse_hopeless(held: list[Rejection], raw: RawRow | None, *, at_end: bool) -> None:

@@ -124,10 +124,14 @@ def _refuse_bad(counts: Counts, path: Path | str, spool: Path, *, skip_bad: bool
     raise DataError(
         f"{counts.rejected:,} of {total:,} rows of {path} cannot be used ({reasons}), so nothing of it was added:\n"
         f"{shown}{more}",
-        hint=encoding_hint(path, first) or "mend them, or give --skip-bad to keep the good rows and record the others"
-        if total > counts.rejected
-        else f"no row of it is an example; these shapes are read: {SUPPORTED}",
+        hint=encoding_hint(path, first) or _way_on(has_good=total > counts.rejected),
     )
+
+
+def _way_on(*, has_good: bool) -> str:
+    if has_good:
+        return "mend them, or give --skip-bad to keep the good rows and record the others"
+    return f"no row of it is an example; these shapes are read: {SUPPORTED}"
 
 
 def _place(row: Rejection) -> str:

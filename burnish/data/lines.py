@@ -11,8 +11,9 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
+from burnish.data.encoding import MARKS, UTF32_MARKS, Recoded
 from burnish.errors import AccessError, DataError, StorageError
 
 MAX_LINE_BYTES = 4_000_000
@@ -85,28 +86,37 @@ def _skip_rest(stream: BinaryIO) -> int:
 class Opened(NamedTuple):
     """An open source."""
 
-    stream: "io.BufferedReader[_Raw]"
+    stream: "io.BufferedReader[Any]"
     name: str
     """Last part of the path without .gz, or stdin."""
     start: bytes
     """The first bytes, not consumed: at most 64 kB, on a pipe as much as has arrived."""
+    place: str
+    """The path as it was given, or -."""
+    is_recoded: bool
+    """Whether the source is UTF-16 and the stream its UTF-8, so that places in the two differ."""
 
 
 @contextmanager
 def open_source(source: Path | None) -> Iterator[Opened]:
-    """The bytes of a file, or of standard input for None, decompressed when they are gzip.
+    """The bytes of a file, or of standard input for None: unpacked when they are gzip, in UTF-8 when they are UTF-16.
 
-    Raises DataError when there is no such file or it is a device, AccessError when it may not be read. A gzip bomb
-    raises DataError while it is read.
+    Raises DataError when there is no such file or it is a device, AccessError when it may not be read. A gzip bomb,
+    and a mark of UTF-16 before what is none, raise DataError while they are read.
     """
     raw = _open_file(source) if source else sys.stdin.buffer
     name = source.name if source else "stdin"
     try:
-        stream = io.BufferedReader(_Raw(raw), 1 << 16)
+        stream: io.BufferedReader[Any] = io.BufferedReader(_Raw(raw), 1 << 16)
         if stream.peek(2).startswith(GZIP):
             stream = io.BufferedReader(_Unpacked(stream, name), 1 << 16)
             name = name.removesuffix(".gz")
-        yield Opened(stream, name, _start(stream))
+        start = _start(stream)
+        encoding = "" if start.startswith(UTF32_MARKS) else MARKS.get(start[:2], "")
+        if encoding:
+            stream = io.BufferedReader(Recoded(stream, encoding, name), 1 << 16)
+            start = _start(stream)
+        yield Opened(stream, name, start, str(source or "-"), bool(encoding))
     except OSError as error:
         if isinstance(error, BROKEN_GZIP):
             raise
@@ -116,7 +126,7 @@ def open_source(source: Path | None) -> Iterator[Opened]:
             raw.close()
 
 
-def _start(stream: "io.BufferedReader[_Raw]") -> bytes:
+def _start(stream: "io.BufferedReader[Any]") -> bytes:
     try:
         return stream.peek(1 << 16)
     except BROKEN_GZIP:
@@ -128,13 +138,16 @@ def _open_file(path: Path) -> BinaryIO:
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
             raise DataError(f"{path} is a device, not a file", hint="give a file, or - for standard input")
+        if stat.S_ISDIR(mode):
+            raise DataError(f"{path} is a folder, not a file", hint="give the file inside that is meant")
         return path.open("rb")
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}", hint="check the path; - reads standard input") from error
     except PermissionError as error:
         raise AccessError(f"{path} may not be read", hint=f"chmod u+r {path}") from error
     except (OSError, ValueError) as error:
-        raise DataError(f"{str(path)!r} cannot be opened: {error}", hint="check the path") from error
+        told = error.strerror if isinstance(error, OSError) else error
+        raise DataError(f"{str(path)!r} cannot be opened: {told}", hint="check the path") from error
 
 
 class _Raw(io.RawIOBase):

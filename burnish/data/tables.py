@@ -6,10 +6,10 @@ A row is read strictly: a wrong number of cells or a stray quote costs that row 
 import csv
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import BinaryIO
 
+from burnish.data.encoding import recode_hint
 from burnish.data.formats import BOM, RawRow, utf8_fault
-from burnish.data.lines import MAX_LINE_BYTES, Line, read_lines
+from burnish.data.lines import MAX_LINE_BYTES, Line, Opened, read_lines
 from burnish.errors import DataError
 
 DELIMITERS = (",", "\t", ";", "|")
@@ -41,20 +41,20 @@ class _Texts:
             raise _BadLine(utf8_fault(error)) from error
 
 
-def read_table(stream: BinaryIO, name: str) -> Iterator[RawRow]:
+def read_table(opened: Opened) -> Iterator[RawRow]:
     """The rows of a table with a header; a row's number is the line on which it begins.
 
     Raises DataError when there is no header, a column name stands there twice, or no delimiter fits.
     """
     csv.field_size_limit(MAX_LINE_BYTES)
-    lines = read_lines(stream, keep_empty=True)
+    name, lines = opened.name, read_lines(opened.stream, keep_empty=True)
     first = list(islice(lines, SAMPLE_LINES))
     if not first:
         return
     delimiter = find_delimiter([line.data.decode("utf-8", "replace") for line in first], name)
     texts = _Texts(chain(first, lines))
     rows = csv.reader(texts, delimiter=delimiter, strict=True)
-    header = _header(rows, name)
+    header = _header(rows, opened, first)
     while True:
         start = texts.last
         assert start is not None, "the header was read"
@@ -82,13 +82,20 @@ def _table_row(
     return RawRow(name, number, offset, {key: cell for key, cell in zip(header, cells, strict=True) if key})
 
 
-def _header(rows: Iterator[list[str]], name: str) -> list[str]:
+def _header(rows: Iterator[list[str]], opened: Opened, first: Sequence[Line]) -> list[str]:
     try:
-        header = [cell.strip() for cell in next(rows, [])]
+        cells = next(rows, [])
     except (_BadLine, csv.Error) as error:
-        raise DataError(
-            f"{name}: the header cannot be read: {error}", hint="the first line names the columns"
-        ) from error
+        is_foreign = str(error).startswith("utf-8:")
+        sample = b"\n".join(line.data for line in first)
+        hint = recode_hint(opened.place, sample) if is_foreign else "the first line names the columns"
+        raise DataError(f"{opened.name}, line 1: the header cannot be read: {error}", hint=hint) from error
+    return checked_header(cells, opened.name)
+
+
+def checked_header(cells: Sequence[str], name: str) -> list[str]:
+    """The names of columns without blanks around them; DataError where there is none, or one stands there twice."""
+    header = [cell.strip() for cell in cells]
     named = [cell for cell in header if cell]
     if not named:
         raise DataError(f"{name} has no header", hint="the first line names the columns, for example: text,label")

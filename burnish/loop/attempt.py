@@ -15,8 +15,8 @@ from burnish.settings.source import laid_over
 from burnish.store.batches import batches
 from burnish.talk import Talk
 
-COLUMNS = ("text", "answer", "group")
-"""Settings of data that say what a file's columns mean."""
+COLUMNS = ("text", "answer", "group", "sheet")
+"""Settings of data that say where a file's rows are and what its columns mean."""
 
 LOOKED_AT = 2_000
 """Rows of a file from which the kind of task is guessed."""

@@ -3,22 +3,19 @@
 A label is asked for without showing the batch's own; other answers are shown and called right or wrong.
 """
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from burnish.data.dataset import load_made
 from burnish.data.dedup import prompt_text
-from burnish.data.sheet import safe_cell, sheet_bytes, sheet_rows
+from burnish.data.sheet import sheet_rows, write_table
 from burnish.errors import DataError, UsageError
 from burnish.loop.project import Project
 from burnish.loop.task import task_of_project
 from burnish.loop.trusted import latest_audits
 from burnish.records import Example, Task, as_json
 from burnish.store.audits import append_audit
-from burnish.store.files import write_atomic
 from burnish.synthesize.audit import Audit, draw_audit, judge_audit, not_audited
 
 ANSWER, RIGHT = "answer", "right"
@@ -77,13 +74,8 @@ def write_sheet(project: Project, held: Held, file: Path) -> int:
     """Writes the sheet to be filled in, one row of the sample a line; returns how many. An old file is replaced."""
     sample, task = sample_of(project, held), task_of_project(project)
     is_blind = task.kind == "label"
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["id", "text", ANSWER] if is_blind else ["id", "text", "proposed", RIGHT])
-    for row in sample:
-        shown = safe_cell(prompt_text(row))
-        writer.writerow([row.id, shown, ""] if is_blind else [row.id, shown, safe_cell(row.answer), ""])
-    write_atomic(file, sheet_bytes(text.getvalue()))
+    header = ["id", "text", ANSWER] if is_blind else ["id", "text", "proposed", RIGHT]
+    write_table(file, header, [[row.id, prompt_text(row), *([] if is_blind else [row.answer]), ""] for row in sample])
     return len(sample)
 
 

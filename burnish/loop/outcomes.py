@@ -4,7 +4,6 @@ One for each, as turns of one conversation are alike and a test that took them f
 what comes later depends on it.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import exp
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import NamedTuple
 
 from burnish.betting import How, Interval, Outcome, differences, log_wealth, mean_interval, staged_wealth
 from burnish.config import CanarySettings
+from burnish.data.formats import raw_rows
 from burnish.errors import DataError
 from burnish.loop.project import Project
 from burnish.store.comparisons import CanaryComparison, canary_comparisons
@@ -75,14 +75,16 @@ def read_scores(path: Path, mode: Mode) -> dict[str, float]:
     A value is 0 (bad) to 1 (good), of a shadow -1 to 1, challenger minus champion. Raises DataError, naming the line.
     """
     scores, low = {}, -1.0 if mode == "shadow" else 0.0
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for row in raw_rows(path):
+        place = f"{path}:{row.number}"
+        if row.fault:
+            raise DataError(f"{place} is no score: {row.fault}", hint=SCORE)
         try:
-            row = json.loads(line)
-            name, value = str(row["response_id"]), float(row["value"])
+            name, value = str(row.value["response_id"]), float(row.value["value"])
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}:{number} is no score: {line[:80]!r}", hint=SCORE) from error
+            raise DataError(f"{place} is no score: {str(dict(row.value))[:80]}", hint=SCORE) from error
         if not low <= value <= 1.0:
-            raise DataError(f"{path}:{number} has the value {value:g}", hint=f"here values lie from {low:g} to 1")
+            raise DataError(f"{place} has the value {value:g}", hint=f"here values lie from {low:g} to 1")
         scores[name] = value
     return scores
 

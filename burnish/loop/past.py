@@ -30,6 +30,7 @@ WAYS_TO_ASK = {
 """Settings of an endpoint that change what asking costs, not what it answers."""
 UNIMPORTANT = {
     "project": True,
+    "data": {"sheet"},
     "budget": True,
     "serve": True,
     "approval": True,

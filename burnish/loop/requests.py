@@ -5,9 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from burnish.data.strict_json import StrictJson
+from burnish.data.formats import RawRow, raw_rows
 from burnish.errors import DataError
 from burnish.loop.project import Project
 from burnish.store.traffic import feedback_of, feedback_since, traffic_since
@@ -94,37 +93,28 @@ def _judged_before(project: Project, response_ids: Sequence[str], place: int) ->
 
 
 def requests_in(path: Path) -> list[Request]:
-    """The requests in a JSONL file: `text`, and where they are known `answer`, `seconds` and `tokens`.
+    """The requests in a file of rows: `text`, and where they are known `answer`, `seconds` and `tokens`.
 
-    Raises DataError that names the first line which is no such row, UsageError or AccessError by the file itself.
+    Raises DataError that names the first row which is no such row, and what `raw_rows` raises for the file itself.
     """
-    found = [_row(number, line) for number, line in _lines(path)]
+    found = [_row(raw) for raw in raw_rows(path)]
     if len(found) < FEWEST:
         raise DataError(f"{path} holds {len(found)} requests, which say nothing", hint=f"give {FEWEST} or more")
     return found
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text: {error.reason}", hint="save it as UTF-8") from error
-    return ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
-
-
-def _row(number: int, line: str) -> Request:
-    try:
-        row = StrictJson().parse(line)
-    except ValueError as error:
-        raise _refused(number, str(error)) from error
-    if not isinstance(row, dict) or not isinstance(row.get("text"), str) or not row["text"].strip():
-        raise _refused(number, "it has no text")
+def _row(raw: RawRow) -> Request:
+    row = raw.value
+    if raw.fault:
+        raise _refused(raw, raw.fault)
+    if not isinstance(row.get("text"), str) or not row["text"].strip():
+        raise _refused(raw, "it has no text")
     answer = row.get("answer")
     if answer is not None and not isinstance(answer, str):
-        raise _refused(number, "its answer is no text")
-    seconds, tokens = (_number(number, row, name) for name in ("seconds", "tokens"))
+        raise _refused(raw, "its answer is no text")
+    seconds, tokens = (_number(raw, name) for name in ("seconds", "tokens"))
     return Request(
-        seq=number,
+        seq=raw.number,
         text=row["text"],
         prompt=row["text"],
         answer=answer,
@@ -133,17 +123,20 @@ def _row(number: int, line: str) -> Request:
     )
 
 
-def _number(number: int, row: dict[str, Any], name: str) -> float | None:
-    value = row.get(name)
+def _number(raw: RawRow, name: str) -> float | None:
+    value = raw.value.get(name)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise _refused(number, f"its {name} {json.dumps(value)[:40]} is no number from 0")
+        raise _refused(raw, f"its {name} {json.dumps(value, default=str)[:40]} is no number from 0")
     return float(value)
 
 
-def _refused(number: int, why: str) -> DataError:
-    return DataError(f"line {number} is no request: {why}", hint='give one JSON object a line, such as {"text": "..."}')
+def _refused(raw: RawRow, why: str) -> DataError:
+    return DataError(
+        f"{raw.source}, line {raw.number} is no request: {why}",
+        hint='give one JSON object a line, such as {"text": "..."}',
+    )
 
 
 def answers_of(requests: Sequence[Request]) -> list[tuple[Request, str]]:

@@ -1,16 +1,14 @@
-"""The queue as a CSV or JSONL file, to be filled in offline and taken back; no cell of it can act as a formula.
+"""The queue as a workbook, CSV or JSONL file, to be filled in offline; no cell of it can act as a formula.
 
 What a reviewer must not know is not in a sheet: the answer on file, who wrote a draft, and which drafts are checks.
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, cast, get_args
 
-from burnish.data.sheet import plain_cell, safe_cell, sheet_bytes, sheet_rows, sheet_text
+from burnish.data.sheet import plain_cell, sheet_rows, sheet_text, write_table
 from burnish.errors import BurnishError, DataError
 from burnish.store.claims import Claim, Wish, decide_item
 from burnish.store.files import write_atomic
@@ -49,17 +47,16 @@ class Imported(NamedTuple):
 
 
 def write_sheet(file: Path, claims: Sequence[Claim]) -> None:
-    """Writes what a reviewer holds as a sheet, JSONL where the file is named so, else CSV. An old file is replaced."""
+    """Writes what a reviewer holds as a sheet: JSONL or a workbook where the file is named so, else CSV.
+
+    An old file is replaced.
+    """
     rows = [_row(claim) for claim in claims]
     if file.suffix == ".jsonl":
         lines = [json.dumps(row, ensure_ascii=False) for row in rows]
         write_atomic(file, "".join(f"{line}\n" for line in lines).encode())
         return
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows({name: safe_cell(str(cell)) for name, cell in row.items()} for row in rows)
-    write_atomic(file, sheet_bytes(text.getvalue()))
+    write_table(file, COLUMNS, [[str(row[name]) for name in COLUMNS] for row in rows])
 
 
 def read_sheet(file: Path) -> list[Filled]:
@@ -67,7 +64,7 @@ def read_sheet(file: Path) -> list[Filled]:
 
     Raises DataError, naming the line, on a file that is no sheet.
     """
-    rows = _jsonl(file) if file.suffix == ".jsonl" else _csv(file)
+    rows = _jsonl(file) if file.suffix == ".jsonl" else _table(file)
     return [_filled(file, line, row) for line, row in rows if str(row.get("decision", "") or row.get("answer", ""))]
 
 
@@ -116,7 +113,7 @@ def _jsonl(file: Path) -> list[tuple[int, Mapping[str, object]]]:
     return rows
 
 
-def _csv(file: Path) -> list[tuple[int, Mapping[str, object]]]:
+def _table(file: Path) -> list[tuple[int, Mapping[str, object]]]:
     return [
         (line, _checked(file, line, {name: plain_cell(cell) for name, cell in row.items()}))
         for line, row in sheet_rows(file)

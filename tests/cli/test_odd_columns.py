@@ -1,6 +1,7 @@
 """A table whose columns have names of their own: they are said once, by --set, and the project keeps them."""
 
 import pytest
+from openpyxl import Workbook
 
 from burnish.loop.project import open_project
 from tests.cli.calls import burnish
@@ -27,6 +28,23 @@ def test_columns_named_by_set_are_heard_outside_a_project_and_kept_by_a_new_one(
     assert burnish("data", "add", table, "--project", "desk").code == 0
     assert "40 examples in 8 groups" in burnish("data", "check", "--project", "desk").out
     assert "Kunde=" not in burnish("power", "--project", "desk").out
+
+
+def test_the_sheet_of_a_workbook_is_named_once_and_kept_by_a_new_project(table):
+    rows = [line.split(";") for line in table.read_text(encoding="utf-8-sig").splitlines()]
+    file, book = table.with_suffix(".xlsx"), Workbook()
+    for title, of in (("Alle Anfragen", rows), ("Arten", [["Art"], ["Lieferung"]])):
+        sheet = book.create_sheet(title)
+        for row in of:
+            sheet.append(row)
+    book.save(file)
+    asked = burnish("init", "desk", "--from", file, *NAMED)
+    assert (asked.code, "name one: --set 'data.sheet=Alle Anfragen'" in asked.err) == (65, True)
+    assert burnish("init", "desk", "--from", file, *NAMED, "--set=data.sheet=Alle Anfragen").code == 0
+    added = burnish("data", "add", file, "--project", "desk", "--json").data
+    assert (added["num_kept"], added["num_rejected"]) == (40, 0)
+    shown = burnish("data", "show", "--limit", "1", "--project", "desk", "--json").data["examples"][0]
+    assert shown["source"] == "anfragen.xlsx/Alle Anfragen:2"
 
 
 def test_a_name_that_no_column_has_is_told_with_the_setting_that_has_it(table):

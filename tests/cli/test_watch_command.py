@@ -71,7 +71,7 @@ def test_a_file_is_looked_at_and_mistakes_are_told(asked):
     assert (file.code, "run: " in file.out) == (5, False)
     asked.with_name("bad.jsonl").write_text('{"text": "a"}\n{"text": 3}\n')
     bad = burnish("watch", "--project", asked, "--file", "bad.jsonl")
-    assert (bad.code, "line 2 is no request" in bad.err) == (65, True)
+    assert (bad.code, "bad.jsonl, line 2 is no request: it has no text" in bad.err) == (65, True)
     both = burnish("watch", "--project", asked, "--accept", "--reset")
     assert (both.code, "do not go together" in both.err) == (2, True)
     nowhere = burnish("watch", "--project", asked, "--allow")

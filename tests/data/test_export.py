@@ -46,13 +46,14 @@ def test_a_harmless_cell_stays_as_it_is_and_a_dangerous_column_name_does_not():
     assert as_csv([example("q", **{"=cmd": "1"})]).startswith("id,group,prompt,answer,'=cmd\r\n")
 
 
-def test_a_csv_can_be_added_again(tmp_path):
+@pytest.mark.parametrize("name", ["rows.csv", "rows.xlsx"])
+def test_a_table_can_be_added_again(name, tmp_path):
     rows = [example("where is it", channel="web"), example("two\nlines", "y", channel="post")]
-    export_examples(tmp_path / "rows.csv", rows)
-    back = list(read_rows(tmp_path / "rows.csv", Settings()))
+    export_examples(tmp_path / name, rows)
+    back = list(read_rows(tmp_path / name, Settings()))
     assert [(row.messages, row.slices) for row in back] == [(row.messages, dict(row.slices)) for row in rows]
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
     with pytest.raises(UsageError, match="no known ending"):
-        export_examples(tmp_path / "rows.xlsx", [example("a")])
+        export_examples(tmp_path / "rows.xls", [example("a")])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish.data.sheet import FORMULA_STARTS, plain_cell, safe_cell
+from burnish.data.sheet import FORMULA_STARTS, plain_cell, safe_cell, sheet_rows, write_table
 from burnish.errors import DataError
 from burnish.records import Message
 from burnish.review.sheets import COLUMNS, import_sheet, read_sheet, write_sheet
@@ -33,6 +33,8 @@ def store(tmp_path: Path) -> Store:
 
 def exported(store: Store, file: Path, reviewer: str = "ann") -> list[dict[str, str]]:
     write_sheet(file, claim_items(store, reviewer, now_s=0, queues=QUEUES, count=50))
+    if file.suffix == ".xlsx":
+        return [row for _, row in sheet_rows(file)]
     if file.suffix == ".jsonl":
         return [json.loads(line) for line in file.read_text().splitlines()]
     with file.open(newline="", encoding="utf-8-sig") as lines:
@@ -40,6 +42,9 @@ def exported(store: Store, file: Path, reviewer: str = "ann") -> list[dict[str, 
 
 
 def filled(file: Path, rows: list[dict[str, str]]) -> Path:
+    if file.suffix == ".xlsx":
+        write_table(file, COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+        return file
     if file.suffix == ".jsonl":
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
         return file
@@ -67,7 +72,7 @@ def test_hostile_rows_are_text_in_csv_and_unchanged_in_jsonl(store, tmp_path, te
     assert exported(store, tmp_path / "sheet.jsonl")[0]["draft"] == text
 
 
-@pytest.mark.parametrize("name", ["sheet.csv", "sheet.jsonl"])
+@pytest.mark.parametrize("name", ["sheet.csv", "sheet.jsonl", "sheet.xlsx"])
 def test_a_sheet_taken_in_twice_is_taken_in_once(store, tmp_path, name):
     add_items(store, [asked("a"), asked("b", queue="blind", draft=""), asked("c")])
     rows = exported(store, tmp_path / name)
