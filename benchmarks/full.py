@@ -187,7 +187,7 @@ def made(name: str, seed: int, place: Path, options: argparse.Namespace) -> dict
         **rows,
         "base": base,
         "batch": train.batch_size,
-        "epochs": train.passes(len(rows["rows"])),
+        "epochs": train.passes(len(rows["rows"]), len(seeds.task.labels)),
         "lr": prior(bench),
     }
 

@@ -17,6 +17,8 @@ USUAL_EPOCHS, MOST_EPOCHS = 8, 40
 USUAL_ALPHA = 32.0
 FEWEST_STEPS = 300
 """Optimiser steps below which a new adapter has hardly begun to learn."""
+STEPS_A_LABEL = 30
+"""The same for each label of a task with many."""
 
 
 class Section(BaseModel):
@@ -136,8 +138,8 @@ class TrainSettings(Section):
     """For dpo: weight of the likelihood of chosen answers beside the preference, which alone may lower both; 0 to 1."""
 
     epochs: Annotated[int, Field(ge=1, le=1000)] | Literal["auto"] = "auto"
-    """Passes over the training examples at most; early stopping ends sooner. auto: 8, or with few rows up to 40, so
-    that there are 300 optimiser steps."""
+    """Passes over the training examples at most; early stopping ends sooner. auto: 8, or with few rows or many
+    labels up to 40, so that there are 300 optimiser steps, and 30 for each label."""
 
     batch_size: Positive = 8
     """Conversations per optimiser step; small batches learn more from the same rows, large ones run a little faster."""
@@ -147,7 +149,7 @@ class TrainSettings(Section):
 
     search: tuple[Annotated[float, Field(gt=0)], ...] | Literal["auto"] = "auto"
     """Multiples of lr, each trained as one adapter of the same bank; the best on dev_b is the challenger. auto: 1 and
-    2; on a small base 1, and 0.5 with eight times the alpha, so that B learns faster than A (LoRA+, 2024)."""
+    2; on a small base 0.5 with four and eight times the alpha, so that B learns faster than A (LoRA+, 2024)."""
 
     finalists: Positive = 2
     """Candidates that train to the end; the others stop after 40% of the epochs, by their loss on dev_b."""
@@ -181,12 +183,16 @@ class TrainSettings(Section):
     checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
     """Seconds between checkpoints."""
 
-    def passes(self, num_rows: int) -> int:
-        """Epochs of a training on so many rows (docs/decisions/0021-few-rows.md says what the numbers rest on)."""
+    def passes(self, num_rows: int, num_labels: int = 0) -> int:
+        """Epochs of a training on so many rows, of a task with so many labels; 0: its answers are no labels.
+
+        docs/decisions/0021-few-rows.md and 0030-faster-b.md say what the numbers rest on.
+        """
         if self.epochs != "auto":
             return self.epochs
         steps = max(1, -(-num_rows // self.batch_size))
-        return min(MOST_EPOCHS, max(USUAL_EPOCHS, -(-FEWEST_STEPS // steps)))
+        fewest = max(FEWEST_STEPS, STEPS_A_LABEL * num_labels)
+        return min(MOST_EPOCHS, max(USUAL_EPOCHS, -(-fewest // steps)))
 
 
 class GateSettings(Section):

@@ -114,7 +114,7 @@ def forecast_tokens(shop: Shop) -> int:
     """Tokens that the adapters may take: together they see each row once less than there are folds, every epoch."""
     count: Callable[[Example], tuple[int, int, int]] = shop.bench.token_counter(shop.seeds.task)
     rows = shop.seeds.of("train")
-    epochs = shop.project.settings.train.passes(len(rows))
+    epochs = shop.project.settings.train.passes(len(rows), len(shop.seeds.task.labels))
     return (NUM_FOLDS - 1) * epochs * sum(count(row)[0] for row in rows)
 
 

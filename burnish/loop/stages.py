@@ -31,7 +31,7 @@ from burnish.tune.rows import with_recipe
 from burnish.tune.search import PEOPLE_ONLY, candidates, on_people_only, token_dropout
 
 EVALUATE_VERSION = 2
-TRAIN_VERSION = 3
+TRAIN_VERSION = 4
 WIDE_EVERY = 3
 OUTSIDE_ROUNDS = 0
 """Number under which work that belongs to no round is kept in the ledger of costs."""
@@ -229,13 +229,14 @@ def job_of(
         seed=settings.seed,
     )
     people = [row.id for row in mixed if provenance(row) != SYNTHETIC]
+    passes = settings.train.passes(len(mixed), len(seeds.task.labels))
     return TrainJob(
         base=base,
         rows=rows_of(base, seeds.task, mixed),
         subsets={PEOPLE_ONLY: people} if 0 < len(people) < len(mixed) else {},
         dev=rows_of(base, seeds.task, seeds.of("dev_b")),
         candidates=tried,
-        train=settings.train,
+        train=settings.train.model_copy(update={"epochs": passes}),
         lora=settings.lora,
         seed=settings.seed,
         folder=Path(),

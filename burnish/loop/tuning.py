@@ -101,7 +101,7 @@ def tune(
     shop = shop_outside_rounds(project, talk, should_stop)
     train_rows, started = shop.seeds.of("train"), time.monotonic()
     _refuse_what_cannot_be_tuned(shop)
-    space = space_of(project.settings, shop.bench.base, train_rows)
+    space = space_of(project.settings, shop.bench.base, train_rows, num_labels=len(shop.seeds.task.labels))
     subset = stratified(train_rows, subset_rows, seed=project.settings.seed)
     search = _Search(shop, space, subset, started=started, budget_s=budget_s)
     try:
@@ -171,7 +171,7 @@ class _Search:
         plain = {
             "rank": self.settings.lora.rank,
             "batch_size": min(train.batch_size, len(self.rows)),
-            "epochs": train.passes(len(self.rows)),
+            "epochs": train.passes(len(self.rows), len(self.shop.seeds.task.labels)),
             "human_weight": train.human_weight,
             "replay_share": train.replay_share,
         }

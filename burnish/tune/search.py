@@ -30,8 +30,8 @@ SMALL_BASE = 1024
 alone."""
 TRIES = ((1.0, 1.0), (2.0, 1.0))
 """What is tried where nothing else is asked: multiples of the learning rate and of alpha."""
-TRIES_OF_SMALL = ((1.0, 1.0), (0.5, 8.0))
-"""To AdamW eight times the alpha is a rate eight times as high for B, and the same for A: LoRA+ (Hayou et al. 2024,
+TRIES_OF_SMALL = ((0.5, 4.0), (0.5, 8.0))
+"""To AdamW four times the alpha is a rate four times as high for B, and the same for A: LoRA+ (Hayou et al. 2024,
 arXiv 2402.12354), in an adapter that every reader knows (docs/decisions/0030-faster-b.md)."""
 FULL_TRIES, FULL_TRIES_OF_SMALL = ((2.0, 1.0),), ((4.0, 1.0),)
 LABEL_DROPOUT = 0.15

@@ -65,8 +65,8 @@ class Space:
         return is_whole and self.lr[0] <= values["lr"] <= self.lr[1] and all(values[n] in c for n, c in choices.items())
 
 
-def space_of(settings: Settings, base: Base, train: Sequence[Example]) -> Space:
-    """The space for this base and these rows.
+def space_of(settings: Settings, base: Base, train: Sequence[Example], *, num_labels: int = 0) -> Space:
+    """The space for this base and these rows, of a task with so many labels.
 
     Raises DataError for an empty subset, ConfigError when the project's rank is larger than a layer it adapts to.
     """
@@ -82,10 +82,11 @@ def space_of(settings: Settings, base: Base, train: Sequence[Example]) -> Space:
     prior = prior_lr(config.model_type, width)
     middle = prior if settings.train.lr == "auto" else settings.train.lr
     kinds = {provenance(example) for example in train}
+    passes = settings.train.passes(len(train), num_labels)
     return Space(
         lr=(LR_TIMES[0] * middle, LR_TIMES[1] * middle),
         ranks=tuple(sorted({*(rank for rank in RANKS if rank <= width), settings.lora.rank})),
-        epochs=tuple(sorted({max(1, round(times * settings.train.passes(len(train)))) for times in EPOCH_TIMES})),
+        epochs=tuple(sorted({max(1, round(times * passes)) for times in EPOCH_TIMES})),
         batch_sizes=tuple(
             sorted({*(size for size in BATCH_SIZES if size <= len(train)), min(settings.train.batch_size, len(train))})
         ),

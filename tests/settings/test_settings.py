@@ -276,9 +276,20 @@ def test_the_schema_explains_every_setting_and_what_is_allowed_can_be_said():
 
 
 @pytest.mark.parametrize(
-    ("num_rows", "batch_size", "passes"),
-    [(5, 8, 40), (80, 8, 30), (160, 8, 15), (297, 8, 8), (100_000, 8, 8), (300, 32, 30)],
+    ("num_rows", "batch_size", "num_labels", "passes"),
+    [
+        (5, 8, 0, 40),
+        (80, 8, 10, 30),
+        (160, 8, 0, 15),
+        (297, 8, 2, 8),
+        (100_000, 8, 150, 8),
+        (300, 32, 0, 30),
+        (600, 8, 60, 24),
+        (1500, 8, 150, 24),
+    ],
 )
-def test_few_rows_are_passed_over_more_often_and_a_number_is_a_number(num_rows, batch_size, passes):
-    assert TrainSettings(batch_size=batch_size).passes(num_rows) == passes
+def test_few_rows_or_many_labels_are_passed_over_more_often_and_a_number_is_a_number(
+    num_rows, batch_size, num_labels, passes
+):
+    assert TrainSettings(batch_size=batch_size).passes(num_rows, num_labels) == passes
     assert TrainSettings(batch_size=batch_size, epochs=3).passes(num_rows) == 3

@@ -37,7 +37,7 @@ def test_candidates_differ_in_name_and_rate_alone() -> None:
 @pytest.mark.parametrize(
     ("small", "lora", "objective", "expected"),
     [
-        (1024, {}, "sft", [(1, 32), (0.5, 256)]),
+        (1024, {}, "sft", [(0.5, 128), (0.5, 256)]),
         (8, {}, "sft", [(1, 32), (2, 32)]),
         (1024, {"alpha": 16}, "sft", [(1, 16), (2, 16)]),
         (1024, {}, "dpo", [(1, 32), (2, 32)]),
