@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Tokenizer
 
-
 KEPT_TEXTS = 64
 """Texts spelled lately that are kept: the instruction, the solved examples and the labels come again with every row."""
 
