@@ -28,7 +28,7 @@ MOST_NODES = 4
 """A step runs the nodes of a row that are within NEAR_NATS of its best open node, at most this many."""
 
 FEW_NODES = 32
-FEW_NATS = 6.0
+FEW_NATS = 8.0
 """Where rows are so few that a step costs its fixed part and little more, each row runs its share of this many nodes,
 and looks this far."""
 
