@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "burnish"
 FLOORS = [
-    "betting energy errors fingerprint free_memory grammar selective stats",
+    "betting blas energy errors fingerprint free_memory grammar selective stats",
     "records strict_yaml foreign_names talk ppi port http_server",
     "config",
     "settings",

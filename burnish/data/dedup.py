@@ -162,8 +162,9 @@ def _search(sets: RunSets, threshold: float, union: _Union) -> Iterable[tuple[in
     """Pairs whose sets are similar enough and that `union` did not hold yet; it holds them afterwards."""
     band_rows = _rows_per_band(threshold)
     index = MinHashLSH(num_perm=NUM_PERMUTATIONS, params=(NUM_PERMUTATIONS // band_rows, band_rows))
+    drawn = MinHash(NUM_PERMUTATIONS, scheme="affine64").permutations  # from one seed: each sketch would draw the same
     for text in range(len(sets.starts) - 1):
-        sketch = MinHash(NUM_PERMUTATIONS, hashfunc=int, scheme="affine64")
+        sketch = MinHash(NUM_PERMUTATIONS, hashfunc=int, scheme="affine64", permutations=drawn)
         sketch.update_batch(sets.of(text).tolist())
         for other in nsmallest(MOST_COMPARED, index.query(sketch)):
             if union.root(other) == union.root(text):

@@ -46,8 +46,11 @@ def assign_roles(
 
     Known roles are kept. A new example that belongs to a group with a role follows it, unless that is a vault outside
     `open_vaults`, whose rows must not change, or the group has several roles: then it is put aside. All other groups
-    are split by `settings.roles`, the vaults' share evenly over `open_vaults` (default: vault_1 ... vault_K).
+    are split by `settings.roles`, the vaults' share evenly over `open_vaults` (default: vault_1 ... vault_K). Where all
+    roles are known, nothing is compared.
     """
+    if all(example.id in known for example in examples):
+        return {example.id: known[example.id] for example in examples}
     vaults = tuple(open_vaults or (f"vault_{number + 1}" for number in range(settings.roles.vaults)))
     in_use = {role for role in known.values() if role.startswith("vault_")}
     closed = set() if open_vaults is None else in_use - set(open_vaults)

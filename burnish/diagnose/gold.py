@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from burnish.blas import one_thread
 from burnish.diagnose.rows import Floats, Ints
 from burnish.diagnose.words import content_terms
 
@@ -217,6 +218,7 @@ def _words(text: str) -> list[str]:
     return content_terms(text) or ["-"]
 
 
+@one_thread()
 def _fitted(learnt: Any, label_N: Ints) -> Any:
     """The fitted LogisticRegression."""
     from sklearn.exceptions import ConvergenceWarning

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from burnish.blas import one_thread
 from burnish.diagnose.metadata import Place, min_support
 from burnish.diagnose.rows import Floats, Ints, Rows
 from burnish.diagnose.words import content_terms, distinctive_terms
@@ -63,6 +64,7 @@ def _vectors(a: Rows, b: Rows, vectors: Vectors | None, seed: int) -> Vectors | 
     return Vectors(np.asarray(vectors.looked, float)[a.place_N], np.asarray(vectors.checked, float)[b.place_N])
 
 
+@one_thread()
 def _tfidf(a: Rows, b: Rows, seed: int) -> Vectors | None:
     from sklearn.decomposition import TruncatedSVD
     from sklearn.feature_extraction.text import TfidfVectorizer

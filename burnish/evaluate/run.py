@@ -138,8 +138,8 @@ def _breakable(advance: Advance) -> Advance:
 
 
 def _prompt(base: Base, task: Task, example: Example, shots: Sequence[Example]) -> Prompt:
-    turns = conversation(task, example, shots)[:-1]
-    return Prompt(base.chat.render_prompt(turns), base.chat.prompt_text(turns))
+    shown = base.chat.prompt(conversation(task, example, shots)[:-1])
+    return Prompt(list(shown.tokens), shown.text)
 
 
 def _longest_answer(base: Base, task: Task) -> int:

@@ -59,11 +59,15 @@ class Chat:
 
     def render_prompt(self, messages: Sequence[Message]) -> list[int]:
         """Tokens up to where the assistant answers; `render` of the answered conversation starts with them."""
-        return list(self._fill(messages, add_prompt=True).tokens)
+        return list(self.prompt(messages).tokens)
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """What `render_prompt` says, as text with control tokens shown."""
-        return self._fill(messages, add_prompt=True).text
+        return self.prompt(messages).text
+
+    def prompt(self, messages: Sequence[Message]) -> Rendered:
+        """The conversation up to where the assistant answers, as tokens and as text."""
+        return self._fill(messages, add_prompt=True)
 
     def answer_tokens(self, text: str) -> list[int]:
         """What the model has to produce after a prompt to give this answer, the end-of-turn token included."""
@@ -101,7 +105,7 @@ class Chat:
 
     def encode(self, text: str) -> list[int]:
         """Plain text to tokens, in which no control token can occur."""
-        return self._speller.spell(text).ids
+        return list(self._speller.spell(text).ids)
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text: str = self.tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False)
@@ -120,7 +124,7 @@ class Chat:
             texts = [part if isinstance(part, str) else contents[part] for part in step.parts]
             text = "".join(texts)
             plain = trimmed(text, step.strip)
-            ids, places = self._speller.spell(plain) if step.token is None else Spelled([step.token], [(0, 0)])
+            ids, places = self._speller.spell(plain) if step.token is None else Spelled((step.token,), ((0, 0),))
             tokens += ids
             learned += [step.learned] * len(ids)
             is_user = [isinstance(part, int) and roles[part] == "user" for part in step.parts]

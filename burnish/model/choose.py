@@ -27,6 +27,11 @@ NEAR_NATS = 2.0
 MOST_NODES = 4
 """A step runs the nodes of a row that are within NEAR_NATS of its best open node, at most this many."""
 
+FEW_NODES = 32
+FEW_NATS = 8.0
+"""Where rows are so few that a step costs its fixed part and little more, each row runs its share of this many nodes,
+and looks this far."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
@@ -111,12 +116,15 @@ class Search:
             else:
                 self.second = max(self.second, total)
 
-    def next_nodes(self) -> list[Reached]:
-        """The open nodes to run next with their sums; none when the best choice is proven."""
+    def next_nodes(self, rows: int = MOST_ROWS) -> list[Reached]:
+        """The open nodes to run next with their sums, of one of so many rows; none when the best choice is proven."""
         nodes: list[Reached] = []
-        while self.open and len(nodes) < MOST_NODES:
+        most, near = FEW_NODES // rows, FEW_NATS
+        if most <= MOST_NODES:
+            most, near = MOST_NODES, NEAR_NATS
+        while self.open and len(nodes) < most:
             total = -self.open[0][0]
-            if total <= self.best[0] or (nodes and total < nodes[0].total - NEAR_NATS):
+            if total <= self.best[0] or (nodes and total < nodes[0].total - near):
                 break
             nodes.append(Reached(total, heapq.heappop(self.open)[1]))
         return nodes
@@ -148,8 +156,8 @@ class _Survey:
             if self.trie.children[child]:
                 self.open.append(Reached(logprob + step, child))
 
-    def next_nodes(self) -> list[Reached]:
-        """The nodes of the next level; none when every choice is scored."""
+    def next_nodes(self, rows: int = MOST_ROWS) -> list[Reached]:
+        """The nodes of the next level, however many rows there are; none when every choice is scored."""
         nodes, self.open = self.open, []
         return nodes
 
@@ -216,7 +224,7 @@ def _finished(
             rows += new
             _score(session, session.enter(prefixes.entries(wanted)), [(row.search, Reached(0.0, 0)) for row in new])
         for row in rows:
-            row.next = row.next or row.search.next_nodes()
+            row.next = row.next or row.search.next_nodes(len(rows))
         done = [place for place, row in enumerate(rows) if not row.next]
         if done:
             yield [rows[place].search for place in done]

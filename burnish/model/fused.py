@@ -61,15 +61,15 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor, *, sign: int) -> Tensor:
 class _GatedSilu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
-        ctx.save_for_backward(gate, up)
-        return nn.functional.silu(gate).mul_(up)
+        open_gate = nn.functional.silu(gate)
+        ctx.save_for_backward(gate, up, open_gate)
+        return open_gate * up
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, Tensor]:
-        gate, up = ctx.saved_tensors
-        dup = nn.functional.silu(gate).mul_(dy)
-        return torch.ops.aten.silu_backward(dy * up, gate), dup
+        gate, up, open_gate = ctx.saved_tensors
+        return torch.ops.aten.silu_backward(dy * up, gate), open_gate * dy
 
 
 class _ShortAttention(torch.autograd.Function):

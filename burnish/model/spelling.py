@@ -3,9 +3,13 @@
 import json
 import re
 import secrets
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from tokenizers import AddedToken, Tokenizer
+
+KEPT_TEXTS = 64
+"""Texts spelled lately that are kept: the instruction, the solved examples and the labels come again with every row."""
 
 
 class ControlTokens:
@@ -36,8 +40,8 @@ class ControlTokens:
 class Spelled(NamedTuple):
     """A text as tokens, each with where it begins and ends in the text; (0, 0): nowhere."""
 
-    ids: list[int]
-    places: list[tuple[int, int]]
+    ids: tuple[int, ...]
+    places: tuple[tuple[int, int], ...]
 
 
 class Speller:
@@ -54,15 +58,18 @@ class Speller:
         spelled["truncation"] = spelled["padding"] = spelled["post_processor"] = None
         self._plain = Tokenizer.from_str(json.dumps(spelled))
         self._plain.add_special_tokens([AddedToken(self._mark, normalized=False, special=True)])
+        self._lately = lru_cache(maxsize=KEPT_TEXTS)(self._spelled)
 
     def spell(self, text: str) -> Spelled:
         """The text as tokens with their places; letter by letter, at no place, where it would come out as a turn."""
-        if not text:
-            return Spelled([], [])
+        return self._lately(text) if text else Spelled((), ())
+
+    def _spelled(self, text: str) -> Spelled:
         marked = self._plain.encode(self._mark + text, add_special_tokens=False)
         if self._control_ids.isdisjoint(marked.ids[1:]):
             start = len(self._mark)
-            return Spelled(marked.ids[1:], [(low - start, high - start) for low, high in marked.offsets[1:]])
+            places = tuple((low - start, high - start) for low, high in marked.offsets[1:])
+            return Spelled(tuple(marked.ids[1:]), places)
         letters = (self._plain.encode(self._mark + letter, add_special_tokens=False).ids[1:] for letter in text)
-        ids = [token for ids in letters for token in ids if token not in self._control_ids]
-        return Spelled(ids, [(0, 0)] * len(ids))
+        ids = tuple(token for ids in letters for token in ids if token not in self._control_ids)
+        return Spelled(ids, ((0, 0),) * len(ids))

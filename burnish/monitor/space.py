@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from burnish.blas import one_thread
 from burnish.monitor.permutation import Floats
 
 DIMENSIONS = 50
@@ -35,6 +36,7 @@ class Placed(NamedTuple):
     """1 - cosine to the nearest training row, 0 to 1: how much of an outsider a text is."""
 
 
+@one_thread()
 def space_of(texts: Sequence[str], seed: int) -> Space:
     """The space of these training texts, at least one of which holds a letter or a figure."""
     from sklearn.decomposition import TruncatedSVD

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.blas import one_thread
 from burnish.errors import DataError
 from burnish.records import Interval
 from burnish.stats.rates import wilson
@@ -112,6 +113,7 @@ def measure_coverage(
     )
 
 
+@one_thread()
 def text_vectors(
     real: Sequence[str], synthetic: Sequence[str], *, embed: Embed | None = None, seed: int = 0
 ) -> tuple[Floats, Floats]:
@@ -147,6 +149,7 @@ def vendi_score(kernel: NDArray[Any], order: float = 1.0) -> float:
     return math.exp(math.log(float((values**order).sum())) / (1 - order))
 
 
+@one_thread()
 def told_apart(real: Sequence[str], synthetic: Sequence[str], *, seed: int = 0) -> tuple[Interval, Telling]:
     """AUC of a logistic regression on TF-IDF, over rows of folds it was not fitted on, and the words it goes by.
 
@@ -181,6 +184,7 @@ def _terms() -> Any:
     )
 
 
+@one_thread()
 def _vendi_ratios(
     real: Sequence[str], synthetic: Sequence[str], some_real: Any, some: Any, embed: Embed | None
 ) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.blas import one_thread
 from burnish.data.dedup import prompt_text
 from burnish.fingerprint import fingerprint
 from burnish.records import Example
@@ -107,6 +108,7 @@ def folds(seeds: Sequence[Example], num_folds: int) -> dict[str, int]:
     return {seed.id: fold[seed.group] for seed in seeds}
 
 
+@one_thread()
 def _fitted(vectors: Any, answers: Sequence[str]) -> _Fit | None:
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier

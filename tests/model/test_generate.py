@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from burnish.errors import DataError
 from burnish.fakes import FAMILIES, small_examples
-from burnish.model.choose import MOST_ROWS, choose
+from burnish.model.choose import MOST_NODES, MOST_ROWS, Search, choose
 from burnish.model.generate import (
     BATCH_ROWS,
     BATCH_TOKENS,
@@ -23,6 +23,7 @@ from burnish.model.generate import (
 from burnish.model.lora import AdapterSpec, attach
 from burnish.model.prefixes import common_beginnings
 from burnish.model.rendered import Rendered
+from burnish.model.trie import Trie
 from burnish.records import Message
 
 LABELS = ("payment", "pay", "appeal", "address", "other", "address other")
@@ -183,3 +184,14 @@ def test_fields_parse_under_templates_that_write_before_the_answer(tiny, templat
     base = tiny("llama", template=template)
     for answer in generate_fields(base, prompts_of(base, 3), ["amount", "date"], max_new_tokens=12):
         assert list(json.loads(answer.text)) == ["amount", "date"]
+
+
+def test_a_row_that_is_nearly_alone_looks_further_ahead():
+    choices = [[2 + number, 40, 1] for number in range(20)]
+    searches = [Search(Trie(choices, (1,), "cpu"), 0) for _ in range(2)]
+    for search in searches:
+        search.reach(0, 0.0, [-0.2 * number for number in range(20)])
+    crowded, alone = searches[0].next_nodes(), searches[1].next_nodes(1)
+    assert len(crowded) == MOST_NODES
+    assert len(alone) > len(crowded)
+    assert alone[: len(crowded)] == crowded
