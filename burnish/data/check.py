@@ -7,9 +7,8 @@ from typing import Any
 
 from burnish.config import Settings
 from burnish.data.dedup import near_duplicate_groups, prompt_text
-from burnish.data.problem import CheckedRows, Problem
+from burnish.data.problem import CheckedRows, CountTokens, Problem
 from burnish.data.problems import (
-    CountTokens,
     answer_problems,
     double_problems,
     leak_problems,

@@ -2,12 +2,13 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from burnish.data.answer_room import cut_answer_problems
 from burnish.data.answers import parse_fields
 from burnish.data.ingest import encoding_hint
-from burnish.data.problem import NUM_SAMPLES, CheckedRows, Problem
+from burnish.data.problem import NUM_SAMPLES, CheckedRows, CountTokens, Problem
 from burnish.data.quality import counted, inspect_text, snippet
 from burnish.data.slices import slices_of
 from burnish.grammar import agree
@@ -16,9 +17,6 @@ from burnish.records import Example, Rejection, Role
 TINY_SLICE = 30
 """Rows outside train below which a slice's score says next to nothing: 27 of 30 is 74% to 97%."""
 JOINT = re.compile(r"(?<=\w)[\s_-]+(?=\w)|_")
-
-CountTokens = Callable[[Example], tuple[int, int, int]]
-"""Tokens of an example, tokens that are learned, control tokens that were made harmless."""
 
 
 def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
@@ -55,6 +53,7 @@ def token_problems(rows: CheckedRows, count_tokens: CountTokens | None) -> tuple
     if unlearned:
         rest = "no token to learn from"
         problems.append(rows.problem("unsupervised", "error", unlearned, "example has", "examples have", rest))
+    problems += cut_answer_problems(rows, [found[1] for found in counts], count_tokens)
     return longest, problems
 
 
@@ -148,7 +147,7 @@ def _field_problems(rows: CheckedRows) -> Iterable[Problem]:
     if broken:
         yield rows.problem("broken-fields", "error", broken, "answer is", "answers are", "no flat JSON object")
     if odd:
-        rest = f"not have exactly the fields {', '.join(sorted(wanted))[:200]}"
+        rest = f"not have exactly the fields {', '.join(sorted(wanted))[:200]}; a missing one is learned as empty"
         yield rows.problem("odd-fields", "warning", odd, "answer does", "answers do", rest)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from burnish.data.check import DataCheck, check
 from burnish.data.dataset import load_examples, set_hash
-from burnish.data.problems import CountTokens
+from burnish.data.problem import CountTokens
 from burnish.data.slices import slice_columns
 from burnish.data.split import ASIDE, assign_roles
 from burnish.data.task import task_of

@@ -29,8 +29,8 @@ from burnish.train.run import train
 from burnish.tune.rows import with_recipe
 from burnish.tune.search import PEOPLE_ONLY, candidates, on_people_only, token_dropout
 
-EVALUATE_VERSION = 2
-TRAIN_VERSION = 3
+EVALUATE_VERSION = 3
+TRAIN_VERSION = 4
 WIDE_EVERY = 3
 OUTSIDE_ROUNDS = 0
 """Number under which work that belongs to no round is kept in the ledger of costs."""

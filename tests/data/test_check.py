@@ -6,6 +6,7 @@ import pytest
 
 from burnish.config import DataSettings, Settings, TaskSettings
 from burnish.data.check import check
+from burnish.data.conversation import conversation
 from burnish.data.dedup import similarity
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
@@ -176,3 +177,24 @@ def test_small_slices_are_named_and_gravest_comes_first():
     assert found.problems[-1].severity == "note"
     assert found.slices["channel=post"] == 1
     assert "channel=web 59" in found.as_text()
+
+
+def test_answers_that_no_model_is_given_room_for_are_named():
+    texts = [example(f"q{n} x{n}", "word " * (40 + 2 * n), name=str(n)) for n in range(20)]
+    asked = Settings(task=TaskSettings(kind="text", max_new_tokens=60))
+
+    def words(row):
+        return 0, len(row.answer.split()), 0
+
+    found = problem(run(texts, {}, settings=asked, count_tokens=words), "cut-answer")
+    assert (found.severity, found.count) == ("warning", 9)
+    assert "Set task.max_new_tokens: 78" in found.message
+
+    def letters(row):
+        return 0, len(conversation(task_of(objects, fields), row)[-1].content), 0
+
+    objects = [example(f"q{n} x{n}", '{"a":"' + "a" * n + '","b":null}', name=str(n)) for n in range(20)]
+    fields = Settings(task=TaskSettings(kind="fields", max_new_tokens=15))
+    found = problem(run(objects, {}, settings=fields, count_tokens=letters), "cut-answer")
+    assert found.count == 4  # keys and quotes are not counted
+    assert "Set task.max_new_tokens: 19" in found.message
