@@ -28,7 +28,7 @@ def cut_answer_problems(rows: CheckedRows, learned: Sequence[int], count_tokens:
         longest = max(tokens for tokens, _ in needs)
         rest = (
             f"longer than task.max_new_tokens = {limit:,} (the longest has {longest:,} tokens): a model is stopped "
-            f"before it can say so much. Set task.max_new_tokens: {longest:,} in burnish.yaml, or expect shorter answers"
+            f"before it is done. Set task.max_new_tokens: {longest:,} in burnish.yaml, or expect shorter answers"
         )
         yield rows.problem("cut-answer", "warning", [row for _, row in needs], "answer is", "answers are", rest)
 
