@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.config import Settings
+from burnish.data.answer_form import form_problems
 from burnish.data.dedup import near_duplicate_groups, prompt_text
 from burnish.data.problem import CheckedRows, CountTokens, Problem
 from burnish.data.problems import (
@@ -101,6 +102,7 @@ def check(
         *found_in_tokens,
         *leak_problems(rows),
         *answer_problems(rows),
+        *form_problems(rows),
         *double_problems(rows),
         *found_in_texts,
         *small_slice_problems(rows, columns),

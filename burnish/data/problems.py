@@ -1,6 +1,7 @@
 """What can be wrong with a set of examples, found one kind at a time; `check` asks for all of them."""
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -16,6 +17,9 @@ from burnish.records import Example, Rejection, Role
 
 TINY_SLICE = 30
 """Rows outside train below which a slice's score says next to nothing: 27 of 30 is 74% to 97%."""
+EMOJI_STYLES = "\ufe0e\ufe0f"
+"""Characters that ask for a letter or a picture."""
+COMMA = re.compile(r"\s*([,;/|])\s*")
 JOINT = re.compile(r"(?<=\w)[\s_-]+(?=\w)|_")
 
 
@@ -124,11 +128,18 @@ def _label_problems(rows: CheckedRows) -> Iterable[Problem]:
         yield Problem(name="label-not-in-train", severity="warning", count=len(unlearned), message=message)
     twins = defaultdict(set)
     for label in labels:
-        twins[JOINT.sub(" ", label.casefold()).strip()].add(label)
+        twins[_bare(label)].add(label)
     alike = [sorted(found) for found in twins.values() if len(found) > 1]
     if alike:
         message = f"{agree(len(alike), 'label is', 'labels are')} written in more than one way: {_either(alike[0])}"
         yield Problem(name="label-spelling", severity="warning", count=len(alike), message=message)
+
+
+def _bare(label: str) -> str:
+    """A label without what a reader hardly sees: capitals, joints, spaces at commas, invisible characters."""
+    letters = unicodedata.normalize("NFKC", label)
+    seen = "".join(char for char in letters if unicodedata.category(char) != "Cf" and char not in EMOJI_STYLES)
+    return COMMA.sub(r"\1 ", JOINT.sub(" ", seen.casefold())).strip()
 
 
 def _either(labels: Sequence[str]) -> str:

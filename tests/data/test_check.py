@@ -198,3 +198,21 @@ def test_answers_that_no_model_is_given_room_for_are_named():
     found = problem(run(objects, {}, settings=fields, count_tokens=letters), "cut-answer")
     assert found.count == 4  # keys and quotes are not counted
     assert "Set task.max_new_tokens: 19" in found.message
+
+
+@pytest.mark.parametrize(
+    "twins", [("café", "cafe\u0301"), ("pay", "pay\u200b"), ("cash, late", "cash,late"), ("Refund", "refund")]
+)
+def test_labels_that_look_the_same_are_named(twins):
+    rows = [example(f"q{n} x{n}", ["other", *twins][n % 3], name=str(n)) for n in range(30)]
+    assert problem(run(rows, {}), "label-spelling").message.startswith("1 label is written in more than one way")
+
+
+def test_a_text_task_whose_answers_are_objects_or_labels_says_so():
+    text = Settings(task=TaskSettings(kind="text"))
+    nested = [example(f"q{n} x{n}", f'{{"intents":["a"],"slots":{{"n":{n}}}}}', name=str(n)) for n in range(20)]
+    assert "scored as texts" in problem(run(nested, {}, settings=text), "json-as-text").message
+    labels = [example(f"q{n} x{n}", f"intent_{n % 10}", name=str(n)) for n in range(20)]
+    assert "10 different answers" in problem(run(labels, {}, settings=text), "labels-as-text").message
+    plain = [example(f"q{n} x{n}", f"this is answer number {n} of all", name=str(n)) for n in range(20)]
+    assert not run(plain, {}, settings=text).problems
