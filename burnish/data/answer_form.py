@@ -27,5 +27,5 @@ def form_problems(rows: CheckedRows) -> Iterable[Problem]:
             severity="note",
             count=answers.total(),
             message=f"there are {len(answers):,} different answers, all short, and most recur. If they are labels, "
-            "set task.kind: label in burnish.yaml (or --task label): then the likeliest is chosen, and is right or wrong",
+            "set task.kind: label in burnish.yaml (or --task label): then the likeliest is chosen, right or wrong",
         )
