@@ -6,10 +6,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from burnish.data.answer_room import cut_answer_problems
 from burnish.data.answers import parse_fields
 from burnish.data.ingest import encoding_hint
-from burnish.data.problem import NUM_SAMPLES, CheckedRows, CountTokens, Problem
+from burnish.data.problem import NUM_SAMPLES, CheckedRows, Problem
 from burnish.data.quality import counted, inspect_text, snippet
 from burnish.data.slices import slices_of
 from burnish.grammar import agree
@@ -37,28 +36,6 @@ def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
             + (f". {todo[0].upper()}{todo[1:]}" if todo else ""),
             samples=tuple(samples),
         )
-
-
-def token_problems(rows: CheckedRows, count_tokens: CountTokens | None) -> tuple[int | None, list[Problem]]:
-    """The longest example in tokens, and what is too long or teaches nothing."""
-    if count_tokens is None:
-        return None, []
-    counts = [count_tokens(example) for example in rows.examples]
-    longest, limit = max(found[0] for found in counts), rows.settings.data.max_tokens
-    long = [example for example, found in zip(rows.examples, counts, strict=True) if found[0] > limit]
-    unlearned = [example for example, found in zip(rows.examples, counts, strict=True) if found[1] == 0]
-    problems = []
-    if long:
-        rest = (
-            f"longer than data.max_tokens = {limit:,} (the longest has {longest:,}); nothing is ever cut: raise the "
-            "limit or take out what is too long"
-        )
-        problems.append(rows.problem("too-long", "error", long, "example is", "examples are", rest))
-    if unlearned:
-        rest = "no token to learn from"
-        problems.append(rows.problem("unsupervised", "error", unlearned, "example has", "examples have", rest))
-    problems += cut_answer_problems(rows, [found[1] for found in counts], count_tokens)
-    return longest, problems
 
 
 def leak_problems(rows: CheckedRows) -> Iterable[Problem]:

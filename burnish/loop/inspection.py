@@ -79,7 +79,8 @@ def _check(
     task = task_of(examples, settings)
     roles = assign_roles(examples, settings, known)
     bench = Workbench(settings, Path("nowhere"), Silence())
-    return check(examples, roles, settings, task, bench.token_counter(task), rejected=rejected)
+    room = bench.base.max_tokens
+    return check(examples, roles, settings, task, bench.token_counter(task), rejected=rejected, room=room)
 
 
 def rendered(project: Project, example: Example) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def shop_outside_rounds(project: Project, talk: Talk, should_stop: Callable[[], 
     """A shop for work between rounds. Raises DataError on data that cannot be believed."""
     seeds = gather(project)
     bench = Workbench(project.settings, project.store.root, talk)
-    checked(seeds, project, bench.token_counter(seeds.task), talk)
+    checked(seeds, project, bench.token_counter(seeds.task), talk, bench.base.max_tokens)
     budget = open_budget(project.store, project.settings.budget, talk)
     return Shop(
         project=project,

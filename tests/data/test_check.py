@@ -27,10 +27,10 @@ def clean(count=60):
     return [example(f"q{n} x{n} y{n} z{n}", ["pay", "appeal"][n % 2], name=str(n)) for n in range(count)]
 
 
-def run(rows, roles=None, *, settings=SETTINGS, count_tokens=None, rejected=()):
+def run(rows, roles=None, *, settings=SETTINGS, count_tokens=None, rejected=(), room=None):
     task = task_of(rows, settings)
     roles = assign_roles(rows, settings, {}) if roles is None else roles
-    return check(rows, roles, settings, task, count_tokens, rejected=rejected)
+    return check(rows, roles, settings, task, count_tokens, rejected=rejected, room=room)
 
 
 def problem(found, name):
@@ -94,6 +94,8 @@ def test_a_row_too_long_or_without_a_learned_token_is_an_error():
     found = run(clean(), count_tokens=count)
     assert problem(found, "too-long").count == problem(found, "unsupervised").count == 1
     assert "600" in problem(found, "too-long").message
+    small = run(clean(), {}, count_tokens=count, room=400)
+    assert "the 400 tokens that the base has places for" in problem(small, "too-long").message
     assert found.has_errors
     assert found.max_tokens == 600
     assert not run(clean(), count_tokens=lambda row: (10, 2, 0)).has_errors
