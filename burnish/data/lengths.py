@@ -36,8 +36,8 @@ def _too_long(rows: CheckedRows, num_tokens: Sequence[int], room: int | None) ->
     long = [example for example, tokens in zip(rows.examples, num_tokens, strict=True) if tokens > limit]
     if long:
         rest = (
-            f"longer than {told} (the longest has {max(num_tokens):,}); nothing is ever cut: {todo} or take out what is "
-            "too long"
+            f"longer than {told} (the longest has {max(num_tokens):,}); nothing is ever cut: {todo} or take out what "
+            "is too long"
         )
         yield rows.problem("too-long", "error", long, "example is", "examples are", rest)
 
