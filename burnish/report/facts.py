@@ -131,18 +131,17 @@ def _note(warning: str) -> Note:
 
 def _flip_sets(comparison: Comparison) -> tuple[FlipSet, ...]:
     """Losses first: they are what a reader must not miss."""
+    overall, is_graded = comparison.overall, comparison.metric != "accuracy"
     told = {False: "right before, wrong now", True: "wrong before, right now"}
-    if comparison.metric != "accuracy":
+    if is_graded:
         told = {False: "score less than before, most changed first", True: "score more than before, most changed first"}
-    numbers = {False: comparison.overall.losses, True: comparison.overall.wins}
     sets = []
     for gained, title in told.items():
         flips = tuple(flip for flip in comparison.flips if flip.gained == gained)
+        number = (overall.wins if gained else overall.losses) if is_graded else len(flips)
         if flips:
-            more = max(numbers[gained], len(flips)) - len(flips[:MOST_FLIPS])
-            sets.append(
-                FlipSet(f"{more + len(flips[:MOST_FLIPS])} {title}", flips[:MOST_FLIPS], more, is_open=not gained)
-            )
+            shown = flips[:MOST_FLIPS]
+            sets.append(FlipSet(f"{number} {title}", shown, number - len(shown), is_open=not gained))
     return tuple(sets)
 
 
