@@ -7,7 +7,8 @@ Arms differ in the rows alone: nothing added, rare rows repeated, easy augmentat
 untargeted, targeted by scarcity, targeted and verified, the same with people's rows again where filters left too few,
 the same with a generator beside the rules (only where --arms names it: it is trained first), the real rows put back.
 All arms of a seed train in one bank by one recipe, for the same number of training tokens up to a whole epoch; each
-keeps the weights of its lowest loss on dev_b. They answer the untouched test rows.
+keeps the weights of its lowest loss on dev_b. They answer the untouched test rows. With --runs FOLDER a seed that was
+measured stays there, and the same command goes on after it.
 """
 
 import argparse
@@ -397,6 +398,27 @@ def _points(gain: Sequence[float]) -> str:
     return "{:+.1f} [{:+.1f}, {:+.1f}]".format(*(100 * one for one in gain))
 
 
+def run(data: Cut, name: str, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    """What one seed of a set gives: measured, or read where the same was measured before and kept."""
+    asked = [name, seed, options.epochs, options.growth, options.arms]
+    kept = Path(options.runs) / f"{name}-{seed}-{fingerprint(asked)[:8]}.json" if options.runs else None
+    if kept and kept.exists():
+        return dict(json.loads(kept.read_text(encoding="utf-8")))
+    with tempfile.TemporaryDirectory() as place:
+        found = measured(
+            data,
+            seed=seed,
+            epochs=options.epochs,
+            growth=options.growth,
+            folder=Path(place),
+            names=options.arms.split(","),
+        )
+    if kept:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(found), encoding="utf-8")
+    return found
+
+
 def main() -> None:
     """Prints a table, or a line of JSON, for each set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -406,23 +428,13 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8, help="of the largest arm")
     parser.add_argument("--growth", type=float, default=0.5, help="synthetic rows, as a multiple of the training rows")
     parser.add_argument("--arms", default=",".join(ARMS), help="seed only and oracle among them")
+    parser.add_argument("--runs", default="", help="folder: what each seed gave is kept there; killed runs go on")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     for name in options.sets.split(","):
-        cuts, runs = [], []
-        for seed in map(int, options.seeds.split(",")):
-            cuts.append(cut(*load(Path(options.data), name), seed=seed))
-            with tempfile.TemporaryDirectory() as place:
-                runs.append(
-                    measured(
-                        cuts[-1],
-                        seed=seed,
-                        epochs=options.epochs,
-                        growth=options.growth,
-                        folder=Path(place),
-                        names=options.arms.split(","),
-                    )
-                )
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+        cuts = [cut(*load(Path(options.data), name), seed=seed) for seed in seeds]
+        runs = [run(one, name, seed, options) for one, seed in zip(cuts, seeds, strict=True)]
         found = summary(name, cuts, runs)
         tell(found, as_json=options.json, text=shown(found))
 
