@@ -142,7 +142,7 @@ class _RowReader:
         if self.settings.data.group and self.group_column not in row:
             raise RowFault(f"columns: {no_column(row, self.group_column, 'data.group')}")
         group = clean_key(row.get(self.group_column)) or name
-        self.use.note(found, row, {*example.slices, self.group_column, "id", "weight"})
+        self.use.note(found, row, {*example.slices, *KEPT_WHOLE, self.group_column, "id", "weight"})
         return Example(
             id=name,
             messages=example.messages,

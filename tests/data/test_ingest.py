@@ -207,7 +207,14 @@ def test_the_settings_name_the_columns_of_a_table(tmp_path):
 
 def test_columns_that_are_in_no_prompt_are_told_of(tmp_path):
     rows = [
-        {"message": "hi", "label": "a", "knowledge": "long " * 30, "table": [["1", "2"]], "channel": "web", "no": None}
+        {
+            "message": "hi",
+            "label": "a",
+            "knowledge": "long " * 30,
+            "table": [["1", "2"]],
+            "channel": "web",
+            "facts": {"a": 1},
+        }
         for _ in range(20)
     ]
     use = ColumnUse()
