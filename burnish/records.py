@@ -172,7 +172,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flip:
-    """A row that one model has right and the other wrong."""
+    """A row on which one model scores better than the other: right where it is wrong, where scores are 0 or 1."""
 
     example: str
     prompt: str

@@ -11,7 +11,7 @@ MAX_FIELDS = 64
 
 
 def parse_fields(answer: str) -> dict[str, str | int | float | bool | None] | None:
-    """The flat JSON object that an answer is, or None when it is none."""
+    """The flat JSON object that an answer is, be it empty, or None when it is none."""
     if not answer.startswith("{") or not answer.endswith("}"):
         return None
     try:
@@ -19,7 +19,7 @@ def parse_fields(answer: str) -> dict[str, str | int | float | bool | None] | No
     except JsonFault:
         return None
     flat = all(inner is None or isinstance(inner, str | int | float | bool) for inner in value.values())
-    return value if value and flat and len(value) <= MAX_FIELDS else None
+    return value if flat and len(value) <= MAX_FIELDS else None
 
 
 def object_of(text: str) -> dict[str, Any] | None:
@@ -49,6 +49,19 @@ def compact_fields(answer: str, order: Sequence[str]) -> tuple[str, tuple[str, .
     keys = (*(key for key in order if key in found), *(key for key in found if key not in order))
     parts = [f"{canonical_json(key).decode()}:{canonical_json(found[key]).decode()}" for key in keys]
     return "{" + ",".join(parts) + "}", keys
+
+
+def spelled_fields(answer: str, names: Sequence[str]) -> str:
+    """The answer as a model learns and writes it: the named fields in their order, every value as a string.
+
+    Null and a missing field are empty strings, numbers and true and false their JSON text; fields without a name here
+    are left out. An answer that is no flat JSON object comes back as it is.
+    """
+    found = parse_fields(answer)
+    if found is None:
+        return answer
+    spelled = {name: value_text(found.get(name)) for name in names}
+    return json.dumps(spelled, ensure_ascii=False, separators=(",", ":"))
 
 
 def is_label_like(answer: str) -> bool:

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.config import Settings
+from burnish.data.answer_form import form_problems
 from burnish.data.dedup import near_duplicate_groups, prompt_text
-from burnish.data.problem import CheckedRows, Problem
+from burnish.data.lengths import token_problems
+from burnish.data.problem import CheckedRows, CountTokens, Problem
 from burnish.data.problems import (
-    CountTokens,
     answer_problems,
     double_problems,
     leak_problems,
     rejected_problems,
     small_slice_problems,
     text_problems,
-    token_problems,
 )
 from burnish.data.quality import counted
 from burnish.data.slices import slice_columns, slices_of
@@ -84,8 +84,9 @@ def check(
     count_tokens: CountTokens | None = None,
     *,
     rejected: Sequence[Rejection] = (),
+    room: int | None = None,
 ) -> DataCheck:
-    """Everything that is wrong or odd about these examples; nothing is changed.
+    """Everything that is wrong or odd about these examples; nothing is changed. `room`: tokens that the base can hold.
 
     Raises DataError at once when there are fewer than 20: no number about so few would mean anything.
     """
@@ -96,12 +97,13 @@ def check(
     columns = slice_columns(ordered, settings)
     slices = Counter(name for example in ordered for name in slices_of(example, columns, task))
     texts, found_in_texts = text_problems(rows)
-    tokens, found_in_tokens = token_problems(rows, count_tokens)
+    tokens, found_in_tokens = token_problems(rows, count_tokens, room)
     problems = [
         *rejected_problems(rejected),
         *found_in_tokens,
         *leak_problems(rows),
         *answer_problems(rows),
+        *form_problems(rows),
         *double_problems(rows),
         *found_in_texts,
         *small_slice_problems(rows, columns),

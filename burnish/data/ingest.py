@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.config import Settings
 from burnish.data.answers import compact_fields
+from burnish.data.columns import ColumnUse
 from burnish.data.encoding import SAMPLE_BYTES, recode_hint
 from burnish.data.formats import RawRow, raw_rows
 from burnish.data.lines import BROKEN_GZIP, open_source
@@ -33,14 +34,15 @@ HOPELESS = 20
 """Rows with unknown columns after which a source is given up, when none before them was good."""
 
 
-def read_rows(source: str | Path, settings: Settings) -> Iterator[Example | Rejection]:
+def read_rows(source: str | Path, settings: Settings, use: ColumnUse | None = None) -> Iterator[Example | Rejection]:
     """Every row of a file, a `datasets` folder or "-" (standard input): an example, or why it is none.
 
     Formats and shapes are found per file and may be mixed within one. Answers are stripped; of the metadata, `id`,
-    `group` and `weight` have a meaning and every other column of short plain values becomes a slice. Memory is flat.
+    `group` and `weight` have a meaning and every other column of short plain values becomes a slice; `use` notes what
+    becomes of columns. Memory is flat.
     Raises DataError when the source as a whole cannot be read, or its columns do not say what is text and answer.
     """
-    reader = _RowReader(settings)
+    reader = _RowReader(settings, use or ColumnUse())
     held: list[Rejection] = []
     has_good = False
     for raw in raw_rows(source, sheet=settings.data.sheet):
@@ -112,8 +114,9 @@ def _columns_hint(fault: str) -> str:
 class _RowReader:
     """What is remembered from row to row: the order of fields, so that every answer of a file has the same one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, use: ColumnUse) -> None:
         self.settings = settings
+        self.use = use
         self.group_column = settings.data.group or "group"
         self.fields: tuple[str, ...] = tuple(settings.task.fields)
 
@@ -149,6 +152,7 @@ class _RowReader:
         if self.settings.data.group and self.group_column not in row:
             raise RowFault(f"columns: {no_column(row, self.group_column, 'data.group')}")
         group = clean_key(row.get(self.group_column)) or name
+        self.use.note(found, row, {*example.slices, *KEPT_WHOLE, self.group_column, "id", "weight"})
         return Example(
             id=name,
             messages=example.messages,

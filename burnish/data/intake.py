@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from burnish.config import Settings
 from burnish.data.add_report import DUPLICATE, AddReport, Counts
 from burnish.data.batch_files import REJECTS, ROWS, example_line
+from burnish.data.columns import ColumnUse
 from burnish.data.dataset import every_row, is_made
 from burnish.data.ingest import SHOWN, encoding_hint, read_rows
 from burnish.data.quality import inspect_text, snippet
@@ -58,7 +59,7 @@ def add_files(
 
 def _read(store: Store, settings: Settings, path: Path | str, spool: Path, talk: Talk) -> Counts:
     """Writes kept and rejected rows to the spool, and counts them."""
-    counts = Counts()
+    counts, use = Counts(), ColumnUse()
     with storage_errors("adding data", spool):
         seen = _seen_before(store, spool / "seen.db")
         with (
@@ -67,7 +68,7 @@ def _read(store: Store, settings: Settings, path: Path | str, spool: Path, talk:
             talk.track(f"read {Path(path).name}", 0, "rows") as advance,
         ):
             number = 0
-            for number, row in enumerate(read_rows(path, settings), start=1):
+            for number, row in enumerate(read_rows(path, settings, use), start=1):
                 taken = _take(row, seen, counts, rows)
                 if isinstance(taken, Rejection):
                     counts.reasons[taken.reason.split(":")[0]] += 1
@@ -76,6 +77,8 @@ def _read(store: Store, settings: Settings, path: Path | str, spool: Path, talk:
                     advance(SAID_EVERY, f"{counts.kept:,} kept")
             advance(number % SAID_EVERY, f"{counts.kept:,} kept")
         seen.close()
+    if warning := use.warning():
+        talk.warn(f"{_file_name(path)}: {warning}")
     return counts
 
 

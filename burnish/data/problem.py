@@ -4,7 +4,7 @@ A problem has a stable name, how grave it is, how many rows it concerns, and up 
 error: must not be trained on. warning: somebody should look. note: good to know.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -16,6 +16,9 @@ from burnish.records import Example, Role, Task
 
 NUM_SAMPLES = 3
 Severity = Literal["error", "warning", "note"]
+
+CountTokens = Callable[[Example], tuple[int, int, int]]
+"""Tokens of an example, tokens that are learned, control tokens that were made harmless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """What can be wrong with a set of examples, found one kind at a time; `check` asks for all of them."""
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from burnish.data.answers import parse_fields
@@ -15,10 +16,10 @@ from burnish.records import Example, Rejection, Role
 
 TINY_SLICE = 30
 """Rows outside train below which a slice's score says next to nothing: 27 of 30 is 74% to 97%."""
+EMOJI_STYLES = "\ufe0e\ufe0f"
+"""Characters that ask for a letter or a picture."""
+COMMA = re.compile(r"\s*([,;/|])\s*")
 JOINT = re.compile(r"(?<=\w)[\s_-]+(?=\w)|_")
-
-CountTokens = Callable[[Example], tuple[int, int, int]]
-"""Tokens of an example, tokens that are learned, control tokens that were made harmless."""
 
 
 def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
@@ -35,27 +36,6 @@ def rejected_problems(rejected: Sequence[Rejection]) -> Iterable[Problem]:
             + (f". {todo[0].upper()}{todo[1:]}" if todo else ""),
             samples=tuple(samples),
         )
-
-
-def token_problems(rows: CheckedRows, count_tokens: CountTokens | None) -> tuple[int | None, list[Problem]]:
-    """The longest example in tokens, and what is too long or teaches nothing."""
-    if count_tokens is None:
-        return None, []
-    counts = [count_tokens(example) for example in rows.examples]
-    longest, limit = max(found[0] for found in counts), rows.settings.data.max_tokens
-    long = [example for example, found in zip(rows.examples, counts, strict=True) if found[0] > limit]
-    unlearned = [example for example, found in zip(rows.examples, counts, strict=True) if found[1] == 0]
-    problems = []
-    if long:
-        rest = (
-            f"longer than data.max_tokens = {limit:,} (the longest has {longest:,}); nothing is ever cut: raise the "
-            "limit or take out what is too long"
-        )
-        problems.append(rows.problem("too-long", "error", long, "example is", "examples are", rest))
-    if unlearned:
-        rest = "no token to learn from"
-        problems.append(rows.problem("unsupervised", "error", unlearned, "example has", "examples have", rest))
-    return longest, problems
 
 
 def leak_problems(rows: CheckedRows) -> Iterable[Problem]:
@@ -125,11 +105,18 @@ def _label_problems(rows: CheckedRows) -> Iterable[Problem]:
         yield Problem(name="label-not-in-train", severity="warning", count=len(unlearned), message=message)
     twins = defaultdict(set)
     for label in labels:
-        twins[JOINT.sub(" ", label.casefold()).strip()].add(label)
+        twins[_bare(label)].add(label)
     alike = [sorted(found) for found in twins.values() if len(found) > 1]
     if alike:
         message = f"{agree(len(alike), 'label is', 'labels are')} written in more than one way: {_either(alike[0])}"
         yield Problem(name="label-spelling", severity="warning", count=len(alike), message=message)
+
+
+def _bare(label: str) -> str:
+    """A label without what a reader hardly sees: capitals, joints, spaces at commas, invisible characters."""
+    letters = unicodedata.normalize("NFKC", label)
+    seen = "".join(char for char in letters if unicodedata.category(char) != "Cf" and char not in EMOJI_STYLES)
+    return COMMA.sub(r"\1 ", JOINT.sub(" ", seen.casefold())).strip()
 
 
 def _either(labels: Sequence[str]) -> str:
@@ -148,7 +135,7 @@ def _field_problems(rows: CheckedRows) -> Iterable[Problem]:
     if broken:
         yield rows.problem("broken-fields", "error", broken, "answer is", "answers are", "no flat JSON object")
     if odd:
-        rest = f"not have exactly the fields {', '.join(sorted(wanted))[:200]}"
+        rest = f"not have exactly the fields {', '.join(sorted(wanted))[:200]}; a missing one is learned as empty"
         yield rows.problem("odd-fields", "warning", odd, "answer does", "answers do", rest)
 
 

@@ -45,6 +45,10 @@ ANSWER_NAMES = (
 SUPPORTED = "messages; conversations; prompt and completion; instruction and output; a text column and an answer column"
 
 
+ASKED = ("question", "query", "instruction")
+REPLIES = ("answer", "response", "output")
+"""A table with one of each holds questions and their answers, whatever class or topic stands beside them."""
+
 ABSENT = "there is no column"
 """How the fault of a column that is not there begins."""
 
@@ -92,7 +96,8 @@ def read_conversation(row: Mapping[str, Any], settings: DataSettings) -> Convers
 def table_columns(row: Mapping[str, Any], settings: DataSettings) -> TableColumns:
     """The text and the answer column of a table, by the settings, else by their names. Raises RowFault."""
     names = {str(name).strip().lower(): str(name) for name in reversed(list(row))}
-    answer = _named(row, settings.answer, "data.answer") if settings.answer else _first(names, ANSWER_NAMES)
+    reply = _first(names, REPLIES) if _first(names, ASKED) else None
+    answer = _named(row, settings.answer, "data.answer") if settings.answer else reply or _first(names, ANSWER_NAMES)
     if answer is None:
         raise RowFault(f"columns: which column is the answer? The columns are {_listed(row)}")
     others = {lower: name for lower, name in names.items() if name != answer}

@@ -17,6 +17,8 @@ METRICS: dict[TaskKind, str] = {"label": "accuracy", "fields": "field_accuracy",
 MOST_LABELS = 1_000
 LONGEST_LABEL = 200
 """Characters; a longer answer is a text."""
+MOST_VARYING_FIELDS = 20
+"""Objects whose keys differ are fields up to so many keys together; a model has to write each of them every time."""
 MOST_NUMBER_LABELS = 20
 """More different numbers than this are amounts or results, not classes."""
 NUMBER = re.compile(r"[-+$€£]?\d[\d.,]*%?")
@@ -53,13 +55,13 @@ def task_of(examples: Sequence[Example], settings: Settings) -> Task:
 def guess_kind(examples: Sequence[Example]) -> TaskKind:
     """The kind of task that the answers look like.
 
-    fields: flat JSON objects that all have the same keys; label: short answers that recur; else text.
+    fields: flat JSON objects that all have the same keys, or few keys together; label: short answers that recur; else
+    text.
     """
     answers = Counter(example.answer for example in examples)
     if not answers:
         return "text"
-    keys = {frozenset(found) if (found := parse_fields(answer)) else None for answer in answers}
-    if len(keys) == 1 and None not in keys:
+    if _are_fields(answers):
         return "fields"
     total, distinct = answers.total(), len(answers)
     num_numbers = sum(count for answer, count in answers.items() if NUMBER.fullmatch(answer))
@@ -67,6 +69,13 @@ def guess_kind(examples: Sequence[Example]) -> TaskKind:
         return "text"
     recurs = distinct <= 2 or (distinct <= FEW_LABELS and 2 * distinct <= total) or 5 * distinct <= total
     return "label" if recurs and all(is_label_like(answer) for answer in answers) else "text"
+
+
+def _are_fields(answers: Iterable[str]) -> bool:
+    found = [parse_fields(answer) for answer in answers]
+    keys = {frozenset(one) for one in found if one is not None}
+    named = frozenset().union(*keys)
+    return None not in found and bool(named) and (len(keys) == 1 or len(named) <= MOST_VARYING_FIELDS)
 
 
 def _configured(answers: Counter[str], labels: tuple[str, ...]) -> tuple[str, ...]:
@@ -104,9 +113,9 @@ def _found_fields(answers: Counter[str]) -> tuple[str, ...]:
         found = parse_fields(answer)
         if found is not None:
             keys[tuple(found)] += count
-    if not keys:
+    if not any(keys):
         raise DataError(
-            f"no answer is a flat JSON object; the first is {snippet(min(answers), 60)!r}",
+            f"no answer is a flat JSON object with a field; the first is {snippet(min(answers), 60)!r}",
             hint="a fields task needs one in every answer; otherwise set task.kind: label or text",
         )
     ordered = [key for found, _ in _ordered(keys) for key in found]

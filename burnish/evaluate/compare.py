@@ -22,8 +22,8 @@ ALPHA = 0.05
 MIN_ROWS = 5
 """Four wins of four rows have a two-sided mid-p of 0.0625: below five rows nothing can be shown at ALPHA."""
 
-FLIP = 0.5
-"""Change of score from which a row counts as flipped; every change of a score that is 0 or 1 is one."""
+MOST_GRADED = 40
+"""Rows kept in each direction where scores lie between 0 and 1: nearly all of them change a little."""
 
 Pair = tuple[RowResult, RowResult]
 
@@ -133,13 +133,16 @@ def _verdict(p_value: float | None, gain: float) -> str:
 
 
 def _flips(pairs: Sequence[Pair]) -> tuple[Flip, ...]:
-    """Rows whose score changed by FLIP or more: losses first, then by size of the change, then by id."""
+    """Rows whose score changed: losses first, then by size of the change, then by id. Of graded scores the largest."""
     changed = [
-        ((after.score or 0.0) - (before.score or 0.0), before, after)
+        (difference, before, after)
         for before, after in pairs
-        if abs((after.score or 0.0) - (before.score or 0.0)) >= FLIP
+        if (difference := (after.score or 0.0) - (before.score or 0.0))
     ]
     changed.sort(key=lambda change: (change[0] > 0, -abs(change[0]), change[1].example))
+    if any(row.score not in (0.0, 1.0) for pair in pairs for row in pair):
+        losses, gains = ([change for change in changed if (change[0] > 0) == gained] for gained in (False, True))
+        changed = losses[:MOST_GRADED] + gains[:MOST_GRADED]
     return tuple(
         Flip(
             example=before.example,

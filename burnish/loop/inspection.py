@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.config import Settings
 from burnish.data.check import DataCheck, check
+from burnish.data.columns import ColumnUse
 from burnish.data.conversation import conversation
 from burnish.data.dataset import load_examples
 from burnish.data.ingest import nothing_read, read_rows
@@ -46,7 +47,10 @@ def check_file(file: str, folder: Path, overrides: Sequence[str], talk: Talk) ->
         if has_project
         else settings_from(file, laid_over(Settings(), overrides))
     )
-    rows = list(read_rows(file, settings))
+    use = ColumnUse()
+    rows = list(read_rows(file, settings, use))
+    if warning := use.warning():
+        talk.warn(warning)
     examples = _with_own_ids(row for row in rows if isinstance(row, Example))
     if not examples:
         raise nothing_read(file, rows)
@@ -75,7 +79,8 @@ def _check(
     task = task_of(examples, settings)
     roles = assign_roles(examples, settings, known)
     bench = Workbench(settings, Path("nowhere"), Silence())
-    return check(examples, roles, settings, task, bench.token_counter(task), rejected=rejected)
+    room = bench.base.max_tokens
+    return check(examples, roles, settings, task, bench.token_counter(task), rejected=rejected, room=room)
 
 
 def rendered(project: Project, example: Example) -> dict[str, Any]:

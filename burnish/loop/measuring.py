@@ -16,12 +16,13 @@ from burnish.evaluate.forgetting import Text, base_texts, kl_to_base, trace
 from burnish.evaluate.jargon import jargon
 from burnish.evaluate.measure import Measure
 from burnish.fingerprint import fingerprint
+from burnish.grammar import agree
 from burnish.loop.kit import Kit
 from burnish.loop.side import Side, flips_of, hallucination_of, retention_of, with_twins
 from burnish.loop.stages import Shop
 from burnish.records import Example, Interval, ModelVersion, as_json, from_json
 
-MEASURE_VERSION = 1
+MEASURE_VERSION = 2
 MOST_TEXTS = 48
 """Prompts to which the base speaks for KL; tokens of one text go together, so more tokens would tell less than rows."""
 TEXT_TOKENS = 24
@@ -89,12 +90,13 @@ def _taken(shop: Shop, kit: Kit, side: Side, looked: Sequence[Example], divergen
     flips, kept = flips_of(shop, kit, side, looked), retention_of(shop, kit, side.version)
     gaps = [group_gap(side.evaluation, column, seed=seed) for column in shop.seeds.declared]
     plain: list[tuple[Family, Sequence[Measure]]] = [
-        ("hallucination", [hallucination_of(shop.seeds, rows, side.evaluation)]),
         ("abstention", abstention(task, rows, side.evaluation)),
         ("jargon", jargon(task, rows, side.evaluation, kit.terms)),
         ("forgetting", [kept.measure]),
     ]
+    support = hallucination_of(shop.seeds, rows, side.evaluation)
     noted: list[tuple[Family, Measure, str]] = [
+        ("hallucination", support, _statements(support)),
         *(("bias", one.flips, _beyond_noise(one)) for one in flips.found),
         *(("bias", gap.gap, f"worst is {gap.worst}" if gap.worst else "") for gap in gaps),
         ("forgetting", divergence, ALARM),
@@ -103,6 +105,12 @@ def _taken(shop: Shop, kit: Kit, side: Side, looked: Sequence[Example], divergen
     order = ("hallucination", "abstention", "bias", "jargon", "forgetting")
     measures = sorted(chain(told, noted), key=lambda one: order.index(one[0]))
     return _Taken(measures, flips.num_tokens + kept.num_tokens)
+
+
+def _statements(support: Measure) -> str:
+    """How much was looked at: a model that states nothing is never objected to, and may still be worse."""
+    number = sum(row.num_items for row in support.rows)
+    return f"{agree(number, 'statement', 'statements')} looked at" if support.rows else ""
 
 
 def _texts(shop: Shop, rows: Sequence[Example]) -> tuple[Text, ...]:

@@ -87,7 +87,7 @@ def _opened(project: Project, seeds: Seeds, talk: Talk, should_stop: Callable[[]
     bench = Workbench(project.settings, project.store.root, talk)
     budget = open_budget(project.store, project.settings.budget, talk)
     tell_weights(seeds.trusted.weights, talk)
-    found = checked(seeds, project, bench.token_counter(seeds.task), talk)
+    found = checked(seeds, project, bench.token_counter(seeds.task), talk, bench.base.max_tokens)
     tell_decisions(seeds.decided, talk)
     tell_slices(seeds, talk)
     charge_minutes(project, budget, number)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from burnish.data.check import DataCheck, check
 from burnish.data.dataset import load_examples, set_hash
-from burnish.data.problems import CountTokens
+from burnish.data.problem import CountTokens
 from burnish.data.slices import slice_columns
 from burnish.data.split import ASIDE, assign_roles
 from burnish.data.task import task_of
@@ -143,11 +143,13 @@ def _data(project: Project, trusted: Trusted, decided: Decided) -> dict[str, str
     return {**found, DECISIONS: known} if known else found
 
 
-def checked(seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Talk) -> DataCheck:
+def checked(
+    seeds: Seeds, project: Project, count_tokens: CountTokens, talk: Talk, room: int | None = None
+) -> DataCheck:
     """What the one checker says; warnings are told. Raises DataError on what must not be trained on."""
     roles = {example.id: role for role, examples in seeds.by_role.items() for example in examples}
     examples = [example for examples in seeds.by_role.values() for example in examples]
-    found = check(examples, roles, project.settings, seeds.task, count_tokens)
+    found = check(examples, roles, project.settings, seeds.task, count_tokens, room=room)
     for problem in found.problems:
         if problem.severity == "error":
             raise DataError(problem.message, hint=f"see every case: burnish data check {project.option}")

@@ -30,7 +30,7 @@ from burnish.train.run import train
 from burnish.tune.rows import with_recipe
 from burnish.tune.search import PEOPLE_ONLY, candidates, on_people_only, token_dropout
 
-EVALUATE_VERSION = 2
+EVALUATE_VERSION = 3
 TRAIN_VERSION = 4
 WIDE_EVERY = 3
 OUTSIDE_ROUNDS = 0
@@ -90,7 +90,7 @@ def shop_outside_rounds(project: Project, talk: Talk, should_stop: Callable[[], 
     """A shop for work between rounds. Raises DataError on data that cannot be believed."""
     seeds = gather(project)
     bench = Workbench(project.settings, project.store.root, talk)
-    checked(seeds, project, bench.token_counter(seeds.task), talk)
+    checked(seeds, project, bench.token_counter(seeds.task), talk, bench.base.max_tokens)
     budget = open_budget(project.store, project.settings.budget, talk)
     return Shop(
         project=project,

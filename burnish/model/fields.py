@@ -43,13 +43,18 @@ _LETTER = {
 class FieldsGrammar:
     """The object {"key":"value",...} with the given keys in their order, all values strings, no white space between."""
 
-    def __init__(self, base: Base, keys: Sequence[str], *, before: str, value_tokens: int) -> None:
-        """`before` is text that the template puts before an answer; a value is closed after `value_tokens` tokens."""
+    def __init__(self, base: Base, keys: Sequence[str], *, before: str, max_new_tokens: int) -> None:
+        """`before` is text that the template puts before an answer.
+
+        All values share `max_new_tokens`: one may take what those before it left, as long as half an equal share stays
+        for each behind it; then it is closed.
+        """
         assert keys, "an object needs a field"
         spelled = [json.dumps(key, ensure_ascii=False) for key in keys]
         starts = [before + "{" + spelled[0], *('",' + key for key in spelled[1:])]
         self.literals = [f'{start}:"'.encode() for start in starts] + [b'"}']
-        self.value_tokens = value_tokens
+        self.value_tokens = max(len(keys), max_new_tokens)
+        self._kept_back = self.value_tokens // (2 * len(keys))
         self.size = base.vocab_size
         self.device = base.device
         self._bytes = token_bytes(base)
@@ -64,7 +69,11 @@ class FieldsGrammar:
     @property
     def most_tokens(self) -> int:
         """No object takes more tokens than this: one a byte of the keys, and at most 4 to close a value."""
-        return sum(map(len, self.literals)) + (len(self.literals) - 1) * (self.value_tokens + 4)
+        return sum(map(len, self.literals)) + self.value_tokens + (len(self.literals) - 1) * 4
+
+    def kept_back(self, part: int) -> int:
+        """Tokens that value number `part` must leave to those behind it."""
+        return self._kept_back * (len(self.literals) - 2 - part)
 
     def is_end(self, at: _At) -> bool:
         """True when the object is complete."""
@@ -164,16 +173,20 @@ class FieldsWalk:
         """Tokens that may come next; any once the object is complete."""
         if self._grammar.is_end(self._at):
             return None
-        return self._grammar.allowed(self._at, must_close=self._at.offset == -1 and self._left <= 0)
+        return self._grammar.allowed(self._at, must_close=self._must_close)
 
     def push(self, token: int) -> None:
         """Takes the next token, which must be an allowed one."""
         after = self._grammar.follow(self._at, token)
         assert after is not None, (self._at, token)
-        self._was_cut |= self._at.offset == -1 and self._left <= 0
-        is_same_value = after.part == self._at.part and self._at.offset == -1
-        self._left = self._left - 1 if is_same_value else self._grammar.value_tokens
+        self._was_cut |= self._must_close
+        if self._at.offset == -1 and after.part == self._at.part:
+            self._left -= 1
         self._at = after
+
+    @property
+    def _must_close(self) -> bool:
+        return self._at.offset == -1 and self._left <= self._grammar.kept_back(self._at.part)
 
 
 def token_bytes(base: Base) -> list[bytes | None]:

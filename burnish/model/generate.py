@@ -41,7 +41,7 @@ def generate_fields(
 ) -> list[Generated]:
     """Greedy JSON objects {"key":"value",...} with exactly these keys in order; the text always parses.
 
-    Each value gets an equal share of `max_new_tokens`; stop reason length says that a value was cut there.
+    The values share `max_new_tokens` (see `FieldsGrammar`); stop reason length says that one was cut for it.
     """
     return _answers(base, fields_requests(base, prompts, keys, max_new_tokens=max_new_tokens), advance)
 
@@ -51,7 +51,7 @@ def fields_requests(
 ) -> list[Request]:
     """What `generate_fields` asks for."""
     opening, literal = base.chat.answer_opening
-    grammar = FieldsGrammar(base, keys, before=literal, value_tokens=max(1, max_new_tokens // len(keys)))
+    grammar = FieldsGrammar(base, keys, before=literal, max_new_tokens=max_new_tokens)
     return [
         Request(prompt=(*prompt, *opening), max_new_tokens=grammar.most_tokens, grammar=lambda: FieldsWalk(grammar))
         for prompt in prompts

@@ -71,6 +71,7 @@ def facts(report: RoundReport) -> dict[str, Any]:
         "ladder_rows": ladder(report),
         "slice_words": _slice_words(report),
         "flip_sets": _flip_sets(report.comparison) if report.comparison else (),
+        "is_graded": report.metric != "accuracy",
         "trial_words": _trial_words(report),
         "searches": search_words(report),
         "data_words": _data_words(report),
@@ -130,12 +131,17 @@ def _note(warning: str) -> Note:
 
 def _flip_sets(comparison: Comparison) -> tuple[FlipSet, ...]:
     """Losses first: they are what a reader must not miss."""
+    overall, is_graded = comparison.overall, comparison.metric != "accuracy"
+    told = {False: "right before, wrong now", True: "wrong before, right now"}
+    if is_graded:
+        told = {False: "score less than before, most changed first", True: "score more than before, most changed first"}
     sets = []
-    for gained, title in ((False, "right before, wrong now"), (True, "wrong before, right now")):
+    for gained, title in told.items():
         flips = tuple(flip for flip in comparison.flips if flip.gained == gained)
+        number = (overall.wins if gained else overall.losses) if is_graded else len(flips)
         if flips:
-            shown = f"{len(flips)} {title}"
-            sets.append(FlipSet(shown, flips[:MOST_FLIPS], len(flips) - len(flips[:MOST_FLIPS]), is_open=not gained))
+            shown = flips[:MOST_FLIPS]
+            sets.append(FlipSet(f"{number} {title}", shown, number - len(shown), is_open=not gained))
     return tuple(sets)
 
 

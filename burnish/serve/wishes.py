@@ -110,8 +110,8 @@ class Wishes:
     @cached_property
     def _fields(self) -> FieldsGrammar:
         keys = list(self.task.fields)
-        share = max(1, self.task.max_new_tokens // len(keys))
-        return FieldsGrammar(self.base, keys, before=self.base.chat.answer_opening[1], value_tokens=share)
+        most = self.task.max_new_tokens
+        return FieldsGrammar(self.base, keys, before=self.base.chat.answer_opening[1], max_new_tokens=most)
 
     @cached_property
     def _json(self) -> JsonGrammar:

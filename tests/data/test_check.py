@@ -6,6 +6,7 @@ import pytest
 
 from burnish.config import DataSettings, Settings, TaskSettings
 from burnish.data.check import check
+from burnish.data.conversation import conversation
 from burnish.data.dedup import similarity
 from burnish.data.split import assign_roles
 from burnish.data.task import task_of
@@ -26,10 +27,10 @@ def clean(count=60):
     return [example(f"q{n} x{n} y{n} z{n}", ["pay", "appeal"][n % 2], name=str(n)) for n in range(count)]
 
 
-def run(rows, roles=None, *, settings=SETTINGS, count_tokens=None, rejected=()):
+def run(rows, roles=None, *, settings=SETTINGS, count_tokens=None, rejected=(), room=None):
     task = task_of(rows, settings)
     roles = assign_roles(rows, settings, {}) if roles is None else roles
-    return check(rows, roles, settings, task, count_tokens, rejected=rejected)
+    return check(rows, roles, settings, task, count_tokens, rejected=rejected, room=room)
 
 
 def problem(found, name):
@@ -93,6 +94,8 @@ def test_a_row_too_long_or_without_a_learned_token_is_an_error():
     found = run(clean(), count_tokens=count)
     assert problem(found, "too-long").count == problem(found, "unsupervised").count == 1
     assert "600" in problem(found, "too-long").message
+    small = run(clean(), {}, count_tokens=count, room=400)
+    assert "the 400 tokens that the base has places for" in problem(small, "too-long").message
     assert found.has_errors
     assert found.max_tokens == 600
     assert not run(clean(), count_tokens=lambda row: (10, 2, 0)).has_errors
@@ -176,3 +179,42 @@ def test_small_slices_are_named_and_gravest_comes_first():
     assert found.problems[-1].severity == "note"
     assert found.slices["channel=post"] == 1
     assert "channel=web 59" in found.as_text()
+
+
+def test_answers_that_no_model_is_given_room_for_are_named():
+    texts = [example(f"q{n} x{n}", "word " * (40 + 2 * n), name=str(n)) for n in range(20)]
+    asked = Settings(task=TaskSettings(kind="text", max_new_tokens=60))
+
+    def words(row):
+        return 0, len(row.answer.split()), 0
+
+    found = problem(run(texts, {}, settings=asked, count_tokens=words), "cut-answer")
+    assert (found.severity, found.count) == ("warning", 9)
+    assert "Set task.max_new_tokens: 78" in found.message
+
+    def letters(row):
+        return 0, len(conversation(task_of(objects, fields), row)[-1].content), 0
+
+    objects = [example(f"q{n} x{n}", '{"a":"' + "a" * n + '","b":null}', name=str(n)) for n in range(20)]
+    fields = Settings(task=TaskSettings(kind="fields", max_new_tokens=15))
+    found = problem(run(objects, {}, settings=fields, count_tokens=letters), "cut-answer")
+    assert found.count == 4  # keys and quotes are not counted
+    assert "Set task.max_new_tokens: 19" in found.message
+
+
+@pytest.mark.parametrize(
+    "twins", [("café", "cafe\u0301"), ("pay", "pay\u200b"), ("cash, late", "cash,late"), ("Refund", "refund")]
+)
+def test_labels_that_look_the_same_are_named(twins):
+    rows = [example(f"q{n} x{n}", ["other", *twins][n % 3], name=str(n)) for n in range(30)]
+    assert problem(run(rows, {}), "label-spelling").message.startswith("1 label is written in more than one way")
+
+
+def test_a_text_task_whose_answers_are_objects_or_labels_says_so():
+    text = Settings(task=TaskSettings(kind="text"))
+    nested = [example(f"q{n} x{n}", f'{{"intents":["a"],"slots":{{"n":{n}}}}}', name=str(n)) for n in range(20)]
+    assert "scored as texts" in problem(run(nested, {}, settings=text), "json-as-text").message
+    labels = [example(f"q{n} x{n}", f"intent_{n % 10}", name=str(n)) for n in range(20)]
+    assert "10 different answers" in problem(run(labels, {}, settings=text), "labels-as-text").message
+    plain = [example(f"q{n} x{n}", f"this is answer number {n} of all", name=str(n)) for n in range(20)]
+    assert not run(plain, {}, settings=text).problems

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from burnish.config import DataSettings, Settings, TaskSettings
+from burnish.data.columns import ColumnUse
 from burnish.data.ingest import read_rows
 from burnish.errors import DataError
 from burnish.records import Example, Rejection
@@ -74,6 +75,7 @@ SHAPES = {
     "a whole float as label": ({"text": "hi", "label": 3.0}, [ASKED[0], ("assistant", "3")]),
     "a truth value as label": ({"text": "hi", "label": True}, [ASKED[0], ("assistant", "true")]),
     "an object as answer": ({"text": "hi", "output": {"a": 1}}, [ASKED[0], ("assistant", '{"a":1}')]),
+    "a question and its answer beside a class": ({"question": "hi", "category": "x", "answer": "hello"}, ASKED),
     "label text beside its number": ({"text": "hi", "label": 1, "label_text": "hello"}, ASKED),
 }
 
@@ -201,6 +203,30 @@ def test_the_settings_name_the_columns_of_a_table(tmp_path):
     good, _ = read(path, Settings(data=DataSettings(answer="action", text="note")))
     assert dialog(good[0]) == [("user", "d"), ("assistant", "c")]
     assert good[0].slices == {"text": "a", "label": "b"}
+
+
+def test_columns_that_are_in_no_prompt_are_told_of(tmp_path):
+    rows = [
+        {
+            "message": "hi",
+            "label": "a",
+            "knowledge": "long " * 30,
+            "table": [["1", "2"]],
+            "channel": "web",
+            "facts": {"a": 1},
+        }
+        for _ in range(20)
+    ]
+    use = ColumnUse()
+    list(
+        read_rows(written(tmp_path, jsonl(*rows, {"text": "hi", "label": "b", "rare": "long " * 30})), Settings(), use)
+    )
+    assert "made of 'message', 'label', 'text' alone" in use.warning()
+    assert "in no prompt: 'knowledge', 'table'." in use.warning()
+
+    whole = ColumnUse()
+    list(read_rows(written(tmp_path, jsonl({"messages": TURNS, "about": {"a": 1}})), Settings(), whole))
+    assert whole.warning() == ""
 
 
 @pytest.mark.parametrize(

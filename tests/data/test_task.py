@@ -39,6 +39,9 @@ def asked(**task):
         (['{"a": "1", "b": null}', '{"b": "2", "a": "x"}'] * 5, "fields"),
         (['{"a": "1"}', '{"b": "2"}', '{"a": {"c": 1}}'] * 5, "label"),
         (['{"a": {"b": 1}}'] * 3, "label"),
+        (['{"a": "1", "b": 2}', '{"b": "2"}', "{}"] * 3, "fields"),
+        (["{}"] * 30, "label"),
+        ([f'{{"key{n}": 1}}' for n in range(21)], "text"),
         ([], "text"),
     ],
 )
@@ -73,7 +76,7 @@ def test_fields_are_those_of_the_commonest_answer_then_the_rarer_ones():
     task = task_of(examples(answers), asked(kind="fields"))
     assert (list(task.fields), set(task.fields.values()), task.metric) == (["b", "a", "z"], {"exact"}, "field_accuracy")
     assert dict(task_of(examples(answers), asked(kind="fields", fields={"a": "number"})).fields) == {"a": "number"}
-    with pytest.raises(DataError, match="no answer is a flat JSON object"):
+    with pytest.raises(DataError, match="no answer is a flat JSON object with a field"):
         task_of(examples(["x"]), asked(kind="fields"))
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from burnish.errors import EvaluationError
-from burnish.evaluate.compare import compare
+from burnish.evaluate.compare import MOST_GRADED, compare
 from burnish.evaluate.summary import summarise
 from burnish.records import Comparison, Evaluation, RowResult
 
@@ -91,10 +91,17 @@ def test_rows_of_one_group_do_not_count_as_independent() -> None:
 
 
 def test_flips_name_the_losses_first() -> None:
-    found = _compare([1.0, 0.0, 1.0, 0.5], [1.0, 1.0, 0.0, 0.9])
+    found = _compare([1.0, 0.0, 1.0], [1.0, 1.0, 0.0])
     assert [(flip.example, flip.gained) for flip in found.flips] == [("r002", False), ("r001", True)]
     assert found.flips[0].before == "says 1.0"
     assert found.flips[0].after == "says 0.0"
+
+
+def test_of_graded_scores_the_largest_changes_are_kept_in_both_directions() -> None:
+    before, after = [0.1] * 50 + [0.5, 0.3, 0.2], [0.3] * 50 + [0.4, 0.0, 0.2]
+    flips = [(flip.example, flip.gained) for flip in _compare(before, after).flips]
+    assert flips[:3] == [("r051", False), ("r050", False), ("r000", True)]
+    assert len(flips) == 2 + MOST_GRADED
 
 
 def test_a_row_without_a_score_is_left_out_and_counted() -> None:

@@ -165,6 +165,7 @@ def test_texts_are_measured_for_what_they_make_up_and_terms_are_proposed_but_not
     result, _ = run_round(project, Silence())
     found = by_name(result)
     assert found["hallucination"].after.n == result.after.n
+    assert "statements looked at" in found["hallucination"].note
     assert found["forbidden terms"].why_missing.startswith("no-terms: no term is approved")
     proposed = load_terms(project.folder / TERMS_FILE)
     assert {"escrow ledger", "subrogation waiver"} <= {term.term for term in proposed}

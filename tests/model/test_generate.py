@@ -8,9 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from burnish.data.conversation import conversation
 from burnish.errors import DataError
 from burnish.fakes import FAMILIES, small_examples
 from burnish.model.choose import MOST_NODES, MOST_ROWS, Search, choose
+from burnish.model.fields import FieldsGrammar, FieldsWalk
 from burnish.model.generate import (
     BATCH_ROWS,
     BATCH_TOKENS,
@@ -24,7 +26,7 @@ from burnish.model.lora import AdapterSpec, attach
 from burnish.model.prefixes import common_beginnings
 from burnish.model.rendered import Rendered
 from burnish.model.trie import Trie
-from burnish.records import Message
+from burnish.records import Example, Message, Task
 
 LABELS = ("payment", "pay", "appeal", "address", "other", "address other")
 
@@ -195,3 +197,26 @@ def test_a_row_that_is_nearly_alone_looks_further_ahead():
     assert len(crowded) == MOST_NODES
     assert len(alone) > len(crowded)
     assert alone[: len(crowded)] == crowded
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"amount":12,"paid":true,"date":null,"note":"a \\"quote\\" and ü"}',
+        '{"note":"one value may be much longer than an equal share of the tokens is","amount":"1"}',
+    ],
+)
+def test_what_a_fields_task_learns_can_be_written_by_decoding(tiny, answer):
+    base, names = tiny("llama"), ["amount", "paid", "date", "note"]
+    asked, said = Message(role="user", content="hello"), Message(role="assistant", content=answer)
+    learned = conversation(
+        Task(kind="fields", fields=dict.fromkeys(names, "exact")), Example(id="1", messages=(asked, said), group="1")
+    )
+    tokens = base.chat.answer_tokens(learned[-1].content)
+    walk = FieldsWalk(FieldsGrammar(base, names, before="", max_new_tokens=64))
+    for token in tokens[: tokens.index(base.chat.end_ids[0])]:
+        allowed = walk.allowed()
+        assert allowed is not None
+        assert allowed[token]
+        walk.push(token)
+    assert walk.stop == "end"

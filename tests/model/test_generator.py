@@ -210,7 +210,7 @@ def test_the_cache_bounds_how_many_rows_there_are(tiny: Tiny) -> None:
 
 def test_a_grammar_holds_for_its_request_only(tiny: Tiny) -> None:
     base = tiny("qwen2")
-    fields = FieldsGrammar(base, ["name", "date"], before=base.chat.answer_opening[1], value_tokens=5)
+    fields = FieldsGrammar(base, ["name", "date"], before=base.chat.answer_opening[1], max_new_tokens=10)
     labels = JsonGrammar(base).start({"enum": LABELS})
     free, forked, object_ = drawn_requests(base)[:3]
     forked = replace(forked, grammar=labels, max_new_tokens=40)

@@ -180,6 +180,18 @@ def test_right_and_wrong_are_told_without_colour():
     assert '<dd class="better">&#x2713;<span class="unseen"> right:</span> sign in</dd>' in page
 
 
+def test_graded_scores_show_answers_and_call_none_of_them_right():
+    told = sample_report()
+    assert told.comparison is not None
+    graded = replace(told, metric="token_f1", comparison=replace(told.comparison, metric="token_f1"))
+    page, text = render_html(graded), render_markdown(graded)
+    assert f"{told.comparison.overall.losses} score less than before, most changed first" in page
+    assert f"{told.comparison.overall.wins} score more than before, most changed first" in text
+    assert "<dd>sign in</dd>" in page
+    assert "right before" not in page + text
+    assert "&#x2713;" not in page
+
+
 def test_the_learned_part_of_the_first_prompt_is_marked_without_colour():
     page = render_html(sample_report())
     assert "<mark>⟦payment status&lt;|im_end|&gt;⟧</mark>" in page.replace("&#x27E6;", "⟦").replace("&#x27E7;", "⟧")
