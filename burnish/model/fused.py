@@ -97,6 +97,8 @@ class _ShortAttention(torch.autograd.Function):
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float) -> Tensor:
     """weight * x / sqrt(mean(x^2) + eps) over the last axis (Zhang and Sennrich 2019, arXiv 1910.07467)."""
+    if x.dtype == torch.float32 and not torch.is_grad_enabled():  # 21 us for 32 rows of 320, 49 the other way
+        return nn.functional.rms_norm(x, weight.shape, weight, eps)
     return _RmsNorm.apply(x, weight, eps)  # type: ignore[no-any-return]
 
 
@@ -105,6 +107,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
     x [..., E]; cos and sin broadcast against x[..., : E / 2].
     """
+    if not torch.is_grad_enabled():
+        return _turned(x, cos, sin, sign=1)
     return _Rotate.apply(x, cos, sin)  # type: ignore[no-any-return]
 
 
