@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from burnish.records import Interval, Trial
+from burnish.records import Candidate, Interval, Trial
 from burnish.report.record import PastRound, SearchReport, SearchTrial
 from burnish.report.svg import CHAR_WIDTH, NARROW_BELOW, cut, line, svg, text
 from burnish.report.words import is_in_use
@@ -131,10 +131,21 @@ def _curve(points: Sequence[Point], across: Scale, up: Scale, kind: str) -> str:
 def _end_labels(
     lines: Sequence[tuple[Trial, list[Point], list[Point]]], chosen: str, across: Scale, up: Scale, right: float
 ) -> list[str]:
-    """The learning rate at the end of each curve."""
+    """What tells the adapters apart, at the end of each curve."""
     ends = [(up((dev or train)[-1].y), trial.candidate) for trial, dev, train in lines if dev or train]
-    kinds = {chosen: "tick strong"}
-    return _labels([_End(right, y, f"lr {one.lr:.3g}", kinds.get(one.name, "tick")) for y, one in ends])
+    kinds, tags = {chosen: "tick strong"}, _tags([one for _, one in ends])
+    return _labels([_End(right, y, tags[one.name], kinds.get(one.name, "tick")) for y, one in ends])
+
+
+def _tags(candidates: Sequence[Candidate]) -> dict[str, str]:
+    """The learning rate of each by its name, or alpha where that alone differs, or its name where neither is enough."""
+    for tags in (
+        {one.name: f"lr {one.lr:.3g}" for one in candidates},
+        {one.name: f"alpha {one.alpha:g}" for one in candidates},
+    ):
+        if len(set(tags.values())) == len(candidates):
+            return tags
+    return {one.name: one.name for one in candidates}
 
 
 class _End(NamedTuple):

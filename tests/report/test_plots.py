@@ -87,6 +87,23 @@ def test_every_adapter_has_a_dev_and_a_train_curve_with_many_different_points(wi
     assert_inside(svg)
 
 
+@pytest.mark.parametrize(
+    ("tried", "tags"),
+    [
+        ([(1e-3, 32), (2e-3, 32)], {"lr 0.001", "lr 0.002"}),
+        ([(1e-3, 128), (1e-3, 256)], {"alpha 128", "alpha 256"}),
+        ([(1e-3, 128), (1e-3, 128)], {"a", "b"}),
+    ],
+)
+def test_each_curve_is_called_by_what_tells_it_apart(tried, tags):
+    trials = [
+        replace(trial, candidate=replace(trial.candidate, name=name, lr=lr, alpha=alpha))
+        for trial, name, (lr, alpha) in zip(sample_report().trials, "ab", tried, strict=False)
+    ]
+    svg = drawn(curve_plot(trials, "a", 4.16, 760, "curves"))
+    assert tags <= {node.text for node in svg.iter("text")}
+
+
 def test_a_loss_that_is_not_finite_is_left_out_of_the_curve():
     trial = sample_report().trials[0]
     wild = CurvePoint(step=200, epoch=6.5, train_loss=math.inf, dev_loss=math.nan, lr=0.1)
