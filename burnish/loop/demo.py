@@ -27,6 +27,9 @@ GROWTH = 0.15
 """A third of the default; with one learning rate instead of two, no second training without synthetic rows and no
 repeated rows, for the same reason."""
 
+ALPHA = 128.0
+"""With half the learning rate, the first of the two adapters that a round tries on a small base (tune/search.py)."""
+
 EXAMPLE = "claims.jsonl"
 
 
@@ -45,7 +48,8 @@ def open_demo(folder: Path) -> Project:
         "project": "claims",
         "data.slices": ["channel", "intent"],
         "train.epochs": EPOCHS,
-        "train.search": [1.0],
+        "train.search": [0.5],
+        "lora.alpha": ALPHA,
         "synthesize.growth": GROWTH,
         "synthesize.compare": False,
         "synthesize.top_up": False,
