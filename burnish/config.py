@@ -149,7 +149,7 @@ class TrainSettings(Section):
 
     search: tuple[Annotated[float, Field(gt=0)], ...] | Literal["auto"] = "auto"
     """Multiples of lr, each trained as one adapter of the same bank; the best on dev_b is the challenger. auto: 1 and
-    2; on a small base 0.5 with four and eight times the alpha, so that B learns faster than A (LoRA+, 2024)."""
+    2; where lr and alpha are auto and the base small, 0.5 with four and eight times the alpha (LoRA+, 2024)."""
 
     finalists: Positive = 2
     """Candidates that train to the end; the others stop after 40% of the epochs, by their loss on dev_b."""

@@ -34,6 +34,7 @@ TRIES_OF_SMALL = ((0.5, 4.0), (0.5, 8.0))
 """To AdamW four times the alpha is a rate four times as high for B, and the same for A: LoRA+ (Hayou et al. 2024,
 arXiv 2402.12354), in an adapter that every reader knows (docs/decisions/0030-faster-b.md)."""
 FULL_TRIES, FULL_TRIES_OF_SMALL = ((2.0, 1.0),), ((4.0, 1.0),)
+"""The same for full fine-tuning, which trains one model: multiples of its own prior."""
 LABEL_DROPOUT = 0.15
 
 
@@ -74,14 +75,17 @@ def candidates(settings: Settings, base: Base) -> tuple[Candidate, ...]:
 
 
 def tries_of(settings: Settings, base: Base) -> tuple[tuple[float, float], ...]:
-    """Multiples of the learning rate and of alpha, a pair a candidate; auto: more than one alpha on small bases."""
+    """Multiples of the learning rate and of alpha, a pair a candidate; auto: more than one alpha on small bases.
+
+    A rate that was set is tried as it is: our own prior alone is moved.
+    """
     train = settings.train
     if train.search != "auto":
         return tuple((multiple, 1.0) for multiple in train.search or (1.0,))
-    is_small = base.hidden_size < SMALL_BASE
+    is_small, is_prior = base.hidden_size < SMALL_BASE, train.lr == "auto"
     if train.method == "full":
-        return FULL_TRIES_OF_SMALL if is_small else FULL_TRIES
-    is_open = train.objective == "sft" and settings.lora.alpha == "auto"
+        return ((1.0, 1.0),) if not is_prior else FULL_TRIES_OF_SMALL if is_small else FULL_TRIES
+    is_open = is_prior and train.objective == "sft" and settings.lora.alpha == "auto"
     return TRIES_OF_SMALL if is_open and is_small else TRIES
 
 

@@ -59,6 +59,13 @@ def test_auto_widens_the_prior_and_lets_b_learn_faster_on_a_small_base(
     assert [(candidate.lr, candidate.alpha) for candidate in candidates(settings, base)] == pairs
 
 
+@pytest.mark.parametrize(("method", "rates"), [("lora", [1e-3, 2e-3]), ("full", [1e-3])])
+def test_a_rate_that_was_set_is_tried_as_it_is(method: str, rates: list[float]) -> None:
+    settings = Settings(train=TrainSettings(method=method, lr=1e-3))  # type: ignore[arg-type]
+    assert [candidate.lr for candidate in candidates(settings, tiny_base())] == rates
+    assert {candidate.alpha for candidate in candidates(settings, tiny_base())} == {32.0}
+
+
 def test_preferences_start_at_a_twenty_fifth_and_leave_out_no_token() -> None:
     base, label = tiny_base(), Task(kind="label")
     examples, pairs = (Settings(train=TrainSettings(objective=what, search=(1.0,))) for what in ("sft", "dpo"))
